@@ -1,0 +1,1 @@
+"""Signet: pretrained vision models that can be trusted at every joint."""

@@ -1,0 +1,35 @@
+"""How a long verb tells how far it is: one frozen value, handed to a callback.
+
+A verb takes `on_progress: OnProgress | None`; it never prints. The command line draws the bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One moment of a long verb.
+
+    Attributes:
+        stage: what is being done, in words for a person: "extracting features".
+        done: how many units are done.
+        total: how many there will be, or None when nobody knows.
+        unit: the name of one unit: "images", "bytes", "steps".
+        note: a short remark for the end of the line: "validation 0.81".
+    """
+
+    stage: str
+    done: int
+    total: int | None = None
+    unit: str = "images"
+    note: str = ""
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def silent(moment: Progress) -> None:
+    """The callback that does nothing; what verbs use when none is given."""

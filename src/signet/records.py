@@ -1,0 +1,252 @@
+"""What a verb found out: reports and verdicts, frozen, and plain JSON with `to_dict`."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from signet.arrays import Array, Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A measured figure with its 95 % interval.
+
+    Attributes:
+        value: the figure on the images that were measured.
+        low: lower end; with `high`, what the figure would vary within on other images of the same kind.
+        high: upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """`{"value", "low", "high"}`."""
+        return {
+            "value": round(self.value, 6),
+            "low": round(self.low, 6),
+            "high": round(self.high, 6),
+        }
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:.1f} % (95 % interval {100 * self.low:.1f} to {100 * self.high:.1f})"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReport:
+    """How one class fared.
+
+    Attributes:
+        label: its name.
+        count: images of it.
+        precision: of those called so, the fraction that is.
+        recall: of those that are, the fraction called so.
+        f1: harmonic mean of the two.
+    """
+
+    label: str
+    count: int
+    precision: Interval
+    recall: Interval
+    f1: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "label": self.label,
+            "count": self.count,
+            "precision": self.precision.to_dict(),
+            "recall": self.recall.to_dict(),
+            "f1": self.f1.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Whether the scores mean what they say.
+
+    Attributes:
+        edges: float (bins + 1,), 0 to 1.
+        confidence: float (bins,), mean score of the images in each bin; NaN where empty.
+        accuracy: float (bins,), fraction right in each bin; NaN where empty.
+        counts: int (bins,), images in each bin.
+    """
+
+    edges: Array
+    confidence: Array
+    accuracy: Array
+    counts: Integers
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; empty bins are null."""
+
+        def plain(values: Array) -> list[float | None]:
+            return [None if math.isnan(value) else round(float(value), 6) for value in values]
+
+        return {
+            "edges": plain(self.edges),
+            "confidence": plain(self.confidence),
+            "accuracy": plain(self.accuracy),
+            "counts": self.counts.tolist(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One image that was answered wrongly, or that could not be read.
+
+    Attributes:
+        source: the image.
+        truth: its right label.
+        answer: the label it was given; "" when it could not be read.
+        score: the score of the wrong answer, 0 to 1.
+        truth_score: the score that the right label got.
+        error: the message, when it could not be read.
+    """
+
+    source: str
+    truth: str
+    answer: str
+    score: float
+    truth_score: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What `evaluate` measured.
+
+    Attributes:
+        metrics: name to figure with interval: top1, top5, f1_macro, ece.
+        per_class: in label order.
+        confusion: int64 (C, C), rows truth, columns answer, in label order.
+        labels: the C names.
+        calibration: reliability by score.
+        count: images measured.
+        seconds: wall time.
+        mistakes: wrong answers, the most confident first.
+        unreadable: images that could not be read; not part of any figure.
+        provenance: model name and digest, dataset and its fingerprint, engine, precision, versions, date.
+        notes: sentences that a reader must know: "3 labels of the dataset are unknown to the model".
+    """
+
+    metrics: Mapping[str, Interval]
+    per_class: tuple[ClassReport, ...]
+    confusion: Integers
+    labels: tuple[str, ...]
+    calibration: Calibration
+    count: int
+    seconds: float
+    mistakes: tuple[Mistake, ...] = ()
+    unreadable: tuple[Mistake, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of the command contract."""
+        return {
+            "metrics": {name: figure.to_dict() for name, figure in self.metrics.items()},
+            "per_class": [row.to_dict() for row in self.per_class],
+            "confusion": {"labels": list(self.labels), "counts": self.confusion.tolist()},
+            "calibration": self.calibration.to_dict(),
+            "count": self.count,
+            "seconds": round(self.seconds, 3),
+            "mistakes": [dataclasses.asdict(mistake) for mistake in self.mistakes],
+            "unreadable": [{"source": row.source, "message": row.error} for row in self.unreadable],
+            "provenance": dict(self.provenance),
+            "notes": list(self.notes),
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{figure.value:.4f}</td>"
+            f"<td>{figure.low:.4f} to {figure.high:.4f}</td></tr>"
+            for name, figure in self.metrics.items()
+        )
+        return (
+            f"<table><caption>{self.count} images</caption>"
+            f"<tr><th>metric</th><th>value</th><th>95 % interval</th></tr>{rows}</table>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StageCheck:
+    """How one stage fared in a verification.
+
+    Attributes:
+        name: the stage.
+        ok: within tolerance.
+        max_error: greatest absolute difference; None when shapes differ or a value is not a number.
+        tolerance: what was allowed.
+        note: what differed, in words.
+    """
+
+    name: str
+    ok: bool
+    max_error: float | None
+    tolerance: float
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `verify` found.
+
+    Attributes:
+        ok: everything agrees.
+        digest: sha256 hex of `seal.json`.
+        stages: in the order in which they were replayed; nothing is replayed after a failed integrity
+            check.
+        first_divergence: the first stage that differs; "integrity" when a file is not what was sealed;
+            None when all agree.
+        agree: golden images with the sealed decision.
+        total: golden images.
+        engine: "openvino", "onnx", "torch".
+        precision: "fp32", "bf16", "int8".
+        message: one sentence for a person.
+    """
+
+    ok: bool
+    digest: str
+    stages: tuple[StageCheck, ...]
+    first_divergence: str | None
+    agree: int
+    total: int
+    engine: str
+    precision: str
+    message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of the command contract."""
+        return {
+            "ok": self.ok,
+            "digest": self.digest,
+            "stages": [stage.to_dict() for stage in self.stages],
+            "first_divergence": self.first_divergence,
+            "decisions": {"agree": self.agree, "total": self.total},
+            "engine": self.engine,
+            "precision": self.precision,
+            "message": self.message,
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(stage.name)}</td><td>{'same' if stage.ok else 'differs'}</td>"
+            f"<td>{'' if stage.max_error is None else f'{stage.max_error:.3g}'}</td>"
+            f"<td>{stage.tolerance:.3g}</td></tr>"
+            for stage in self.stages
+        )
+        return (
+            f"<table><caption>{html.escape(self.message)}</caption><tr><th>stage</th><th></th>"
+            f"<th>greatest difference</th><th>allowed</th></tr>{rows}</table>"
+        )
