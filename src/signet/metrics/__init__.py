@@ -1,0 +1,1 @@
+"""Figures of merit: pure functions of scores and truth, one file for each kind of answer."""

@@ -1,0 +1,212 @@
+"""From scores and truth to every figure of a report, each with its interval.
+
+Stands one step above `metrics` and `statistics`, which do not know each other, and joins them: all
+figures of one draw are taken from the same resampled images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from signet.arrays import Array, Integers
+from signet.errors import BadInput
+from signet.metrics import calibration, classification, multilabel
+from signet.metrics.inputs import several_labels, single_label
+from signet.records import Calibration, ClassReport, Interval
+from signet.statistics import Resampling, Weights, bootstrap, f1_proportion, proportion
+
+ALMOST_ALL = 5
+"""Top-5 says something only where there are more classes than that."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """The measured part of a `Report`.
+
+    Attributes:
+        metrics: name to figure with interval.
+        per_class: in label order.
+        confusion: int64 (C, C), rows truth, columns answer.
+        calibration: reliability by score.
+    """
+
+    metrics: Mapping[str, Interval]
+    per_class: tuple[ClassReport, ...]
+    confusion: Integers
+    calibration: Calibration
+
+
+def summarise(
+    scores: Array,
+    truth: Array,
+    labels: tuple[str, ...],
+    *,
+    resampling: Resampling | None = None,
+    strata: Array | None = None,
+) -> Summary:
+    """Every figure of a classifier whose images have one right label each.
+
+    Args:
+        scores: float (N, C), 0 to 1, each row summing to 1.
+        truth: int (N,), 0 to C - 1.
+        labels: C names.
+        resampling: draws, seed and level of the intervals.
+        strata: int (N,), groups whose sizes each draw keeps; pass `truth` when the number of test images
+            of each class was fixed by hand.
+
+    Returns:
+        Metrics `top1`, `top5` (with more than 5 classes), `f1_macro`, `ece`. Intervals are percentiles of
+        the bootstrap, except that the calibration error's is mirrored about its value (resampling adds
+        noise, and noise raises that error) and that proportions with fewer than 10 right or 10 wrong use
+        a score interval. A class without images has recall 0 with interval 0 to 1.
+
+    Raises:
+        BadInput: shapes that do not fit, no image, scores outside 0 to 1.
+    """
+    table, right = single_label(scores, truth)
+    _check_labels(labels, table.shape[1])
+    settings = resampling or Resampling()
+    count, classes = table.shape
+    place = classification.ranks(table, right)
+    answers = table.argmax(axis=1).astype(np.int64)
+    hits = np.stack([place == 0, place < ALMOST_ALL], axis=1).astype(np.float64)
+    confidence = table[np.arange(count), answers]
+
+    def figures(drawn: Weights) -> Array:
+        good = _class_sums(drawn[:, place == 0], right[place == 0], classes)
+        called, present = _class_sums(drawn, answers, classes), _class_sums(drawn, right, classes)
+        each = classification.class_figures(good, called, present)
+        macro = classification.mean_where_defined(each.f1)[:, None]
+        return np.concatenate([drawn @ hits / count, macro, *each], axis=1)
+
+    def error(drawn: Weights) -> Array:
+        return calibration.expected_calibration_error(confidence, place == 0, drawn)[:, None]
+
+    top1, top5, macro, *each = bootstrap(figures, count, settings, strata=strata)
+    (miscalibration,) = bootstrap(error, count, settings, strata=strata, method="basic")
+    top1, top5 = (
+        proportion(int(hits[:, column].sum()), count, figure, settings.level)
+        for column, figure in enumerate((top1, top5))
+    )
+    metrics = {"top1": top1, "top5": top5, "f1_macro": macro, "ece": _within(miscalibration)}
+    if classes <= ALMOST_ALL:
+        del metrics["top5"]
+    confusion = classification.confusion_matrix(right, answers, classes)
+    rows = _class_reports(
+        labels,
+        (np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)),
+        (each[:classes], each[classes : 2 * classes], each[2 * classes :]),
+        settings.level,
+    )
+    return Summary(metrics, rows, confusion, calibration.reliability(confidence, place == 0))
+
+
+def summarise_multilabel(
+    scores: Array,
+    truth: Array,
+    labels: tuple[str, ...],
+    *,
+    threshold: float = 0.5,
+    resampling: Resampling | None = None,
+) -> Summary:
+    """Every figure of a classifier whose images can have several right labels, or none.
+
+    Args:
+        scores: float (N, C), 0 to 1, each on its own.
+        truth: bool (N, C).
+        labels: C names.
+        threshold: from this score on a label counts as given.
+        resampling: draws, seed and level of the intervals.
+
+    Returns:
+        Metrics `ap` (mean average precision over the classes that occur), `f1_macro` and `ece` (over all
+        pairs of image and label). The confusion is that of `multilabel.label_confusion`.
+
+    Raises:
+        BadInput: shapes that do not fit, no image, scores outside 0 to 1.
+    """
+    table, right = several_labels(scores, truth)
+    _check_labels(labels, table.shape[1])
+    if not right.any():
+        raise BadInput("truth of several labels: expected at least one image with a label, got none.")
+    settings = resampling or Resampling()
+    count, classes = table.shape
+    given = table >= threshold
+    sums = np.concatenate([given & right, given, right], axis=1).astype(np.float64)
+    members = calibration.bin_of(table.ravel()).reshape(table.shape)[..., None] == np.arange(calibration.BINS)
+    gaps = ((right - table)[..., None] * members).sum(axis=1)
+
+    def figures(drawn: Weights) -> Array:
+        each = classification.class_figures(*np.split(drawn @ sums, 3, axis=1))
+        areas = [
+            multilabel.average_precision(table[:, one], right[:, one], drawn)
+            for one in np.flatnonzero(right.any(axis=0))
+        ]
+        mean = classification.mean_where_defined(np.stack(areas, axis=1))
+        return np.concatenate(
+            [mean[:, None], classification.mean_where_defined(each.f1)[:, None], *each], axis=1
+        )
+
+    def error(drawn: Weights) -> Array:
+        return np.asarray(np.abs(drawn @ gaps).sum(axis=1, keepdims=True) / (count * classes))
+
+    precision, macro, *each = bootstrap(figures, count, settings)
+    (miscalibration,) = bootstrap(error, count, settings, method="basic")
+    rows = _class_reports(
+        labels,
+        ((given & right).sum(axis=0), given.sum(axis=0), right.sum(axis=0)),
+        (each[:classes], each[classes : 2 * classes], each[2 * classes :]),
+        settings.level,
+    )
+    return Summary(
+        {"ap": precision, "f1_macro": macro, "ece": _within(miscalibration)},
+        rows,
+        multilabel.label_confusion(given, right),
+        calibration.reliability(table.ravel(), right.ravel()),
+    )
+
+
+def _check_labels(labels: tuple[str, ...], classes: int) -> None:
+    if len(labels) != classes:
+        raise BadInput(f"labels: expected {classes} names, one for each column of scores, got {len(labels)}.")
+
+
+def _class_sums(drawn: Weights, members: Integers, classes: int) -> Array:
+    """Sums of (R, N) weights over the images of each class: (R, C)."""
+    sums = np.zeros((len(drawn), classes))
+    order = np.argsort(members, kind="stable")
+    present, starts = np.unique(members[order], return_index=True)
+    if len(present):
+        sums[:, present] = np.add.reduceat(drawn[:, order], starts, axis=1)
+    return sums
+
+
+def _class_reports(
+    labels: tuple[str, ...],
+    counts: tuple[Array, Array, Array],
+    resampled: tuple[list[Interval], list[Interval], list[Interval]],
+    level: float,
+) -> tuple[ClassReport, ...]:
+    rows = []
+    columns = zip(labels, *(part.tolist() for part in counts), *resampled, strict=True)
+    for label, right, called, present, precision, recall, f1 in columns:
+        rows.append(
+            ClassReport(
+                label,
+                present,
+                proportion(right, called, precision, level),
+                proportion(right, present, recall, level),
+                f1_proportion(right, called + present - right, f1, level),
+            )
+        )
+    return tuple(rows)
+
+
+def _within(figure: Interval) -> Interval:
+    """The interval cut to what an error between 0 and 1 can be."""
+    return Interval(
+        figure.value, min(max(figure.low, 0.0), figure.value), max(min(figure.high, 1.0), figure.value)
+    )
