@@ -1,14 +1,17 @@
 """What an engine runs: a graph file, or a torch module that can be built.
 
-A network knows nothing of images or labels; the card beside it does.
+A network knows nothing of images or labels; the card beside it does, and `Pretrained` holds the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from signet.cards import Card
 
 GraphFormat = Literal["onnx", "tflite", "xml"]
 GRAPH_SUFFIXES: dict[str, GraphFormat] = {".onnx": "onnx", ".tflite": "tflite", ".xml": "xml"}
@@ -31,22 +34,65 @@ class GraphFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleSpec:
+    """Which torch module to build: plain data, so that it can be written into a seal.
+
+    Attributes:
+        zoo: who builds it: "timm", "torchvision", "signet" (own architectures).
+        architecture: its name there.
+        arguments: what the zoo's own weight entry passes to it.
+        classes: outputs of the head; 0 for none.
+        classifier: dotted name of the layer that is the head, or None when the module ends in features.
+    """
+
+    zoo: str
+    architecture: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    classes: int = 1000
+    classifier: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; `ModuleSpec(**it)` is an equal spec."""
+        return {**dataclasses.asdict(self), "arguments": dict(self.arguments)}
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleSource:
     """A network as a torch module that can be built, filled with its weights, on demand.
 
     Attributes:
         build: returns the `torch.nn.Module` in evaluation mode, float32, on the CPU; its `forward`
-            takes float32 (N, 3, H, W) and returns the logits (N, C).
+            takes float32 (N, 3, H, W) and returns the logits (N, C), or the features (N, D).
         digest: sha256 hex over architecture, arguments and weights: equal digests, equal answers.
         input_shape: (3, H, W) that it was made for.
-        classifier: dotted name of the layer that is the head (a Linear or a 1x1 convolution), or
-            None when it is to be found.
+        spec: what is built, as data; None for a module that only the caller can build.
+        weights: the weight file; None for a module that only the caller can build.
+        classifier: dotted name of the layer that is the head (a Linear or a 1x1 convolution), or None.
     """
 
-    build: Callable[[], object]
+    build: Callable[[], Any]
     digest: str
     input_shape: tuple[int, int, int]
+    spec: ModuleSpec | None = None
+    weights: Path | None = None
     classifier: str | None = None
 
 
 Network = GraphFile | ModuleSource
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A model as it was found: what is known of it, and the networks that compute it.
+
+    Attributes:
+        card: all that is known.
+        networks: the same function in one form or several; an engine takes the first that it can run.
+        digest: sha256 hex of what the answers depend on: weights, graph, program, output contract.
+        where: "package", "cache", "mirror", "hub", "file" or "seal".
+    """
+
+    card: Card
+    networks: tuple[Network, ...]
+    digest: str
+    where: str

@@ -1,0 +1,1 @@
+"""The catalogue: which pretrained models there are, as data."""

@@ -1,0 +1,1 @@
+"""Engines: what runs a network. One file each, one contract, none knows another."""

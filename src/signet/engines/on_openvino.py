@@ -1,0 +1,273 @@
+"""OpenVINO: the fast engine on x86 and Arm processors.
+
+The pending steps of a batch (normalise, channel order, layout) become part of the compiled network, so
+uint8 pictures go in as they are. A compiled network is kept on disk and imported by later processes,
+which saves reading, fusing and compiling it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import queue
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signet import storage
+from signet.arrays import Array
+from signet.batches import Batch, Outputs
+from signet.cards import InputSpec
+from signet.engines.contract import EngineSettings, Precision
+from signet.errors import EngineError
+from signet.geometry import Size
+from signet.networks import GraphFile
+from signet.steps import Layout, Normalise, Order, Range, Step, Type
+
+FORMATS = ("onnx", "tflite", "xml")
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+
+
+def unavailable() -> str | None:
+    """Why this engine cannot be used here, or None when it can."""
+    try:
+        import openvino  # noqa: F401
+    except ImportError as error:
+        return f"openvino cannot be imported ({error})"
+    return None
+
+
+def has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 by itself, so that bf16 is worth anything."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def open_graph(
+    graph: GraphFile, spec: InputSpec, pending: Sequence[Step], size: Size | None, settings: EngineSettings
+) -> OpenVinoEngine:
+    """Compile a graph, or import it from the cache of compiled ones.
+
+    Args:
+        graph: the network.
+        spec: its image input.
+        pending: numeric steps to fuse in front of it.
+        size: (height, width) of every prepared image, or None when they differ.
+        settings: precision, threads, batch.
+
+    Raises:
+        EngineError: OpenVINO refuses the graph or the precision.
+    """
+    core = _core()
+    if settings.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise EngineError(
+            "engine openvino: precision bf16 was asked for, and this processor has no bf16 instructions. "
+            "Use --precision fp32, or auto."
+        )
+    options = {
+        "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],
+        "INFERENCE_NUM_THREADS": settings.thread_count,
+        "NUM_STREAMS": min(settings.workers, settings.thread_count),
+        "PERFORMANCE_HINT": "THROUGHPUT" if settings.workers > 1 else "LATENCY",
+    }
+    place = (
+        None
+        if settings.cache is None
+        else settings.cache / f"{_key(graph, pending, size, settings, core)}.blob"
+    )
+    try:
+        compiled = _import(core, place, options) if place else None
+        if compiled is None:
+            compiled = core.compile_model(_fused(core, graph, spec, pending, size, settings), "CPU", options)
+            if place:
+                storage.write_bytes(place, compiled.export_model().getvalue(), overwrite=True)
+    except RuntimeError as error:
+        raise EngineError(f"engine openvino cannot open {graph.path.name}: {_first_line(error)}") from error
+    return OpenVinoEngine(compiled, settings)
+
+
+class OpenVinoEngine:
+    """A compiled network with one inference request for each worker."""
+
+    name = "openvino"
+    fuses = True
+
+    def __init__(self, compiled: Any, settings: EngineSettings) -> None:
+        import openvino
+
+        self.version: str = openvino.__version__.split("-")[0]
+        self.precision: Precision = settings.precision
+        shape = compiled.inputs[0].partial_shape
+        self._batch = shape[0].get_length() if shape[0].is_static else None
+        self._dtype = compiled.inputs[0].element_type.to_dtype()
+        self.outputs = tuple(_name(port, place) for place, port in enumerate(compiled.outputs))
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._closed = False
+        for _ in range(max(1, settings.workers)):
+            self._requests.put(compiled.create_infer_request())
+
+    def run(self, batch: Batch) -> Outputs:
+        """See `Engine.run`."""
+        if not isinstance(batch.arrays, np.ndarray):
+            return _joined([self._infer(array[None]) for array in batch.arrays], self.outputs)
+        if self._batch is None or len(batch) == self._batch:
+            return Outputs(self._infer(batch.arrays))
+        parts = [self._padded(batch.arrays[i : i + self._batch]) for i in range(0, len(batch), self._batch)]
+        return _joined(parts, self.outputs)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._closed = True
+        while not self._requests.empty():
+            self._requests.get()
+
+    def _padded(self, arrays: Array) -> dict[str, Array]:
+        """Run fewer images than the pinned batch, the rest of it empty."""
+        count = len(arrays)
+        if count == self._batch:
+            return self._infer(arrays)
+        whole = np.zeros((self._batch, *arrays.shape[1:]), arrays.dtype)
+        whole[:count] = arrays
+        return {name: array[:count] for name, array in self._infer(whole).items()}
+
+    def _infer(self, arrays: Array) -> dict[str, Array]:
+        if arrays.dtype != self._dtype:
+            raise EngineError(f"engine openvino: expected {self._dtype} input, got {arrays.dtype}.")
+        if self._closed:
+            raise EngineError("engine openvino: this model is closed.")
+        request = self._requests.get()
+        try:
+            request.infer({0: np.ascontiguousarray(arrays)}, share_inputs=True)
+            # The request's buffers are used again by the next run, so the answers are copied out.
+            return {
+                name: np.array(request.get_output_tensor(place).data)
+                for place, name in enumerate(self.outputs)
+            }
+        except RuntimeError as error:
+            raise EngineError(
+                f"engine openvino: the network refused an input of shape {arrays.shape}: {_first_line(error)}"
+            ) from error
+        finally:
+            self._requests.put(request)
+
+
+def _fused(
+    core: Any,
+    graph: GraphFile,
+    spec: InputSpec,
+    pending: Sequence[Step],
+    size: Size | None,
+    settings: EngineSettings,
+) -> Any:
+    """The graph with the pending steps in front of it and its batch pinned."""
+    import openvino
+    from openvino.preprocess import PrePostProcessor
+
+    model = core.read_model(str(graph.path))
+    model_input = model.inputs[0]
+    first = _channels_first(spec, pending)
+    fixed = model_input.partial_shape[0].is_static
+    batch = model_input.partial_shape[0].get_length() if fixed else settings.batch
+    height, width = size or (-1, -1)
+    batch = batch if size else -1
+    if not fixed:
+        shape = [batch, 3, height, width] if first else [batch, height, width, 3]
+        model.reshape({model_input: openvino.PartialShape(shape)})
+    processor = PrePostProcessor(model)
+    entry = processor.input(0)
+    dtype = openvino.Type.u8 if _takes_bytes(pending, spec) else openvino.Type.f32
+    entry.tensor().set_element_type(dtype).set_layout(openvino.Layout("NHWC")).set_shape(
+        [batch, height, width, 3]
+    )
+    entry.model().set_layout(openvino.Layout("NCHW" if first else "NHWC"))
+    _add(entry.preprocess(), pending, openvino)
+    return processor.build()
+
+
+def _add(processing: Any, pending: Sequence[Step], openvino: Any) -> None:
+    """Each pending step as one of the preprocessor's own; the change of layout it makes itself."""
+    is_float = False
+    for step in pending:
+        if isinstance(step, Range | Normalise) and not is_float:
+            processing.convert_element_type(openvino.Type.f32)
+            is_float = True
+        match step:
+            case Range(scale=scale, offset=offset):
+                processing.scale([1.0 / scale] * 3)
+                if offset:
+                    processing.mean([-offset] * 3)
+            case Normalise(mean=mean, std=std):
+                processing.mean(list(mean)).scale(list(std))
+            case Order(order="BGR"):
+                processing.reverse_channels()
+            case Type(dtype="float32") if not is_float:
+                processing.convert_element_type(openvino.Type.f32)
+                is_float = True
+            case Type(dtype="uint8") if is_float:
+                raise EngineError("engine openvino: a program that goes back to uint8 cannot be fused.")
+            case _:
+                pass
+
+
+def _channels_first(spec: InputSpec, pending: Sequence[Step]) -> bool:
+    layouts = [step.order for step in pending if isinstance(step, Layout)]
+    if layouts:
+        return layouts[-1] == "NCHW"
+    return len(spec.shape) == 4 and spec.shape[1] == 3
+
+
+def _takes_bytes(pending: Sequence[Step], spec: InputSpec) -> bool:
+    """Whether uint8 goes in: it does unless the program's earlier steps made floats of it."""
+    return bool(pending) or spec.dtype == "uint8"
+
+
+def _key(
+    graph: GraphFile, pending: Sequence[Step], size: Size | None, settings: EngineSettings, core: Any
+) -> str:
+    """Everything that a compiled network depends on, as one digest."""
+    import openvino
+
+    parts = [
+        graph.digest,
+        [repr(step) for step in pending],
+        size,
+        settings.precision,
+        settings.thread_count,
+        settings.workers,
+        settings.batch,
+        openvino.__version__,
+        core.get_property("CPU", "FULL_DEVICE_NAME"),
+        sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _import(core: Any, place: Path, options: dict[str, Any]) -> Any:
+    """A compiled network from the cache, or None; one that cannot be imported is made again."""
+    if not place.is_file():
+        return None
+    try:
+        return core.import_model(place.read_bytes(), "CPU", options)
+    except RuntimeError:
+        return None
+
+
+def _joined(parts: Sequence[dict[str, Array]], names: Sequence[str]) -> Outputs:
+    return Outputs({name: np.concatenate([part[name] for part in parts]) for name in names})
+
+
+def _name(port: Any, place: int) -> str:
+    names = sorted(port.names)
+    return names[0] if names else f"output_{place}"
+
+
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

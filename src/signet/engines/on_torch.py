@@ -1,0 +1,107 @@
+"""PyTorch: the engine of the original module, and the only one that runs on a GPU."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from signet.arrays import Array
+from signet.batches import Batch, Outputs
+from signet.engines.contract import EngineSettings, Precision
+from signet.errors import EngineError, MissingExtra
+from signet.networks import ModuleSource
+from signet.preprocessing import finish
+
+
+def unavailable() -> str | None:
+    """Why this engine cannot be used here, or None when it can. Does not import torch."""
+    from importlib.util import find_spec
+
+    return None if find_spec("torch") else "torch is not installed"
+
+
+def open_module(source: ModuleSource, settings: EngineSettings) -> TorchEngine:
+    """Build a module and put it on its device.
+
+    Raises:
+        MissingExtra: torch is not installed.
+        EngineError: the device does not exist, or the precision is not to be had.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("engine torch", "train", "torch") from error
+    if settings.precision == "int8":
+        raise EngineError("engine torch runs fp32 and bf16; for int8 use --engine openvino or onnx.")
+    try:
+        device = torch.device(settings.device)
+        module = source.build()
+        module.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise EngineError(f"engine torch cannot use device {settings.device!r}: {error}") from error
+    return TorchEngine(module, source.classifier, device, settings.precision)
+
+
+class TorchEngine:
+    """A module in evaluation mode. One run at a time: torch divides one run among all threads itself."""
+
+    name = "torch"
+    fuses = False
+
+    def __init__(self, module: Any, classifier: str | None, device: Any, precision: Precision) -> None:
+        import torch
+
+        self.version: str = torch.__version__
+        self.precision = precision
+        self.outputs: tuple[str, ...] = ("logits", "features") if classifier else ("logits",)
+        self._module = module.eval()
+        self._device = device
+        self._lock = threading.Lock()
+        self._features: list[Any] = []
+        if classifier:
+            module.get_submodule(classifier).register_forward_pre_hook(
+                lambda _, inputs: self._features.append(inputs[0])
+            )
+
+    def run(self, batch: Batch) -> Outputs:
+        """See `Engine.run`."""
+        arrays = finish(batch).arrays
+        if isinstance(arrays, np.ndarray):
+            return Outputs(self._infer(arrays))
+        parts = [self._infer(array[None]) for array in arrays]
+        return Outputs({name: np.concatenate([part[name] for part in parts]) for name in self.outputs})
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._module = None
+
+    def _infer(self, arrays: Array) -> dict[str, Array]:
+        import torch
+
+        if self._module is None:
+            raise EngineError("engine torch: this model is closed.")
+        try:
+            with (
+                self._lock,
+                torch.inference_mode(),
+                torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+            ):
+                images = torch.from_numpy(np.ascontiguousarray(arrays)).to(self._device)
+                self._features.clear()
+                answers = [self._module(images)]
+                if len(self.outputs) > 1:
+                    answers.append(_pooled(self._features.pop()))
+        except RuntimeError as error:
+            raise EngineError(
+                f"engine torch: the network refused an input of shape {arrays.shape}, {arrays.dtype}: {error}"
+            ) from error
+        return {
+            name: answer.float().cpu().numpy() for name, answer in zip(self.outputs, answers, strict=True)
+        }
+
+
+def _pooled(features: Any) -> Any:
+    """The input of the head as (N, D): the mean over a map's positions when the head is a convolution."""
+    return features.mean(dim=(2, 3)) if features.ndim == 4 else features.flatten(1)

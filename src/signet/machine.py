@@ -1,0 +1,54 @@
+"""What this machine is, for records and for keys of what was measured on it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from signet.version import __version__
+
+LIBRARIES = ("numpy", "pillow", "simplejpeg", "openvino", "onnxruntime", "torch", "torchvision", "timm")
+
+
+@cache
+def processor() -> str:
+    """The processor's own name, with the instructions that matter to a network."""
+    name = platform.processor() or platform.machine()
+    flags: set[str] = set()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = (part.strip() for part in line.partition(":"))
+            if key == "model name":
+                name = value
+            elif key == "flags":
+                flags = set(value.split())
+                break
+    except OSError:
+        return name
+    known = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
+    return " ".join([name, *(flag for flag in known if flag in flags)])
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Signet, Python and the libraries that an answer can depend on; missing ones left out."""
+    found = {"signet": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    for library in LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory_bytes() -> int | None:
+    """The most memory that this process has held, or None where the platform does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,124 @@
+"""From what a person writes as MODEL to the model itself.
+
+A path is taken as it is: a seal, a pretrained folder, a graph file. A name is looked up in the package,
+the cache, the mirror, and last the hub.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from signet import hub
+from signet.catalogue import index
+from signet.errors import BadInput, BadRequest, UnknownName
+from signet.networks import Pretrained
+from signet.progress import OnProgress
+
+
+def resolve(
+    model: str | Path,
+    *,
+    offline: bool = False,
+    card: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Pretrained:
+    """Find a model.
+
+    Args:
+        model: a catalogue name, a seal (folder or zip), a pretrained folder, or a graph file.
+        offline: never ask the network.
+        card: the card of a graph file, when it does not lie beside it.
+        on_progress: told of downloaded bytes.
+
+    Raises:
+        UnknownName: no such file, and no such name; carries near misses.
+        BadInput: a file or folder that is not a model.
+        HubError: the weights could not be had.
+    """
+    path = Path(model)
+    if path.exists():
+        return _from_path(path, card)
+    text = os.fspath(model)
+    if _looks_like_path(text):
+        raise UnknownName("file or model", text, (), "There is no such file; check the path.")
+    if text == index.STARTER:
+        from signet.zoos import from_package
+
+        return from_package.pretrained()
+    zoo = text.split("/", 1)[0]
+    for point in entry_points(group="signet.zoos"):
+        if point.name == zoo:
+            found: Pretrained = point.load().pretrained(text, offline=offline, on_progress=on_progress)
+            return found
+    return _from_name(text, offline, on_progress)
+
+
+def _from_path(path: Path, card: Path | None) -> Pretrained:
+    from signet.zoos import from_file, from_seal
+
+    if from_seal.is_seal(path):
+        return from_seal.pretrained(path)
+    if path.is_file() and from_file.is_graph(path):
+        return from_file.pretrained(path, card)
+    if path.is_dir() and (path / "config.json").is_file():
+        found = hub.in_folder(path)
+        if found is None or found.config is None:
+            raise BadInput(f"{path}: expected config.json and model.safetensors in this folder.")
+        return _from_weights(path.resolve().name, found.config, found, "file")
+    raise BadInput(
+        f"{path}: expected a model: a sealed folder or zip, a folder with config.json and "
+        "model.safetensors, or a graph file (.onnx, .tflite, .xml)."
+    )
+
+
+def _from_name(name: str, offline: bool, on_progress: OnProgress | None) -> Pretrained:
+    for candidate in dict.fromkeys((name, name.split("/", 1)[-1])):
+        found = hub.in_mirror(candidate)
+        if found is not None and found.config is not None:
+            return _from_weights(candidate, found.config, found, "mirror")
+    try:
+        full = index.full_name(name)
+    except UnknownName as error:
+        if error.near or "models are called so" in str(error):
+            raise
+        raise UnknownName(
+            "model", name, (*index.names(), *hub.list_mirror()), "See `signet find`."
+        ) from error
+    config = index.config(full)
+    weights = hub.obtain(full, remote_of(config), offline=offline, on_progress=on_progress)
+    return _from_weights(full, config, weights, weights.where)
+
+
+def remote_of(config: Mapping[str, Any]) -> hub.Remote:
+    """Where an indexed model's weights are."""
+    stated = config["pretrained_cfg"]
+    if stated.get("hf_hub_id"):
+        if stated.get("hf_hub_filename"):
+            return hub.Remote(repository=stated["hf_hub_id"], files=(stated["hf_hub_filename"],))
+        return hub.Remote(repository=stated["hf_hub_id"])
+    return hub.Remote(address=stated["url"])
+
+
+def _from_weights(name: str, config: Mapping[str, Any], found: hub.WeightFiles, where: str) -> Pretrained:
+    library = config.get("library", "timm")
+    stated = config.get("pretrained_cfg") or {}
+    tag = f".{stated['tag']}" if stated.get("tag") else ""
+    full = f"{library}/{config.get('architecture', name)}{tag}"
+    match library:
+        case "timm":
+            from signet.zoos import from_timm as zoo
+        case "torchvision":
+            from signet.zoos import from_torchvision as zoo  # type: ignore[no-redef]
+        case _:
+            raise BadRequest(
+                f"{name}: its config.json names the library {library!r}; known: timm, torchvision."
+            )
+    return zoo.pretrained(full, config, found.weights, found.digest, found.trust, where)
+
+
+def _looks_like_path(text: str) -> bool:
+    return text.startswith((".", "/", "~")) or text.endswith((".zip", ".onnx", ".tflite", ".xml", ".signet"))

@@ -1,0 +1,263 @@
+"""Which engine runs a model, in which precision, and how the choice is justified.
+
+`auto` never guesses about precision: bf16 is used only for a model that has evidence of its decisions on
+this processor, kept in the cache or measured now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from signet import machine, storage
+from signet.engines.contract import Engine, EngineSettings, Precision
+from signet.errors import BadInput, BadRequest, EngineError, SignetError, UnknownName
+from signet.networks import GraphFile, ModuleSource, Network, Pretrained
+
+EngineChoice = Literal["auto", "torch", "openvino", "onnx"] | str
+PrecisionChoice = Literal["auto", "fp32", "bf16", "int8"]
+PREFERENCE = ("openvino", "onnx", "torch")
+"""What `auto` tries, unless a measurement on this machine says otherwise."""
+
+EVIDENCE_IMAGES = 200
+EVIDENCE_SHARE = 0.995
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How often bf16 decided like fp32, for one model on one processor.
+
+    Attributes:
+        compared: images.
+        equal: of them, those with the same first label.
+    """
+
+    compared: int
+    equal: int
+
+    @property
+    def allows(self) -> bool:
+        """At least 200 images, at least 99.5 % of them decided equally."""
+        return self.compared >= EVIDENCE_IMAGES and self.equal >= EVIDENCE_SHARE * self.compared
+
+    def words(self) -> str:
+        """For the line that says which precision was taken."""
+        return f"{self.equal} of {self.compared} decisions equal to fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An engine with a model in it, and why it is this one.
+
+    Attributes:
+        engine: ready to run.
+        settings: how it was opened.
+        why: one sentence on the choice of engine and precision.
+        undecided: precision was left to Signet, bf16 is possible here, and nothing is known yet.
+    """
+
+    engine: Engine
+    settings: EngineSettings
+    why: str
+    undecided: bool = False
+
+
+def start(
+    pretrained: Pretrained, engine: EngineChoice, precision: PrecisionChoice, settings: EngineSettings
+) -> Running:
+    """Open a model on an engine.
+
+    Args:
+        pretrained: the model.
+        engine: a name, or "auto".
+        precision: a name, or "auto".
+        settings: threads, workers, batch, device, cache; its precision is what `precision` resolves to.
+
+    Raises:
+        BadRequest: the model has no form that the engine runs.
+        EngineError: the engine refuses it.
+    """
+    name, why = choose_engine(pretrained, engine, settings)
+    resolved, reason, undecided = choose_precision(pretrained, name, precision, settings)
+    chosen = dataclasses.replace(settings, precision=resolved)
+    return Running(open_engine(pretrained, name, chosen), chosen, f"{why}; {reason}", undecided)
+
+
+def choose_engine(pretrained: Pretrained, engine: EngineChoice, settings: EngineSettings) -> tuple[str, str]:
+    """(name, why) of the engine to use."""
+    known = (*PREFERENCE, *_plugins())
+    if engine not in ("auto", *known):
+        raise UnknownName("engine", engine, known, f"Known: auto, {', '.join(known)}.")
+    if engine != "auto":
+        return engine, "engine as asked"
+    if settings.device != "cpu":
+        return "torch", f"device {settings.device} needs it"
+    order = list(PREFERENCE)
+    measured = fastest_measured(pretrained.digest, settings.cache)
+    if measured in order:
+        order.insert(0, order.pop(order.index(measured)))
+    reasons: list[str] = []
+    for name in order:
+        reason = _unavailable(name) or _no_form(pretrained, name)
+        if reason is None:
+            if name == measured:
+                return name, "the fastest engine measured here"
+            return name, "the first engine that is installed" if not reasons else "; ".join(reasons)
+        reasons.append(reason)
+    raise BadRequest(f"{pretrained.card.name}: no engine can run it. {'; '.join(reasons)}.")
+
+
+def choose_precision(
+    pretrained: Pretrained, engine: str, precision: PrecisionChoice, settings: EngineSettings
+) -> tuple[Precision, str, bool]:
+    """(precision, why, whether evidence is still to be gathered)."""
+    if precision != "auto":
+        return precision, "precision as asked", False
+    if engine != "openvino" or settings.device != "cpu":
+        return "fp32", "fp32 is this engine's precision", False
+    from signet.engines import on_openvino
+
+    if not on_openvino.has_bf16():
+        return "fp32", "fp32, since this processor has no bf16 instructions", False
+    evidence = find_evidence(pretrained, settings.cache)
+    if evidence is None:
+        return "fp32", "fp32, since bf16 is not yet proven for this model here", True
+    if evidence.allows:
+        return "bf16", f"bf16, {evidence.words()}", False
+    return "fp32", f"fp32, since bf16 had only {evidence.words()}", False
+
+
+def open_engine(pretrained: Pretrained, name: str, settings: EngineSettings) -> Engine:
+    """Open a model on one engine, in one precision.
+
+    Raises:
+        BadRequest: the model has no form that the engine runs.
+        EngineError: the engine refuses it.
+    """
+    missing = _unavailable(name) or _no_form(pretrained, name)
+    if missing:
+        raise BadRequest(f"--engine {name}: {missing}.")
+    card = pretrained.card
+    match name:
+        case "torch":
+            from signet.engines import on_torch
+
+            return on_torch.open_module(_module(pretrained), settings)
+        case "onnx":
+            from signet.engines import on_onnx
+
+            return on_onnx.open_graph(_graph(pretrained, on_onnx.FORMATS, settings), settings)
+        case "openvino":
+            from signet.engines import on_openvino
+
+            graph = _graph(pretrained, on_openvino.FORMATS, settings)
+            _, pending = card.program.split()
+            return on_openvino.open_graph(graph, card.inputs[0], pending, card.input_size, settings)
+        case _:
+            opened: Engine = _plugins()[name].load().open_model(pretrained, settings)
+            return opened
+
+
+def find_evidence(pretrained: Pretrained, cache: Path | None) -> Evidence | None:
+    """What is known of this model's bf16 decisions on this processor: the seal's own, or the cache's."""
+    if cache is None:
+        return None
+    place = _evidence_place(pretrained, cache)
+    if not place.is_file():
+        return None
+    try:
+        row = storage.read_json(place)
+        return Evidence(int(row["compared"]), int(row["equal"]))
+    except (BadInput, KeyError, TypeError, ValueError):
+        return None  # a broken record is no evidence; it is measured again
+
+
+def keep_evidence(pretrained: Pretrained, cache: Path | None, evidence: Evidence) -> None:
+    """Write down what was measured, for the next run."""
+    if cache is not None:
+        row = {"model": pretrained.card.name, **dataclasses.asdict(evidence), **machine.versions()}
+        storage.write_json(_evidence_place(pretrained, cache), row, overwrite=True)
+
+
+def fastest_measured(digest: str, cache: Path | None) -> str | None:
+    """The engine that `benchmark` found fastest for this model on this processor, if it was measured."""
+    if cache is None:
+        return None
+    try:
+        row = storage.read_json(measurement_place(digest, cache))
+        return str(row["fastest"])
+    except (SignetError, KeyError):
+        return None
+
+
+def measurement_place(digest: str, cache: Path) -> Path:
+    """Where `benchmark` keeps what it measured of a model on this processor."""
+    return cache / "measured" / f"{_key(digest, machine.processor())}.json"
+
+
+def _evidence_place(pretrained: Pretrained, cache: Path) -> Path:
+    openvino = machine.versions().get("openvino", "")
+    program = pretrained.card.program.digest
+    return cache / "evidence" / f"{_key(pretrained.digest, program, machine.processor(), openvino)}.json"
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _unavailable(name: str) -> str | None:
+    match name:
+        case "openvino":
+            from signet.engines import on_openvino
+
+            return on_openvino.unavailable()
+        case "onnx":
+            from signet.engines import on_onnx
+
+            return on_onnx.unavailable()
+        case "torch":
+            from signet.engines import on_torch
+
+            return on_torch.unavailable()
+        case _:
+            return None
+
+
+def _no_form(pretrained: Pretrained, name: str) -> str | None:
+    """Why a model has no form that an engine runs, or None when it has one."""
+    formats = {"openvino": ("onnx", "tflite", "xml"), "onnx": ("onnx",), "torch": ()}.get(name)
+    if formats is None:
+        return None
+    has_module = any(isinstance(network, ModuleSource) for network in pretrained.networks)
+    if has_module or any(_is_graph(network, formats) for network in pretrained.networks):
+        return None
+    return f"{pretrained.card.name} has no form that engine {name} runs"
+
+
+def _is_graph(network: Network, formats: tuple[str, ...]) -> bool:
+    return isinstance(network, GraphFile) and network.format in formats
+
+
+def _module(pretrained: Pretrained) -> ModuleSource:
+    return next(network for network in pretrained.networks if isinstance(network, ModuleSource))
+
+
+def _graph(pretrained: Pretrained, formats: tuple[str, ...], settings: EngineSettings) -> GraphFile:
+    """The first graph of these formats, traced from the module when there is none."""
+    for network in pretrained.networks:
+        if isinstance(network, GraphFile) and network.format in formats:
+            return network
+    if settings.cache is None:
+        raise EngineError(f"{pretrained.card.name}: a graph must be traced, and no cache folder was given.")
+    from signet import tracing
+
+    return tracing.traced(_module(pretrained), settings.cache / "graphs")
+
+
+def _plugins() -> dict[str, Any]:
+    """Engines of other packages, by the name of their entry point."""
+    return {point.name: point for point in entry_points(group="signet.engines")}

@@ -1,0 +1,110 @@
+"""From a torch module to an ONNX graph, kept by digest, so that the second run needs no torch.
+
+The graph has the outputs `logits` and `features` (the input of the head, pooled), a free batch axis, and
+one input `images`, float32 (N, 3, H, W).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+from signet import storage
+from signet.errors import BadGraph, MissingExtra
+from signet.networks import GraphFile, ModuleSource
+
+OPSET = 20
+_FORMAT = "1"
+"""Raised when this file writes other graphs, so that cached ones are not taken for new ones."""
+
+
+def traced(source: ModuleSource, cache: Path) -> GraphFile:
+    """The graph of a module, from the cache or made now.
+
+    Args:
+        source: the module; it is built only when the graph is not in the cache.
+        cache: folder that holds the graphs.
+
+    Raises:
+        MissingExtra: the graph is not cached, and torch or its exporter is not installed.
+        BadGraph: torch cannot express the module as a graph.
+    """
+    key = hashlib.sha256(f"{_FORMAT} {OPSET} {source.digest} {source.input_shape}".encode()).hexdigest()
+    place = cache / f"{key}.onnx"
+    with storage.locked(place):
+        if not place.is_file():
+            export(source, place)
+    return GraphFile(place, "onnx", storage.digest_of(place))
+
+
+def export(source: ModuleSource, to: Path) -> None:
+    """Write a module as ONNX, whole or not at all.
+
+    Raises:
+        MissingExtra: torch or its exporter is not installed.
+        BadGraph: torch cannot express the module as a graph, or the graph is larger than 2 GB.
+    """
+    try:
+        import onnxscript  # noqa: F401  (torch's exporter imports it late, and fails badly without)
+        import torch
+    except ImportError as error:
+        raise MissingExtra("Turning a torch module into a graph", "train", str(error.name)) from error
+    module = source.build()
+    wrapped = _with_features(torch, module, source.classifier) if source.classifier else module
+    example = torch.zeros(2, *source.input_shape)
+    names = ["logits", "features"] if source.classifier else ["features" if _headless(source) else "logits"]
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    try:
+        exporter_log.setLevel(logging.ERROR)
+        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+            warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+            program: Any = torch.onnx.export(
+                wrapped,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+                input_names=["images"],
+                output_names=names,
+                opset_version=OPSET,
+                verbose=False,
+            )
+            with storage.new_file(to, overwrite=True) as temporary:
+                program.save(str(temporary), external_data=False)
+    except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadGraph(
+            f"torch cannot express this module as a graph: {first}. "
+            "Run it with --engine torch, or export it yourself and give the .onnx file."
+        ) from error
+    finally:
+        exporter_log.setLevel(level)
+
+
+def _headless(source: ModuleSource) -> bool:
+    return source.spec is not None and source.spec.classes == 0
+
+
+def _with_features(torch: Any, module: Any, classifier: str) -> Any:
+    """The module with a second answer: what its head was given, pooled to (N, D)."""
+
+    class WithFeatures(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+            self.taken: list[Any] = []
+            self.module.get_submodule(classifier).register_forward_pre_hook(
+                lambda _, inputs: self.taken.append(inputs[0])
+            )
+
+        def forward(self, images: Any) -> tuple[Any, Any]:
+            self.taken.clear()
+            logits = self.module(images)
+            features = self.taken.pop()
+            pooled = features.mean(dim=(2, 3)) if features.ndim == 4 else features.flatten(1)
+            return logits, pooled
+
+    return WithFeatures().eval()

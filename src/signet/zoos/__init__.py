@@ -1,0 +1,1 @@
+"""Zoos: where pretrained models come from. One file each; no zoo knows another."""
