@@ -97,4 +97,4 @@ def mean_where_defined(figures: Array) -> Array:
 
 def _ratio(part: Array, whole: Array) -> Array:
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0))
