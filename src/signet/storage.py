@@ -140,6 +140,18 @@ def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def move_into_place(finished: str | Path, path: str | Path) -> None:
+    """Give a file that is finished and lies in the same file system its name, replacing what has it now.
+
+    Raises:
+        SignetError: the disk refuses.
+    """
+    with _as_ours(path):
+        _force_to_disk(Path(finished))
+        _name_file(Path(finished), Path(path), overwrite=True)
+        _force_to_disk(Path(path).parent)
+
+
 @contextmanager
 def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Lend an empty temporary folder beside `path`; on leaving, it gets its name with all that is in it.
