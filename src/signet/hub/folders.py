@@ -24,7 +24,7 @@ _DEPTH = 4
 
 def package_folder() -> Path:
     """Where the weights that come with Signet lie."""
-    return Path(__file__).resolve().parent.parent / "catalogue" / "weights"
+    return Path(__file__).resolve().parent.parent / "catalogue"
 
 
 def mirror_folder() -> Path | None:
