@@ -190,7 +190,7 @@ def test_asked_wrongly():
         read(io.StringIO("text"))
     with pytest.raises(BadInput, match="no file can have"):
         read("nul\0byte.jpg")
-    with pytest.raises(BadInput, match="'': expected .* no such file"):
+    with pytest.raises(BadInput, match=r"'': expected .* no such file"):
         read("")
     with pytest.raises(BadInput, match="got a folder"):
         read(".")

@@ -6,9 +6,9 @@ shows in its corners. Nothing here uses Signet: expectations are independent of 
 
 from __future__ import annotations
 
-import io
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,23 +18,32 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms
 
-Colour = tuple[int, int, int]
+# The tests are no package; this folder is where the other half of this module lies.
+sys.path.insert(0, str(Path(__file__).parent))
+from builders import (  # type: ignore[import-not-found]
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY_QUADRANTS,
+    GREYS,
+    HEIGHT,
+    ORIENTED,
+    QUADRANTS,
+    RED,
+    WHITE,
+    WIDTH,
+    Colour,
+    chunk,
+    deep,
+    encoded,
+    exif,
+    png,
+    quadrants,
+    tiff,
+    with_exif,
+)
 
-HEIGHT, WIDTH = 32, 48
-RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
-QUADRANTS = (RED, GREEN, BLUE, WHITE)
-GREYS = (0, 85, 170, 255)
-GREY_QUADRANTS = tuple((grey, grey, grey) for grey in GREYS)
-ORIENTED = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""How an upright picture is stored so that its EXIF orientation brings it back."""
+sys.path.pop(0)
 
 
 @dataclass(frozen=True)
@@ -75,77 +84,6 @@ def check(case: Case, pixels: np.ndarray) -> None:
     found = [pixels[y, x], pixels[y, -1 - x], pixels[-1 - y, x], pixels[-1 - y, -1 - x]]
     worst = np.abs(np.array(found, int) - np.array(case.corners, int)).max()
     assert worst <= case.tolerance, f"{case.kind}: corners {found}, expected {case.corners}"
-
-
-def quadrants(colours: tuple = QUADRANTS, mode: str = "RGB") -> Image.Image:
-    """The test picture in a mode, one colour a quadrant."""
-    picture = Image.new(mode, (WIDTH, HEIGHT), colours[3])
-    picture.paste(colours[0], (0, 0, WIDTH // 2, HEIGHT // 2))
-    picture.paste(colours[1], (WIDTH // 2, 0, WIDTH, HEIGHT // 2))
-    picture.paste(colours[2], (0, HEIGHT // 2, WIDTH // 2, HEIGHT))
-    return picture
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    """A picture's file; JPEG without chroma subsampling, so that corners keep their colours."""
-    if kind == "JPEG":
-        options = {"quality": 95, "subsampling": 0, **options}
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def png(bits: int, colour_type: int, rows: bytes, *, size: tuple[int, int], extra: bytes = b"") -> bytes:
-    """A PNG written by hand: `rows` unfiltered samples, `extra` chunks before the pixels."""
-    height, width = size
-    stride = len(rows) // height
-    lines = b"".join(b"\0" + rows[line * stride : (line + 1) * stride] for line in range(height))
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
-    return b"".join(
-        (
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", header),
-            extra,
-            chunk(b"IDAT", zlib.compress(lines)),
-            chunk(b"IEND", b""),
-        )
-    )
-
-
-def chunk(name: bytes, body: bytes) -> bytes:
-    """One PNG chunk with its checksum."""
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
-def tiff(samples: bytes, bits: int, *, photometric: int = 1, size: tuple[int, int], form: int = 1) -> bytes:
-    """A one-channel little-endian TIFF without compression, written by hand."""
-    height, width = size
-    tags = [
-        (256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, 1), (262, 3, photometric),
-        (273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, len(samples)), (339, 3, form),
-    ]  # fmt: skip
-    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
-    return struct.pack("<2sHI", b"II", 42, 8 + len(samples)) + samples + directory
-
-
-def deep(colours: tuple) -> np.ndarray:
-    """uint16 (H, W, C) quadrants of 8-bit colours, stretched over 16 bits."""
-    eight = np.array([np.atleast_1d(colour) for colour in colours], np.uint16)
-    grid = np.repeat(np.repeat(eight.reshape(2, 2, -1), HEIGHT // 2, 0), WIDTH // 2, 1)
-    return grid * 257
-
-
-def exif(orientation: int, order: str = ">") -> bytes:
-    """A smallest EXIF block with one tag."""
-    magic = b"MM" if order == ">" else b"II"
-    body = struct.pack(order + "2sHIHHHIHHI", magic, 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
-    return b"Exif\0\0" + body
-
-
-def with_exif(jpeg: bytes, block: bytes) -> bytes:
-    """A JPEG file with an APP1 segment put in front."""
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]
 
 
 def make(folder: Path) -> list[Case]:
@@ -298,17 +236,12 @@ def _pngs(put: Put, fail: Put) -> None:
     put("animated.png", encoded(quadrants(), "PNG", **frames), "animated PNG")
     fail("bad_crc.png", whole[:29] + b"\0\0\0\0" + whole[33:], "PNG whose header has a wrong checksum", "PNG")
     fail("cut.png", whole[: len(whole) - 40], "PNG cut off", "PNG")
-    fail("bomb.png", png(1, 0, b"\0" * 8, size=(1, 64)).replace(*_claim(64, 1, 50000, 50000)), "bomb", "")
     big = struct.pack(">IIBBBBB", 50000, 50000, 1, 0, 0, 0, 0)
     bomb = whole[:8] + chunk(b"IHDR", big) + chunk(b"IDAT", zlib.compress(bytes(100_000)))
-    fail("bomb_whole.png", bomb, "PNG that claims 50,000 x 50,000", "pixels")
+    fail("bomb.png", bomb, "PNG that claims 50,000 x 50,000", "pixels")
     put("wrong_extension.jpg", whole, "PNG named .jpg")
     put("NO_EXTENSION", whole, "image without an extension", listed=False)
     put("UPPER.PNG", whole, "upper-case extension")
-
-
-def _claim(width: int, height: int, claimed_width: int, claimed_height: int) -> tuple[bytes, bytes]:
-    return struct.pack(">II", width, height), struct.pack(">II", claimed_width, claimed_height)
 
 
 def _tiffs(put: Put, fail: Put) -> None:
@@ -429,17 +362,8 @@ def _not_files(folder: Path) -> list[Case]:
 
     def odd(name: str, kind: str, says: str, *, listed: bool = True, guarded: bool = False) -> Path:
         path = folder / name
-        cases.append(
-            Case(
-                root=folder,
-                path=path,
-                kind=kind,
-                expectation="error",
-                says=says,
-                listed=listed,
-                needs_unprivileged=guarded,
-            )
-        )
+        expected = {"expectation": "error", "says": says, "listed": listed, "needs_unprivileged": guarded}
+        cases.append(Case(root=folder, path=path, kind=kind, **expected))
         return path
 
     odd("dangling.jpg", "link that leads nowhere", "no such file").symlink_to(folder / "nothing.jpg")
