@@ -1,1 +1,125 @@
-"""Signet: pretrained vision models that can be trusted at every joint."""
+"""Signet: pretrained vision models that can be trusted at every joint.
+
+    import signet
+    with signet.load("starter") as model: ...
+
+Nouns and verbs are bound on first use, so that `import signet` loads neither torch nor an engine.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from signet.version import __version__
+
+if TYPE_CHECKING:
+    from signet import datasets, errors
+    from signet.cards import Card, Claim, Licence
+    from signet.catalogue.finding import find
+    from signet.decoding import read
+    from signet.drawing import draw
+    from signet.engines.contract import EngineSettings
+    from signet.errors import SignetError
+    from signet.evaluation import evaluate
+    from signet.features import Features
+    from signet.finetuning import finetune
+    from signet.images import Image
+    from signet.measuring import benchmark
+    from signet.models import Model, load, resolve
+    from signet.predictions import Classes, Embedding, Prediction
+    from signet.programs import Program
+    from signet.progress import Progress
+    from signet.recipes import Recipe
+    from signet.records import Report, Verdict
+    from signet.sealing import seal, seal_module
+    from signet.seals import Seal, pack
+    from signet.streaming import predictions as stream
+    from signet.verification import verify
+
+_PLACES = {
+    "Card": "cards",
+    "Claim": "cards",
+    "Classes": "predictions",
+    "Embedding": "predictions",
+    "EngineSettings": "engines.contract",
+    "Features": "features",
+    "Image": "images",
+    "Licence": "cards",
+    "Model": "models",
+    "Prediction": "predictions",
+    "Program": "programs",
+    "Progress": "progress",
+    "Recipe": "recipes",
+    "Report": "records",
+    "Seal": "seals",
+    "SignetError": "errors",
+    "Verdict": "records",
+    "benchmark": "measuring",
+    "draw": "drawing",
+    "evaluate": "evaluation",
+    "find": "catalogue.finding",
+    "finetune": "finetuning",
+    "load": "models",
+    "pack": "seals",
+    "read": "decoding",
+    "resolve": "models",
+    "seal": "sealing",
+    "seal_module": "sealing",
+    "stream": "streaming:predictions",
+    "verify": "verification",
+}
+_MODULES = ("datasets", "errors")
+
+__all__ = [
+    "Card",
+    "Claim",
+    "Classes",
+    "Embedding",
+    "EngineSettings",
+    "Features",
+    "Image",
+    "Licence",
+    "Model",
+    "Prediction",
+    "Program",
+    "Progress",
+    "Recipe",
+    "Report",
+    "Seal",
+    "SignetError",
+    "Verdict",
+    "__version__",
+    "benchmark",
+    "datasets",
+    "draw",
+    "errors",
+    "evaluate",
+    "find",
+    "finetune",
+    "load",
+    "pack",
+    "read",
+    "resolve",
+    "seal",
+    "seal_module",
+    "stream",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Bind a noun or verb when it is first asked for."""
+    if name in _MODULES:
+        return import_module(f"signet.{name}")
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module 'signet' has no attribute {name!r}")
+    module, _, attribute = place.partition(":")
+    value = getattr(import_module(f"signet.{module}"), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -7,6 +7,7 @@ while one worker decodes, another's network runs. At most a few chunks per worke
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections import deque
@@ -18,10 +19,11 @@ from typing import Generic, TypeVar
 
 from signet.batches import Batch, Outputs
 from signet.decoding import read
+from signet.engines.contract import EngineSettings
 from signet.errors import BadInput, EngineError, SignetError
 from signet.geometry import Size
 from signet.images import Image
-from signet.models import Model, Picture
+from signet.models import Model, Picture, default_cache
 from signet.predictions import Prediction
 
 T = TypeVar("T")
@@ -137,3 +139,27 @@ def _through(
 
 def _name(picture: Picture) -> str:
     return picture.source if isinstance(picture, Image) else os.fspath(Path(picture))
+
+
+def settings_for(
+    *,
+    many: bool,
+    threads: int | None = None,
+    batch: int | None = None,
+    device: str = "cpu",
+    engine: str = "auto",
+) -> EngineSettings:
+    """Engine settings for one image as soon as possible, or for many as fast as possible.
+
+    Args:
+        many: several images are to come: one worker for each thread, each with a small batch.
+        threads: processor threads; all usable ones by default.
+        batch: images for each run of the network.
+        device: "cpu", "cuda" ...
+        engine: torch divides one run among all threads itself, so it gets larger batches.
+    """
+    settings = EngineSettings(threads=threads, device=device, cache=default_cache())
+    if not many:
+        return dataclasses.replace(settings, batch=batch or 1)
+    default = 32 if device != "cpu" else 8 if engine == "torch" else 4
+    return dataclasses.replace(settings, batch=batch or default, workers=settings.thread_count)

@@ -81,7 +81,7 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
     """
     stated = _stated(config)
     classes = int(config.get("num_classes", stated.get("num_classes", 1000)))
-    size = _prepared_size(stated)
+    size = size_of(stated)
     licence = str(stated.get("license") or "unknown")
     return Card(
         name=name,
@@ -94,7 +94,7 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
         architecture=config["architecture"],
         licence=Licence(weights=licence.split(" ", maxsplit=1)[0], stated=bool(stated.get("license"))),
         origin=origin,
-        claims=_claims(config),
+        claims=stated_claims(config),
         parameters=config.get("parameters"),
         gmacs=config.get("gmacs"),
         weights_digest=digest,
@@ -130,7 +130,7 @@ def program(stated: Mapping[str, Any]) -> Program:
     Source: timm `transforms_imagenet_eval` and `resolve_data_config(use_test_size=True)`; torchvision
     `transforms._presets.ImageClassification`.
     """
-    height, width = _prepared_size(stated)
+    height, width = size_of(stated)
     kernel = stated.get("interpolation") or "bicubic"
     if kernel not in get_args(Filter):
         raise BadCard(f"config: interpolation is one of {', '.join(get_args(Filter))}; got {kernel!r}.")
@@ -174,7 +174,8 @@ def _geometry(stated: Mapping[str, Any], size: tuple[int, int], kernel: Any) -> 
             raise BadCard(f"config: crop_mode {other!r} with input size {size} is not understood.")
 
 
-def _prepared_size(stated: Mapping[str, Any]) -> tuple[int, int]:
+def size_of(stated: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) of a prepared image."""
     if stated.get("crop_size"):
         height, width = stated["crop_size"]
     else:
@@ -198,7 +199,8 @@ def _stated(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return stated
 
 
-def _claims(config: Mapping[str, Any]) -> tuple[Claim, ...]:
+def stated_claims(config: Mapping[str, Any]) -> tuple[Claim, ...]:
+    """The accuracies that an index entry states, as fractions."""
     names = {"acc@1": "top1", "acc@5": "top5"}
     return tuple(
         Claim(names[key], round(value / 100, 6), "ImageNet-1k validation", "torchvision weight entry")

@@ -1,0 +1,51 @@
+# Four commands are all there is to know: make demo, make test, make check, make bench (and make docs).
+# Each sets up what it needs in $(VENV); a second run finds it there.
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check bench docs install starter clean
+
+# The main job on embedded defaults: no torch, no network after installation.
+demo: $(VENV)/.fit
+	$(BIN)/signet demo --out demo --overwrite
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_sizes.py
+
+bench: $(VENV)/.dev
+	$(PIP) transformers accelerate
+	$(BIN)/python benchmarks/end_to_end.py
+
+docs: $(VENV)/.dev
+	$(BIN)/python tools/write_docs.py
+
+install: $(VENV)/.dev
+
+# Train the embedded starter again (hours on two cores); see recipes/starter.py --help.
+starter: $(VENV)/.dev
+	$(BIN)/python recipes/starter.py --help
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.fit: $(VENV)/.python pyproject.toml constraints.txt
+	test -e $(VENV)/.dev || $(PIP) --editable '.[fit]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/.fit
+
+clean:
+	rm -rf $(VENV) demo build dist

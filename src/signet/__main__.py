@@ -1,0 +1,5 @@
+"""`python -m signet`."""
+
+from signet.cli.main import run
+
+run()

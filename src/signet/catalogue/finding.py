@@ -1,0 +1,331 @@
+"""Which models there are: the starter, the mirror, and all that the zoos carry, filtered and sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from signet import hub
+from signet.cards import Claim, Licence
+from signet.catalogue import index
+from signet.errors import BadRequest, UnknownName
+from signet.storage import read_json
+
+Status = Literal["embedded", "mirrored", "downloadable", "no public weights"]
+STATUSES: tuple[Status, ...] = ("embedded", "mirrored", "downloadable", "no public weights")
+SORT_KEYS = ("name", "params", "gmacs", "size_bytes", "input_size", "top1")
+NON_COMMERCIAL = ("nc", "non-commercial", "agpl", "gpl")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the catalogue.
+
+    Attributes:
+        name: what every command takes as MODEL.
+        task: "classify", "embed" ...
+        family: "ResNet" ...
+        params: trainable values, or None when nobody counted.
+        gmacs: multiply-adds for one image in 10^9, or None.
+        depth: layers as the paper counts, or None.
+        size_bytes: of the weight file, or None.
+        input_size: (height, width).
+        licence: of the weights.
+        status: where the weights are.
+        claims: figures with sources.
+        domain: of the training data: "natural" ...
+    """
+
+    name: str
+    task: str
+    family: str
+    params: int | None
+    gmacs: float | None
+    depth: int | None
+    size_bytes: int | None
+    input_size: tuple[int, int] | None
+    licence: Licence
+    status: Status
+    claims: tuple[Claim, ...] = ()
+    domain: str = "natural"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of the command contract."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "family": self.family,
+            "params": self.params,
+            "gmacs": self.gmacs,
+            "depth": self.depth,
+            "size_bytes": self.size_bytes,
+            "input_size": None if self.input_size is None else list(self.input_size),
+            "licence": {
+                "weights": self.licence.weights,
+                "stated": self.licence.stated,
+                "verdict": self.licence.verdict,
+            },
+            "status": self.status,
+            "claims": [
+                {
+                    "metric": claim.metric,
+                    "value": claim.value,
+                    "dataset": claim.dataset,
+                    "source": claim.source,
+                }
+                for claim in self.claims
+            ],
+            "domain": self.domain,
+        }
+
+    def key(self, name: str) -> float | str | None:
+        """The value of a sort key; None when it is not known."""
+        match name:
+            case "name":
+                return self.name
+            case "input_size":
+                return None if self.input_size is None else self.input_size[0] * self.input_size[1]
+            case "params" | "gmacs" | "size_bytes":
+                value: float | None = getattr(self, name)
+                return value
+            case _:
+                return max((claim.value for claim in self.claims if claim.metric == name), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is looked for; None and empty mean anything.
+
+    Attributes:
+        text: words that must all occur in name or family, in any order.
+        task: "classify" ...
+        family: as the cards spell it, in any case.
+        domain: "natural", "medical" ...
+        max_params: trainable values.
+        max_gmacs: multiply-adds in 10^9.
+        licence: "permissive", "commercial" or None.
+        status: one of `STATUSES`.
+    """
+
+    text: str = ""
+    task: str | None = None
+    family: str | None = None
+    domain: str | None = None
+    max_params: int | None = None
+    max_gmacs: float | None = None
+    licence: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The entries that fit, and how many were left out because their licence is not known.
+
+    Attributes:
+        entries: in the order asked for.
+        licence_unknown: models that fit otherwise, with an inherited or missing licence.
+    """
+
+    entries: tuple[Entry, ...]
+    licence_unknown: int = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def _repr_html_(self) -> str:
+        import html
+
+        rows = "".join(
+            f"<tr><td>{html.escape(entry.name)}</td><td>{html.escape(entry.task)}</td>"
+            f"<td>{entry.params or ''}</td><td>{html.escape(entry.licence.weights)}</td>"
+            f"<td>{html.escape(entry.status)}</td></tr>"
+            for entry in self.entries
+        )
+        titles = "<tr><th>name</th><th>task</th><th>params</th><th>licence</th><th>status</th></tr>"
+        return f"<table>{titles}{rows}</table>"
+
+
+def find(
+    task: str | None = None,
+    *,
+    text: str = "",
+    family: str | None = None,
+    max_params: int | None = None,
+    max_gmacs: float | None = None,
+    licence: str | None = None,
+) -> Found:
+    """The models that fit, by name.
+
+    Args:
+        task: "classify", "embed" ...; None for any.
+        text: words that must all occur in name or family.
+        family: "ResNet" ...
+        max_params: trainable values.
+        max_gmacs: multiply-adds for one image in 10^9.
+        licence: "permissive" or "commercial".
+
+    Example:
+        >>> [entry.name for entry in find("embed")]
+        ['starter']
+    """
+    return select(
+        Query(
+            text=text,
+            task=task,
+            family=family,
+            max_params=max_params,
+            max_gmacs=max_gmacs,
+            licence=licence,
+        )
+    )
+
+
+def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> Found:
+    """The models that fit a query.
+
+    Args:
+        query: what is looked for.
+        sort: one of `SORT_KEYS`; accuracies best first, all else smallest first, unknown last.
+        pareto: sort keys; only models that no other beats in all of them are kept.
+
+    Raises:
+        UnknownName: a key, status or licence filter that does not exist.
+    """
+    for key in (sort, *pareto):
+        if key not in SORT_KEYS:
+            raise UnknownName("sort key", key, SORT_KEYS, f"Known: {', '.join(SORT_KEYS)}.")
+    if query.status is not None and query.status not in STATUSES:
+        raise UnknownName("status", query.status, STATUSES, f"Known: {', '.join(STATUSES)}.")
+    if query.licence not in (None, "permissive", "commercial"):
+        raise BadRequest(f"--licence: expected permissive or commercial, got {query.licence!r}.")
+    fitting = [entry for entry in entries() if _fits(entry, query)]
+    allowed = [entry for entry in fitting if _licensed(entry.licence, query.licence)]
+    unknown = sum(entry.licence.verdict == "unknown" for entry in fitting) if query.licence else 0
+    if pareto:
+        allowed = _front(allowed, pareto)
+    descending = sort == "top1"
+    known = [entry for entry in allowed if entry.key(sort) is not None]
+    missing = [entry for entry in allowed if entry.key(sort) is None]
+    known.sort(key=lambda entry: (entry.key(sort), entry.name), reverse=descending)
+    return Found((*known, *missing), unknown)
+
+
+def entries() -> list[Entry]:
+    """Every model: the starter, the mirror, the index."""
+    return [_starter(), *_mirrored(), *(_indexed(name, config) for name, config in index.configs())]
+
+
+def _starter() -> Entry:
+    folder = Path(index.__file__).parent / "starter"
+    fields = read_json(folder / "card.json")
+    claims = tuple(Claim(**row) for row in fields.get("claims", ()))
+    size = (folder / "model.safetensors").stat().st_size
+    shape = fields["inputs"][0]["shape"]
+    return Entry(
+        name=index.STARTER,
+        task=fields["task"],
+        family=fields["family"],
+        params=fields.get("parameters"),
+        gmacs=fields.get("gmacs"),
+        depth=fields.get("depth"),
+        size_bytes=size,
+        input_size=(shape[2], shape[3]),
+        licence=Licence(**fields["licence"]),
+        status="embedded",
+        claims=claims,
+    )
+
+
+def _mirrored() -> list[Entry]:
+    from signet.zoos.configs import card
+
+    rows = []
+    for name in hub.list_mirror():
+        found = hub.in_mirror(name)
+        if found is None or found.config is None:
+            continue
+        known = card(name, found.config, found.digest, found.trust, origin="")
+        rows.append(
+            Entry(
+                name=name,
+                task=known.task,
+                family=known.family,
+                params=known.parameters,
+                gmacs=known.gmacs,
+                depth=known.depth,
+                size_bytes=found.weights.stat().st_size,
+                input_size=known.input_size,
+                licence=known.licence,
+                status="mirrored",
+                claims=known.claims,
+            )
+        )
+    return rows
+
+
+def _indexed(name: str, config: Mapping[str, Any]) -> Entry:
+    from signet.zoos.configs import family, size_of, stated_claims
+
+    stated = config["pretrained_cfg"]
+    return Entry(
+        name=name,
+        task="classify",
+        family=family(config["architecture"]),
+        params=config.get("parameters"),
+        gmacs=config.get("gmacs"),
+        depth=None,
+        size_bytes=None,
+        input_size=size_of(stated),
+        # The index cannot tell a weight's own licence from its family's default, so none is "stated".
+        licence=Licence(weights=str(stated.get("license") or "unknown"), stated=False),
+        status="downloadable",
+        claims=stated_claims(config),
+    )
+
+
+def _fits(entry: Entry, query: Query) -> bool:
+    words = query.text.lower().split()
+    text = f"{entry.name} {entry.family}".lower()
+    return (
+        all(word in text for word in words)
+        and query.task in (None, entry.task)
+        and (query.family is None or query.family.lower() == entry.family.lower())
+        and query.domain in (None, entry.domain)
+        and query.status in (None, entry.status)
+        and (query.max_params is None or (entry.params is not None and entry.params <= query.max_params))
+        and (query.max_gmacs is None or (entry.gmacs is not None and entry.gmacs <= query.max_gmacs))
+    )
+
+
+def _licensed(licence: Licence, wanted: str | None) -> bool:
+    if wanted is None:
+        return True
+    if licence.verdict == "unknown":
+        return False
+    if wanted == "permissive":
+        return licence.verdict == "permissive"
+    return not any(term in licence.weights.lower() for term in NON_COMMERCIAL)
+
+
+def _front(candidates: Sequence[Entry], keys: Sequence[str]) -> list[Entry]:
+    """Those that no other one beats: at least as good in every key and better in one."""
+    known = [entry for entry in candidates if all(entry.key(key) is not None for key in keys)]
+
+    def points(entry: Entry) -> list[float]:
+        values = [(key, entry.key(key)) for key in keys]
+        return [-value if key == "top1" else value for key, value in values if isinstance(value, int | float)]
+
+    def beaten(entry: Entry) -> bool:
+        own = points(entry)
+        return any(
+            all(theirs <= mine for theirs, mine in zip(points(other), own, strict=True))
+            and points(other) != own
+            for other in known
+        )
+
+    return [entry for entry in known if not beaten(entry)]

@@ -1,0 +1,1 @@
+"""The command line: one file for each command, results on stdout, all else on stderr."""

@@ -1,0 +1,104 @@
+"""`signet finetune`: a pretrained model learns the labels of a folder of images."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from signet.cli import options as o
+from signet.cli.terminal import Terminal
+
+
+class Strategy(enum.StrEnum):
+    """How much of the model is trained."""
+
+    auto = "auto"
+    probe = "probe"
+    head = "head"
+    partial = "partial"
+    full = "full"
+
+
+def finetune(
+    model: o.ModelName,
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder of classes, or a CSV.")],
+    out: Annotated[Path, typer.Option("--out", help="The seal to write: X.signet.")],
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Every setting, as TOML.")] = None,
+    strategy: Annotated[Strategy | None, typer.Option("--strategy", help="What is trained.")] = None,
+    golden: Annotated[
+        o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    budget: Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")] = None,
+    dataset_format: o.FormatName = None,
+    card: o.CardFile = None,
+    engine: o.Engine = o.EngineName.auto,
+    precision: o.Precision = o.PrecisionName.auto,
+    device: o.Device = "cpu",
+    batch: o.BatchSize = None,
+    overwrite: o.Overwrite = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    offline: o.Offline = False,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    threads: o.Threads = None,
+) -> int:
+    """Fine-tune MODEL on DATASET into a sealed, verified model. The plan is said first."""
+    from signet.datasets import open_dataset
+    from signet.finetuning import finetune as adapt
+    from signet.models import resolve
+    from signet.recipes import read_recipe
+
+    given = {
+        "strategy": strategy and strategy.value,
+        "golden": golden and golden.value,
+        "seed": seed,
+        "budget_seconds": budget,
+        "threads": threads,
+        "engine": None if engine.value == "auto" else engine.value,
+        "precision": None if precision.value == "auto" else precision.value,
+        "device": None if device == "cpu" else device,
+        "batch": batch,
+    }
+    chosen = read_recipe(recipe, {key: value for key, value in given.items() if value is not None})
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        data = open_dataset(dataset, dataset_format)
+        terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
+        found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
+        done = adapt(
+            found,
+            data,
+            out=out,
+            recipe=chosen,
+            resume=resume,
+            overwrite=overwrite,
+            on_progress=terminal.on_progress,
+            on_plan=lambda plan: _say_plan(terminal, plan),
+        )
+        if as_json:
+            terminal.object(done.to_dict())
+        else:
+            _tell(terminal, done)
+        return 0
+
+
+def _say_plan(terminal: Terminal, plan: Any) -> None:
+    terminal.say("plan")
+    for line in plan.words():
+        terminal.say(f"  {line}")
+
+
+def _tell(terminal: Terminal, done: Any) -> None:
+    rows = [
+        (name, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}")
+        for name, figure in done.metrics.items()
+    ]
+    terminal.table(("sealed model", "value", "95 % interval"), rows, right=(1, 2))
+    for line in done.words():
+        terminal.say(line)
+    terminal.result(f"sealed: {done.seal.path}")
+    terminal.say(f"verify it:   signet verify {done.seal.path}")
+    terminal.say(f"predict:     signet predict {done.seal.path} IMAGES")

@@ -1,0 +1,216 @@
+"""`signet predict`: answers for images, as JSON lines, a table, or drawn pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from signet.cli import options as o
+from signet.cli.terminal import Terminal
+from signet.errors import BadRequest
+from signet.progress import Progress
+
+
+def predict(
+    model: o.ModelName,
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="[INPUT...]", help="Images, folders (recursive), globs.")
+    ] = None,
+    list_file: Annotated[
+        Path | None, typer.Option("--list", help="File with one path a line (or NUL-separated); - for stdin.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write JSON lines to this file.")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="Labels for each image.")] = 5,
+    min_score: Annotated[float, typer.Option("--min-score", help="Leave out labels below this.")] = 0.0,
+    draw: Annotated[Path | None, typer.Option("--draw", help="Folder for drawn pictures.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted --out file.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when any input failed.")] = False,
+    engine: o.Engine = o.EngineName.auto,
+    precision: o.Precision = o.PrecisionName.auto,
+    device: o.Device = "cpu",
+    batch: o.BatchSize = None,
+    card: o.CardFile = None,
+    overwrite: o.Overwrite = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    offline: o.Offline = False,
+    seed: o.Seed = 0,
+    threads: o.Threads = None,
+) -> int:
+    """Predict with MODEL on images; one line for each input, in order."""
+    from signet import predicting, sources
+
+    if not inputs and list_file is None:
+        raise BadRequest("predict: expected images, folders or --list FILE after the model, got none.")
+    if resume and out is None:
+        raise BadRequest("--resume continues an --out file; give --out too.")
+    settings = predicting.PredictSettings(top=top, min_score=min_score)
+    run_options = _run_options(engine, precision, device, batch, threads, offline, card)
+    if resume and out is not None:
+        run_options = _as_before(run_options, out)
+
+    def paths() -> Iterator[Path]:
+        yield from sources.list_images(inputs or [])
+        if list_file is not None:
+            yield from sources.read_list(list_file if str(list_file) != "-" else "-")
+
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        total = None if str(list_file) == "-" else sum(1 for _ in paths())
+        loaded = o.open_model(model, run_options, terminal, many=total != 1)
+        _refuse_vectors(loaded)
+        loaded, wanted = predicting.prove_precision(loaded, paths())
+        with loaded:
+            writer = _Writer(terminal, total, draw, overwrite)
+            if out is not None:
+                options = {"top": top, "min_score": min_score}
+                record = predicting.run_record(loaded, options)
+                with predicting.LinesFile(out, record, resume=resume, overwrite=overwrite) as lines:
+                    writer.start_at(lines.position)
+                    predicting.predict(
+                        loaded, _after(wanted, lines.position), settings, writer.into(lines.write)
+                    )
+                    counts = lines.finish()
+            else:
+                counts = predicting.predict(loaded, wanted, settings, writer.into(writer.show))
+        writer.finish(loaded, counts, out)
+        if counts.failed:
+            terminal.say(f"{counts.failed} of {counts.inputs} inputs could not be answered")
+        nothing = counts.failed == counts.inputs
+        return 1 if nothing or (strict and counts.failed) else 0
+
+
+class _Writer:
+    """Rows on their way to a person, a pipe, a file, and a folder of drawn pictures."""
+
+    def __init__(self, terminal: Terminal, total: int | None, draw: Path | None, overwrite: bool) -> None:
+        self._terminal = terminal
+        self._total = total
+        self._draw = draw
+        self._overwrite = overwrite
+        self._done = 0
+        self._start = 0
+        self._rows: list[dict[str, Any]] = []
+
+    def start_at(self, position: int) -> None:
+        """A resumed run begins here."""
+        self._done = self._start = position
+
+    def into(self, write: Any) -> Any:
+        """The callback for `predicting.predict`."""
+
+        def on_row(plain: dict[str, Any], answered: Any) -> None:
+            if self._draw is not None and answered.answer is not None:
+                _draw(self._draw, self._done, answered, self._overwrite)
+            write(plain)
+            self._done += 1
+            if self._done % 8 == 0 or self._done == self._total:
+                self._terminal.on_progress(Progress("predicting", self._done, self._total))
+
+        return on_row
+
+    def show(self, plain: dict[str, Any]) -> None:
+        """Without --out: lines to a pipe; rows are kept for the table or the one object."""
+        from signet.predicting import json_line
+
+        if self._terminal.as_json or self._terminal.interactive:
+            self._rows.append(plain)
+        else:
+            self._terminal.result(json_line(plain))
+
+    def finish(self, model: Any, counts: Any, out: Path | None) -> None:
+        """The table or the object, and the rate."""
+        seconds = self._terminal.seconds
+        rate = (self._done - self._start) / seconds if seconds else 0.0
+        if self._terminal.as_json:
+            made = {
+                "model": model.card.name,
+                "engine": model.engine.name,
+                "precision": model.engine.precision,
+                "inputs": counts.inputs,
+                "failed": counts.failed,
+                "seconds": round(seconds, 3),
+                "images_per_second": round(rate, 2),
+            }
+            self._terminal.object({**made, "out": str(out)} if out else {**made, "predictions": self._rows})
+        elif self._rows:
+            self._terminal.table(("image", "answer", "score"), [_cells(row) for row in self._rows], (2,))
+        if out is not None:
+            self._terminal.say(f"{counts.inputs} lines in {out} ({rate:,.1f} images/s, start-up included)")
+
+
+def _cells(plain: dict[str, Any]) -> tuple[str, str, str]:
+    source = str(plain["source"])
+    if "error" in plain:
+        return source, plain["error"]["message"], ""
+    if not plain["top"]:
+        return source, "(nothing above --min-score)", ""
+    best = plain["top"][0]
+    others = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in plain["top"][1:3])
+    return source, f"{best['label']}{f'  (then {others})' if others else ''}", f"{best['score']:.3f}"
+
+
+def _draw(folder: Path, position: int, answered: Any, overwrite: bool) -> None:
+    """One drawn picture, named by its position and the input's own name."""
+    import io
+
+    from signet import storage
+    from signet.decoding import read
+    from signet.drawing import draw
+
+    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(answered.source).stem)[:80]
+    buffer = io.BytesIO()
+    draw(read(answered.source), answered.answer).to_pillow().save(buffer, "PNG")
+    storage.write_bytes(folder / f"{position:06d}_{stem}.png", buffer.getvalue(), overwrite=overwrite)
+
+
+def _refuse_vectors(model: Any) -> None:
+    from signet.errors import WrongTask
+
+    if model.card.task == "embed":
+        name = model.card.name
+        model.close()
+        raise WrongTask(
+            f"{name} gives vectors and has no labels of its own, so it cannot say what is on a picture. "
+            f"Teach it your labels with `signet finetune {name} FOLDER --out MY.signet` (a folder for each "
+            f"label), take its vectors with `signet embed {name} IMAGES --out X.npy`, or see "
+            "`signet find --task classify` for models with labels."
+        )
+
+
+def _as_before(run_options: o.RunOptions, out: Path) -> o.RunOptions:
+    """What is left to `auto` is what the interrupted run had taken."""
+    import dataclasses
+
+    from signet.predicting import earlier_choice
+
+    earlier = earlier_choice(out)
+    if earlier is None:
+        return run_options
+    return dataclasses.replace(
+        run_options,
+        engine=earlier[0] if run_options.engine == "auto" else run_options.engine,
+        precision=earlier[1] if run_options.precision == "auto" else run_options.precision,
+    )
+
+
+def _after(paths: Iterable[Any], position: int) -> Iterator[Any]:
+    for place, path in enumerate(paths):
+        if place >= position:
+            yield path
+
+
+def _run_options(
+    engine: Any, precision: Any, device: str, batch: Any, threads: Any, offline: bool, card: Any
+) -> o.RunOptions:
+    return o.RunOptions(
+        engine=engine.value,
+        precision=precision.value,
+        device=device,
+        batch=batch,
+        threads=threads,
+        offline=offline,
+        card=card,
+    )

@@ -1,0 +1,82 @@
+"""`signet seal` and `signet pack`: a model as one folder, or one file, with its evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signet.cli import options as o
+from signet.cli.terminal import Terminal
+
+
+def seal(
+    model: o.ModelName,
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="[IMAGES...]", help="Images for the golden evidence.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The seal to write: X.signet.")] = Path("model.signet"),
+    golden: Annotated[
+        o.GoldenKind, typer.Option("--golden", help="own: a few of IMAGES are sealed; made: none of them.")
+    ] = o.GoldenKind.own,
+    card: o.CardFile = None,
+    overwrite: o.Overwrite = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    offline: o.Offline = False,
+    seed: o.Seed = 0,
+    threads: o.Threads = None,
+) -> int:
+    """Seal MODEL: weights, graph, preprocessing, labels, licence and golden evidence in one folder."""
+    from signet import sources
+    from signet.models import resolve
+    from signet.sealing import seal as make_seal
+    from signet.verification import verify
+
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
+        paths = list(sources.list_images(images or []))
+        sealed = make_seal(found, paths, out=out, golden=golden.value, overwrite=overwrite)
+        for line in sealed.golden_words():
+            terminal.say(line)
+        verdict = verify(sealed.path)
+        if as_json:
+            terminal.object(
+                {
+                    "seal": str(sealed.path),
+                    "digest": sealed.digest,
+                    "stages": [stage.to_dict() for stage in verdict.stages],
+                    "decisions": {"agree": verdict.agree, "total": verdict.total},
+                }
+            )
+        else:
+            terminal.result(f"sealed: {sealed.path}")
+            terminal.result(f"digest: {sealed.digest}")
+            terminal.say(verdict.message)
+        return 0 if verdict.ok else 1
+
+
+def pack(
+    sealed: Annotated[Path, typer.Argument(metavar="SEAL", help="A sealed folder.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The zip to write; SEAL.zip by default.")] = None,
+    overwrite: o.Overwrite = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    offline: o.Offline = False,
+    seed: o.Seed = 0,
+    threads: o.Threads = None,
+) -> int:
+    """Pack a sealed folder into one zip, the same bytes each time; it is accepted wherever a seal is."""
+    from signet.seals import open_seal
+    from signet.seals import pack as make_zip
+
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        opened = open_seal(sealed)
+        target = out or sealed.with_name(sealed.name + ".zip")
+        path = make_zip(opened, target, overwrite=overwrite)
+        if as_json:
+            terminal.object({"path": str(path), "digest": opened.digest, "size_bytes": path.stat().st_size})
+        else:
+            terminal.result(str(path))
+        return 0

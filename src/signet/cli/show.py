@@ -1,0 +1,87 @@
+"""`signet show`: the whole card of one model, its program in words, its lineage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from signet.cli import options as o
+from signet.cli.terminal import Terminal
+
+
+def show(
+    model: o.ModelName,
+    layers: Annotated[bool, typer.Option("--layers", help="Also the network's outputs.")] = False,
+    card: o.CardFile = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    offline: o.Offline = False,
+    seed: o.Seed = 0,
+    threads: o.Threads = None,
+) -> int:
+    """Show what is known of MODEL; weights that are not here are not downloaded for it."""
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        known, where = card_of(model, card, terminal)
+        plain = {**known.to_dict(), "status": where, "program_words": known.program.words()}
+        if layers:
+            with o.open_model(
+                model, o.RunOptions(offline=offline, card=card), terminal, many=False
+            ) as loaded:
+                plain["outputs"] = list(loaded.engine.outputs)
+        if as_json:
+            terminal.object(plain)
+        else:
+            _tell(terminal, known, where, plain.get("outputs"))
+        return 0
+
+
+def card_of(model: str, card: Any, terminal: Terminal) -> tuple[Any, str]:
+    """The card, and where the weights are; nothing is downloaded."""
+    from signet.catalogue import index
+    from signet.errors import OfflineMiss
+    from signet.resolving import resolve
+    from signet.zoos.configs import card as card_from
+
+    try:
+        found = resolve(model, offline=True, card=card)
+    except OfflineMiss:
+        name = index.full_name(model)
+        return card_from(name, index.config(name), None, "unknown", origin="hub"), "downloadable"
+    return found.card, found.where
+
+
+def _tell(terminal: Terminal, card: Any, where: str, outputs: list[str] | None) -> None:
+    size = card.input_size
+    terminal.result(card.name)
+    rows = [
+        ("task", card.task),
+        ("family", card.family),
+        ("architecture", card.architecture),
+        ("parameters", "" if card.parameters is None else f"{card.parameters:,}"),
+        ("GMACs", "" if card.gmacs is None else f"{card.gmacs:.3g}"),
+        ("input", "" if size is None else f"{size[0]}x{size[1]}"),
+        ("labels", _labels(card.labels)),
+        ("licence", f"{card.licence.weights}{'' if card.licence.stated else ' (inherited, not stated)'}"),
+        ("training data", card.licence.training_data or ""),
+        ("weights", f"{where}, digest {card.digest_trust} {card.weights_digest or ''}".strip()),
+        ("origin", card.origin),
+        ("good for", card.good_for),
+        ("outputs", ", ".join(outputs or ())),
+    ]
+    terminal.table(("", ""), [row for row in rows if row[1]])
+    terminal.result("\npreprocessing")
+    for number, words in enumerate(card.program.words(), 1):
+        terminal.result(f"  {number}. {words}")
+    if card.claims:
+        terminal.result("\nclaims")
+        for claim in card.claims:
+            terminal.result(f"  {claim.metric} {claim.value:.4g} on {claim.dataset} ({claim.source})")
+    for key, value in card.lineage.items():
+        terminal.result(f"\nlineage, {key}: {value}")
+
+
+def _labels(labels: tuple[str, ...] | None) -> str:
+    if labels is None:
+        return "none"
+    return f"{len(labels)}: {', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''}"

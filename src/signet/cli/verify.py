@@ -1,0 +1,55 @@
+"""`signet verify`: does a sealed model still answer as it did when it was sealed?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signet.cli import options as o
+from signet.cli.terminal import Terminal
+
+
+def verify(
+    sealed: Annotated[Path, typer.Argument(metavar="SEAL", help="A sealed folder or zip.")],
+    digest: Annotated[
+        str | None, typer.Option("--digest", help="The digest that the seal must have, from elsewhere.")
+    ] = None,
+    engine: o.Engine = o.EngineName.auto,
+    precision: o.Precision = o.PrecisionName.auto,
+    device: o.Device = "cpu",
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    offline: o.Offline = False,
+    seed: o.Seed = 0,
+    threads: o.Threads = None,
+) -> int:
+    """Replay SEAL's golden evidence, stage by stage; exit 1 names the first stage that differs."""
+    from signet.verification import verify as check
+
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        verdict = check(
+            sealed,
+            engine=engine.value,
+            precision=precision.value,
+            digest=digest,
+            settings=o.settings(engine, threads, None, device, many=False),
+        )
+        if as_json:
+            terminal.object(verdict.to_dict())
+        else:
+            rows = [
+                (
+                    stage.name,
+                    "same" if stage.ok else "DIFFERS",
+                    "" if stage.max_error is None else f"{stage.max_error:.3g}",
+                    f"{stage.tolerance:.3g}",
+                    stage.note,
+                )
+                for stage in verdict.stages
+            ]
+            terminal.table(("stage", "", "greatest difference", "allowed", ""), rows, right=(2, 3))
+            terminal.result(f"digest {verdict.digest}")
+            terminal.result(verdict.message)
+        return 0 if verdict.ok else 1
