@@ -3,6 +3,7 @@
 
 PYTHON ?= python3.11
 VENV ?= .venv
+IMAGES ?= ../shared/data/imagenet_sample_250
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -24,7 +25,7 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(PIP) transformers accelerate
-	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/end_to_end.py --images $(IMAGES)
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/write_docs.py
