@@ -108,6 +108,7 @@ class Mistake:
         score: the score of the wrong answer, 0 to 1.
         truth_score: the score that the right label got.
         error: the message, when it could not be read.
+        top: the labels with the highest scores, best first.
     """
 
     source: str
@@ -116,6 +117,7 @@ class Mistake:
     score: float
     truth_score: float
     error: str = ""
+    top: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,235 @@
+"""The page of an evaluation, and the sections that other pages take from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from signet.errors import SignetError
+from signet.images import Image
+from signet.records import Mistake, Report
+from signet.reporting.page import (
+    ClassBars,
+    Comparison,
+    Confusion,
+    Note,
+    Page,
+    Picture,
+    Pictures,
+    Reliability,
+    Row,
+    Section,
+    Table,
+    Tile,
+    Tiles,
+)
+from signet.reporting.pictures import thumbnail
+from signet.reporting.words import counted, duration, facts, percent, quoted, span, whole
+
+Reader = Callable[[str], Image]
+"""Opens an image by its source."""
+
+MOST_PICTURES = 20
+
+_METRICS = {
+    "top1": ("Right", "the best answer is the right one"),
+    "top5": ("Among the best five", "the right answer is one of five"),
+    "f1_macro": ("F1, mean of classes", "every class counts alike"),
+    "ece": ("Calibration error", "mean gap between score and truth"),
+    "ap": ("Average precision", "mean of classes"),
+}
+
+
+def evaluation_page(report: Report, *, rows: Sequence[Row] = (), read: Reader | None = None) -> Page:
+    """The page of one evaluation.
+
+    Args:
+        report: what was measured.
+        rows: baselines or other models on the same images, shown beside it.
+        read: opens the images of the worst errors; `signet.decoding.read` when None. One that cannot be
+            opened any more is left without a picture.
+    """
+    model, data = _name(report, "model"), _name(report, "dataset")
+    sections: list[Section] = [key_figures(report)]
+    if rows:
+        sections.append(Comparison("Beside others", tuple(rows), "All measured on the same test images."))
+    if report.notes:
+        sections.append(Note(report.notes))
+    sections += details(report, read=read)
+    sections += provenance(report)
+    return Page(
+        title=headline(report),
+        summary=sentence(report),
+        sections=tuple(sections),
+        kicker=" · ".join(part for part in ("Evaluation", model, data) if part),
+        meaning=meaning(report),
+        colophon=colophon(report),
+    )
+
+
+def headline(report: Report) -> str:
+    """The result in a few words."""
+    images = counted(report.count, "test image", "test images")
+    if "top1" in report.metrics:
+        return f"Right on {percent(report.metrics['top1'].value)} of {images}"
+    return f"Average precision {percent(report.metrics['ap'].value)} on {images}"
+
+
+def sentence(report: Report) -> str:
+    """The result in one sentence, with its interval."""
+    images = counted(report.count, "test image", "test images")
+    if "top1" in report.metrics:
+        figure = report.metrics["top1"]
+        return (
+            f"On {images} the model was right on {percent(figure.value)} (95\u00a0% interval {span(figure)})."
+        )
+    figure = report.metrics["ap"]
+    return (
+        f"On {images} the model's average precision was {percent(figure.value)} "
+        f"(95\u00a0% interval {span(figure)})."
+    )
+
+
+def meaning(report: Report) -> str:
+    """What the interval says, in a sentence for those who have not met one."""
+    figure = report.metrics.get("top1", report.metrics.get("ap"))
+    if figure is None:
+        return ""
+    half = 100 * (figure.high - figure.low) / 2
+    return (
+        "With ever more test images of the same kind the figure would most likely settle inside the "
+        f"interval. A difference of less than about {half:.0f} {'point' if round(half) == 1 else 'points'} "
+        "from another model may be chance."
+    )
+
+
+def key_figures(report: Report, title: str = "") -> Tiles:
+    """The metrics, the number of images and the time, as tiles."""
+    tiles = []
+    for name, figure in report.metrics.items():
+        words, note = _METRICS.get(name, (name.replace("_", " "), ""))
+        tiles.append(Tile(words, percent(figure.value), note, figure))
+    rate = f"{whole(round(report.count / report.seconds))} a second" if report.seconds > 0 else ""
+    unread = f"; {whole(len(report.unreadable))} unreadable" if report.unreadable else ""
+    classes = counted(sum(row.count > 0 for row in report.per_class), "class", "classes")
+    tiles.append(Tile("Images", whole(report.count), f"{classes}{unread}"))
+    tiles.append(Tile("Time", duration(report.seconds), rate))
+    return Tiles(tuple(tiles), title)
+
+
+def details(report: Report, *, read: Reader | None = None) -> list[Section]:
+    """Confusion, classes, reliability, the worst errors, and what could not be read."""
+    sections: list[Section] = []
+    if len(report.labels) > 1:
+        sections.append(
+            Confusion("What was taken for what", report.labels, report.confusion, _confused(report))
+        )
+        sections.append(ClassBars("Class by class", report.per_class, lead=_extremes(report)))
+    if report.calibration.counts.sum():
+        sections.append(
+            Reliability("Do the scores mean what they say?", report.calibration, _sureness(report))
+        )
+    if report.mistakes:
+        lead = "Wrong answers that the model was most sure of. Some of them may be wrong labels."
+        shown = report.mistakes[:MOST_PICTURES]
+        sections.append(Pictures("The worst errors", tuple(mistake(one, read) for one in shown), lead))
+    if report.unreadable:
+        rows = tuple((row.source, row.error.removeprefix(f"{row.source}: ")) for row in report.unreadable)
+        lead = "These are part of no figure on this page."
+        sections.append(Table("Could not be read", rows, ("file", "why"), lead, folded=len(rows) > 12))
+    return sections
+
+
+def mistake(one: Mistake, read: Reader | None = None) -> Picture:
+    """A wrong answer as a picture with its most probable labels and the right one."""
+    answers = list(one.top[:3]) or [(one.answer, one.score)]
+    if one.truth not in (label for label, _ in answers):
+        answers = [*answers[:2], (one.truth, one.truth_score)]
+    return Picture(picture_of(one.source, read), PurePath(one.source).name, tuple(answers), one.truth)
+
+
+def picture_of(source: str, read: Reader | None = None) -> str:
+    """The thumbnail of a source; "" when it cannot be opened (any more)."""
+    from signet.decoding import read as from_disk
+
+    try:
+        return thumbnail((read or from_disk)(source))
+    except (SignetError, OSError):
+        return ""
+
+
+def provenance(report: Report) -> list[Table]:
+    """Where model, data and figures come from, as tables."""
+    parts: dict[str, dict[str, Any]] = {"The model": {}, "The data": {}, "How it was made": {}}
+    for key, value in report.provenance.items():
+        part = "The model" if key.startswith(("model", "seal")) else "How it was made"
+        part = "The data" if key.startswith(("data", "split", "images")) else part
+        parts[part][key] = value
+    parts["How it was made"]["time"] = duration(report.seconds)
+    return [Table(title, facts(_unwrapped(values))) for title, values in parts.items() if values]
+
+
+def _unwrapped(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"model": {"name": ...}}` as `{"name": ...}`: the table's title says the rest."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and key in ("model", "dataset", "data"):
+            flat.update(value)
+        else:
+            flat[key] = value
+    return flat
+
+
+def _name(report: Report, key: str) -> str:
+    value = report.provenance.get(key, "")
+    if isinstance(value, Mapping):
+        value = value.get("name", "")
+    return str(value)
+
+
+def colophon(report: Report) -> str:
+    """The last line of a page: what made it, and when."""
+    version = report.provenance.get("signet") or ""
+    date = report.provenance.get("date") or ""
+    return "Made by Signet" + (f" {version}" if version else "") + (f" on {date}." if date else ".")
+
+
+def _confused(report: Report) -> str:
+    wrong = report.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    if not wrong.any():
+        return ""
+    row, column = (int(place) for place in np.unravel_index(int(wrong.argmax()), wrong.shape))
+    total = int(report.confusion[row].sum())
+    return (
+        f"Most often {quoted(report.labels[row])} was called {quoted(report.labels[column])}: "
+        f"{whole(int(wrong[row, column]))} of its {counted(total, 'image', 'images')}."
+    )
+
+
+def _extremes(report: Report) -> str:
+    rows = sorted((row for row in report.per_class if row.count), key=lambda row: row.recall.value)
+    if len(rows) < 2:
+        return ""
+    worst, best = rows[0], rows[-1]
+    return (
+        f"Found best: {quoted(best.label)}, {percent(best.recall.value)} of its images. "
+        f"Found worst: {quoted(worst.label)}, {percent(worst.recall.value)}."
+    )
+
+
+def _sureness(report: Report) -> str:
+    counts = report.calibration.counts
+    filled = counts > 0
+    sure = float(report.calibration.confidence[filled] @ counts[filled] / counts.sum())
+    right = float(report.calibration.accuracy[filled] @ counts[filled] / counts.sum())
+    gap = sure - right
+    means = f"The mean score is {percent(sure)}, and {percent(right)} of the answers are right"
+    if abs(gap) < 0.01:
+        return f"{means}: over all, the scores are honest."
+    return (
+        f"{means}: on average the model is {100 * abs(gap):.0f} points too {'sure' if gap > 0 else 'modest'}."
+    )

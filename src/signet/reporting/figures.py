@@ -1,0 +1,284 @@
+"""Small charts as inline SVG: pure functions from figures to text.
+
+Built as trees of elements, so that every text in them is escaped, and marks that act on text are
+written out. Colours are classes of the page's style sheet, which knows light, dark and paper. Charts
+that stand in a row (`whisker`, `bar`) use percentages for the level axis and have no scale of their own:
+they fill whatever width they get, and nothing in them grows or shrinks with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+import numpy as np
+
+from signet.arrays import Integers
+from signet.records import Calibration, Interval
+from signet.reporting.page import Panel
+from signet.reporting.words import percent, span, visible, whole
+from signet.statistics import wilson
+
+Element = ElementTree.Element
+
+_CELL = 40
+_WHOLE = tuple(factor * 10**power for power in range(7) for factor in (1, 2, 5))
+
+
+def ticks(least: float, greatest: float, about: int = 5) -> tuple[float, ...]:
+    """Round numbers, about as many as asked, from at most `least` to at least `greatest`."""
+    reach = max(greatest - least, 1e-9)
+    rough = reach / max(about - 1, 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    first, last = math.floor(least / step + 1e-9), math.ceil(greatest / step - 1e-9)
+    return tuple(round(place * step, 10) for place in range(first, last + 1))
+
+
+def scale_of(figures: Sequence[Interval]) -> tuple[float, ...]:
+    """Ticks of a fraction's axis that holds every interval, within 0 to 1."""
+    ends = [
+        end for figure in figures for end in (figure.low, figure.high, figure.value) if not math.isnan(end)
+    ]
+    least, greatest = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    margin = max(0.04 * (greatest - least), 0.01)
+    found = ticks(max(least - margin, 0), min(greatest + margin, 1), 6)
+    return tuple(tick for tick in found if -1e-9 <= tick <= 1 + 1e-9)
+
+
+def whisker(figure: Interval, axis: Sequence[float], chosen: bool = False) -> str:
+    """A dot with its interval on an axis whose ticks are drawn as faint upright lines."""
+    drawing = _row_drawing("whisker chosen" if chosen else "whisker")
+    for tick in axis:
+        place = _along(tick, axis)
+        _add(drawing, "line", "grid", x1=place, x2=place, y1="0", y2="100%")
+    if not math.isnan(figure.value):
+        low, high, value = (_along(part, axis) for part in (figure.low, figure.high, figure.value))
+        _add(drawing, "line", "range", x1=low, x2=high, y1="50%", y2="50%")
+        _add(drawing, "circle", "dot", cx=value, cy="50%", r="7" if chosen else "5.5")
+    return _text_of(drawing)
+
+
+def bar(figure: Interval) -> str:
+    """A bar from 0 to 1 with its interval as a thin line."""
+    drawing = _row_drawing("bar")
+    _add(drawing, "rect", "track", x="0", y="0", width="100%", height="100%", rx="2")
+    _add(drawing, "rect", "fill", x="0", y="0", width=_along(figure.value, (0, 1)), height="100%", rx="2")
+    low, high = _along(figure.low, (0, 1)), _along(figure.high, (0, 1))
+    _add(drawing, "line", "range", x1=low, x2=high, y1="50%", y2="50%")
+    return _text_of(drawing)
+
+
+def score(value: float, right: bool) -> str:
+    """A thin bar from 0 to 1, of the colour of right or wrong answers."""
+    drawing = _row_drawing("score right" if right else "score")
+    _add(drawing, "rect", "track", x="0", y="0", width="100%", height="100%", rx="2")
+    _add(drawing, "rect", "fill", x="0", y="0", width=_along(value, (0, 1)), height="100%", rx="2")
+    return _text_of(drawing)
+
+
+def heat_map(counts: Integers, labels: Sequence[str]) -> str:
+    """A confusion matrix: rows truth, columns answer; darker is a greater part of the row.
+
+    Right answers are blue, wrong ones orange, so that a pale mistake is not lost beside strong hits:
+    each colour has its own scale (right: 0 to 1; wrong: 0 to the greatest mistake).
+
+    Args:
+        counts: int (C, C).
+        labels: C names, for the words that come up under a pointer.
+    """
+    classes = len(labels)
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    parts = counts / totals
+    wrong = parts * (1 - np.eye(classes))
+    worst = max(float(wrong.max(initial=0)), 1e-9)
+    side = _CELL * classes
+    words = f"Confusion matrix of {classes} classes; the table of confused pairs says the same in words."
+    drawing = _drawing(side, side, words, "heat")
+    for row, column in np.argwhere(counts > 0).tolist():
+        right = row == column
+        share = float(parts[row, column])
+        strength = 0.12 + 0.88 * share if right else 0.14 + 0.72 * share / worst
+        zone = "high" if strength >= 0.85 else "middle" if strength >= 0.65 else "low"
+        group = _add(drawing, "g", f"{'hit' if right else 'miss'} {zone}")
+        title = ElementTree.SubElement(group, "title")
+        title.text = (
+            f"{labels[row]} called {labels[column]}: "
+            f"{whole(int(counts[row, column]))} of {whole(int(totals[row, 0]))} ({percent(share)})"
+        )
+        x, y = column * _CELL, row * _CELL
+        _add(
+            group,
+            "rect",
+            x=f"{x + 1}",
+            y=f"{y + 1}",
+            width=f"{_CELL - 2}",
+            height=f"{_CELL - 2}",
+            rx="3",
+            fill_opacity=f"{strength:.2f}",
+        )
+        if classes <= 16:
+            number = _add(group, "text", x=f"{x + _CELL / 2}", y=f"{y + _CELL / 2}", text_anchor="middle")
+            number.set("dominant-baseline", "central")
+            number.text = whole(int(counts[row, column]))
+    return _text_of(drawing)
+
+
+def reliability_diagram(calibration: Calibration) -> str:
+    """Fraction right against score, a dot for each bin with its interval; below, how many images."""
+    left, top, side, foot = 44, 12, 300, 52
+    height = top + side + 12 + foot + 40
+    words = "Reliability: " + "; ".join(
+        f"score {percent(confidence)}, right {percent(accuracy)} of {whole(int(count))}"
+        for confidence, accuracy, count in zip(
+            calibration.confidence.tolist(),
+            calibration.accuracy.tolist(),
+            calibration.counts.tolist(),
+            strict=True,
+        )
+        if count
+    )
+    drawing = _drawing(left + side + 16, height, words, "reliability")
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        x, y = left + side * tick, top + side * (1 - tick)
+        _add(drawing, "line", "grid", x1=f"{x}", x2=f"{x}", y1=f"{top}", y2=f"{top + side}")
+        _add(drawing, "line", "grid", x1=f"{left}", x2=f"{left + side}", y1=f"{y}", y2=f"{y}")
+        _label(drawing, (left - 8, y + 4), f"{100 * tick:.0f}", "end")
+        _label(drawing, (x, height - 22), f"{100 * tick:.0f}", "middle")
+    _label(drawing, (left + side / 2, height - 4), "score, %", "middle", "axis")
+    ideal = {"x1": f"{left}", "x2": f"{left + side}", "y1": f"{top + side}", "y2": f"{top}"}
+    _add(drawing, "line", "ideal", **ideal)
+    _label(drawing, (left + 8, top + 16), "right, %", "start", "axis")
+    most = max(int(calibration.counts.max(initial=0)), 1)
+    base = top + side + 12 + foot
+    middles = (calibration.edges[:-1] + calibration.edges[1:]) / 2
+    for number in np.flatnonzero(calibration.counts).tolist():
+        count = int(calibration.counts[number])
+        x = left + side * float(calibration.confidence[number])
+        sure = wilson(float(calibration.accuracy[number]) * count, count)
+        reach = {"y1": f"{top + side * (1 - sure.low):.1f}", "y2": f"{top + side * (1 - sure.high):.1f}"}
+        _add(drawing, "line", "range", x1=f"{x:.1f}", x2=f"{x:.1f}", **reach)
+        radius = 3 + 5 * math.sqrt(count / most)
+        dot = {"cx": f"{x:.1f}", "cy": f"{top + side * (1 - sure.value):.1f}", "r": f"{radius:.1f}"}
+        title = ElementTree.SubElement(_add(drawing, "circle", "dot", **dot), "title")
+        title.text = f"{whole(count)} images: right {percent(sure.value)} ({span(sure)})"
+        column = max(1.0, foot * count / most)
+        wide = side / len(middles) - 2
+        _add(
+            drawing,
+            "rect",
+            "column",
+            x=f"{left + side * middles[number] - wide / 2:.1f}",
+            y=f"{base - column:.1f}",
+            width=f"{wide:.1f}",
+            height=f"{column:.1f}",
+        )
+    return _text_of(drawing)
+
+
+def line_chart(panel: Panel, steps: Sequence[float], step: str, kept: float | None = None) -> str:
+    """Curves over steps; the first solid, the next dashed and dotted, so that colour is not needed."""
+    left, top, wide, tall = 48, 14, 300, 180
+    values = [value for line in panel.lines for value in line.values if value is not None]
+    upright = ticks(min(values, default=0), max(values, default=1), 5)
+    level = _level_ticks(steps)
+    last = ", ".join(
+        f"{line.name} ends at {_amount(line.values[-1], panel.fraction)}"
+        for line in panel.lines
+        if line.values and line.values[-1] is not None
+    )
+    drawing = _drawing(left + wide + 12, top + tall + 42, f"{panel.title}: {last}", "curves")
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = (x - steps[0]) / max(steps[-1] - steps[0], 1e-9)
+        up = (y - upright[0]) / max(upright[-1] - upright[0], 1e-9)
+        return left + wide * across, top + tall * (1 - up)
+
+    for tick in upright:
+        _, y = place(steps[0], tick)
+        _add(drawing, "line", "grid", x1=f"{left}", x2=f"{left + wide}", y1=f"{y:.1f}", y2=f"{y:.1f}")
+        _label(drawing, (left - 8, y + 4), _amount(tick, panel.fraction).removesuffix("\u00a0%"), "end")
+    for tick in level:
+        _label(drawing, (place(tick, 0)[0], top + tall + 20), f"{tick:g}", "middle")
+    _label(drawing, (left + wide / 2, top + tall + 38), step, "middle", "axis")
+    if kept is not None:
+        x, _ = place(kept, 0)
+        _add(drawing, "line", "kept", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=f"{top}", y2=f"{top + tall}")
+        _label(
+            drawing,
+            (x - 5 if x > left + wide / 2 else x + 5, top + 11),
+            "kept",
+            "end" if x > left + wide / 2 else "start",
+        )
+    for number, line in enumerate(panel.lines):
+        points = [place(x, value) for x, value in zip(steps, line.values, strict=True) if value is not None]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        _add(drawing, "polyline", f"line series{number}", points=path)
+        if points:
+            x, y = points[-1]
+            _add(drawing, "circle", f"end series{number}", cx=f"{x:.1f}", cy=f"{y:.1f}", r="3.5")
+    return _text_of(drawing)
+
+
+def _level_ticks(steps: Sequence[float]) -> Sequence[float]:
+    """Round steps within the axis; whole ones where the steps are whole."""
+    first, last = steps[0], steps[-1]
+    if all(step == int(step) for step in steps):
+        wide = next(size for size in _WHOLE if last - first <= 6 * size or size == _WHOLE[-1])
+        found = [float(tick) for tick in range(int(first), int(last) + 1) if tick % wide == 0]
+    else:
+        found = [tick for tick in ticks(first, last, 6) if first <= tick <= last]
+    return found or [first]
+
+
+def swatch(number: int) -> str:
+    """A short piece of the line with that number, for a legend."""
+    drawing = _row_drawing("swatch")
+    _add(drawing, "line", f"line series{number}", x1="0", x2="100%", y1="50%", y2="50%")
+    return _text_of(drawing)
+
+
+def _amount(value: float | None, fraction: bool) -> str:
+    if value is None:
+        return "nothing"
+    return f"{100 * value:.4g}\u00a0%" if fraction else f"{value:.3g}"
+
+
+def _along(value: float, axis: Sequence[float]) -> str:
+    if math.isnan(value):
+        return "0%"
+    part = (value - axis[0]) / max(axis[-1] - axis[0], 1e-9)
+    return f"{100 * min(max(part, 0.0), 1.0):.2f}%"
+
+
+def _drawing(width: float, height: float, words: str, kind: str) -> Element:
+    drawing = Element("svg", {"viewBox": f"0 0 {width:g} {height:g}", "class": kind, "role": "img"})
+    drawing.set("aria-label", words)
+    return drawing
+
+
+def _row_drawing(kind: str) -> Element:
+    # Its figures stand beside it as text.
+    return Element("svg", {"class": kind, "aria-hidden": "true", "focusable": "false"})
+
+
+def _label(drawing: Element, at: tuple[float, float], words: str, anchor: str, kind: str = "tick") -> None:
+    label = _add(drawing, "text", kind, x=f"{at[0]:.1f}", y=f"{at[1]:.1f}", text_anchor=anchor)
+    label.text = words
+
+
+def _add(parent: Element, tag: str, kind: str = "", **attributes: str) -> Element:
+    child = ElementTree.SubElement(parent, tag, {"class": kind} if kind else {})
+    for name, value in attributes.items():
+        child.set(name.replace("_", "-"), value)
+    return child
+
+
+def _text_of(drawing: Element) -> str:
+    for element in drawing.iter():
+        if element.text:
+            element.text = visible(element.text)
+        if "aria-label" in element.attrib:
+            element.set("aria-label", visible(element.attrib["aria-label"]))
+    return ElementTree.tostring(drawing, encoding="unicode")

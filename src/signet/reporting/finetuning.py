@@ -1,0 +1,128 @@
+"""The page of a fine-tuning: what was planned, how it went, which result was kept, and how good it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from signet.records import Report
+from signet.reporting.evaluation import (
+    Reader,
+    colophon,
+    details,
+    headline,
+    key_figures,
+    meaning,
+    provenance,
+    sentence,
+)
+from signet.reporting.page import Comparison, Curves, Line, Note, Page, Panel, Row, Section, Table
+from signet.reporting.words import facts
+
+_MOST_LINES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What a fine-tuning leaves to tell.
+
+    Attributes:
+        model: the model it began with.
+        dataset: what it learnt.
+        report: the kept result on images that no decision used.
+        candidates: what was tried, the kept one `chosen`: probe, fine-tuned, baselines.
+        judged_on: which images the candidates were compared on.
+        plan: what was trained, what was frozen and why, as decided before the start.
+        history: one mapping for each epoch: `epoch`, and figures whose names hold "loss" or not.
+        kept: the epoch whose weights were kept.
+        seal: path, digest and size of the sealed model.
+    """
+
+    model: str
+    dataset: str
+    report: Report
+    candidates: tuple[Row, ...] = ()
+    judged_on: str = "the same images"
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    history: Sequence[Mapping[str, float]] = ()
+    kept: float | None = None
+    seal: Mapping[str, Any] = field(default_factory=dict)
+
+
+def finetuning_page(story: Story, *, read: Reader | None = None) -> Page:
+    """The page of one fine-tuning.
+
+    Args:
+        story: what happened.
+        read: opens the images of the worst errors; `signet.decoding.read` when None.
+    """
+    report = story.report
+    sections: list[Section] = [key_figures(report)]
+    if report.notes:
+        sections.append(Note(report.notes))
+    if story.candidates:
+        lead = f"Compared on {story.judged_on}; the marked one was kept."
+        sections.append(Comparison("What was tried", story.candidates, lead))
+    if story.history:
+        sections.append(curves(story.history, kept=story.kept))
+    sections += details(report, read=read)
+    if story.plan:
+        sections.append(Table("The plan", facts(story.plan), lead="Decided before training began."))
+    if story.seal:
+        sections.append(Table("The sealed model", facts(story.seal)))
+    sections += provenance(report)
+    return Page(
+        title=headline(report),
+        summary=sentence(report),
+        sections=tuple(sections),
+        kicker=f"Fine-tuning · {story.model} · {story.dataset}",
+        meaning=meaning(report),
+        colophon=colophon(report),
+    )
+
+
+def curves(
+    history: Sequence[Mapping[str, float]], *, step: str = "epoch", kept: float | None = None
+) -> Curves:
+    """Training curves from one mapping for each epoch: losses in one panel, all else in the other.
+
+    Args:
+        history: figures by name; a name that an epoch lacks leaves a gap.
+        step: the key of the level axis; places count from 1 where it is missing.
+        kept: the step whose weights were kept.
+    """
+    steps = tuple(float(row.get(step, place)) for place, row in enumerate(history, 1))
+    names = list(dict.fromkeys(name for row in history for name in row if name != step))
+    losses = [name for name in names if "loss" in name]
+    rates = [name for name in names if "loss" not in name and _are_fractions(history, name)]
+    panels = []
+    for title, chosen, fraction in (("Loss", losses, False), ("Right", rates, True)):
+        lines = tuple(
+            Line(_line_name(name, title), tuple(_number(row.get(name)) for row in history))
+            for name in chosen[:_MOST_LINES]
+        )
+        if lines:
+            panels.append(Panel(title, lines, fraction))
+    lead = "Training has gone too far where the loss of validation rises while that of training falls."
+    return Curves("How training went", tuple(panels), steps, step, kept, lead)
+
+
+def _are_fractions(history: Sequence[Mapping[str, float]], name: str) -> bool:
+    # Learning rates and seconds are no measure of success and would flatten the panel.
+    if name in ("learning_rate", "lr", "seconds"):
+        return False
+    values = [_number(row.get(name)) for row in history]
+    return all(value is None or 0 <= value <= 1 for value in values)
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _line_name(name: str, title: str) -> str:
+    """`val_loss` as "validation", as the panel already says what is measured."""
+    words = [word for word in name.replace("_", " ").replace("/", " ").split() if word != title.lower()]
+    full = {"val": "validation", "valid": "validation", "train": "training", "top1": "", "accuracy": ""}
+    return " ".join(filter(None, (full.get(word, word) for word in words))) or name

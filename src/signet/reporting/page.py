@@ -1,0 +1,280 @@
+"""The parts of a page, as values: what is said, not how it looks.
+
+Text is plain text everywhere; `render` escapes it. A name that came from a file or a user is put into a
+sentence with `words.quoted`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from signet.arrays import Integers
+from signet.records import Calibration, ClassReport, Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """The beginning of a part, when a page has several.
+
+    Attributes:
+        title: its heading.
+        lead: one paragraph.
+    """
+
+    title: str
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One result in large letters.
+
+    Attributes:
+        text: the sentence.
+        meaning: what follows from it, in small letters.
+    """
+
+    text: str
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A key figure.
+
+    Attributes:
+        name: what it is.
+        value: as it is shown: "83.2 %".
+        note: the line below it.
+        interval: drawn as a small dot and whisker on a scale from 0 to 1; None for a plain number.
+    """
+
+    name: str
+    value: str
+    note: str = ""
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Key figures side by side."""
+
+    tiles: tuple[Tile, ...]
+    title: str = ""
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One contestant of a comparison.
+
+    Attributes:
+        name: who.
+        figure: how well, 0 to 1.
+        note: a remark below the name.
+        chosen: the one that the page is about.
+    """
+
+    name: str
+    figure: Interval
+    note: str = ""
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Contestants on one scale, each a dot with its interval."""
+
+    title: str
+    rows: tuple[Row, ...]
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confusion:
+    """What was taken for what: a picture up to 30 classes that occur, and the pairs most confused.
+
+    Attributes:
+        title: its heading.
+        labels: C names.
+        counts: int64 (C, C), rows truth, columns answer.
+        lead: one paragraph.
+    """
+
+    title: str
+    labels: tuple[str, ...]
+    counts: Integers
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassBars:
+    """How each class fared, the worst first; of many classes both ends, the rest folded away.
+
+    Attributes:
+        title: its heading.
+        rows: the classes, in any order.
+        measure: which figure the bars show.
+        lead: one paragraph.
+    """
+
+    title: str
+    rows: tuple[ClassReport, ...]
+    measure: Literal["recall", "precision", "f1"] = "recall"
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reliability:
+    """Whether scores mean what they say: fraction right against score."""
+
+    title: str
+    calibration: Calibration
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve: a value for each step, None where there is none."""
+
+    name: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Curves that share their axes.
+
+    Attributes:
+        title: what the upright axis shows.
+        lines: at most 4.
+        fraction: values are fractions, shown as per cent.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    fraction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """How figures went during training.
+
+    Attributes:
+        title: its heading.
+        panels: small charts side by side.
+        steps: the place of each value on the level axis, rising.
+        step: what a step is.
+        kept: the step whose weights were kept, marked in each panel.
+        lead: one paragraph.
+    """
+
+    title: str
+    panels: tuple[Panel, ...]
+    steps: tuple[float, ...]
+    step: str = "epoch"
+    kept: float | None = None
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image with its answer.
+
+    Attributes:
+        data: a `data:` address of the thumbnail, or "" when the picture is not there.
+        source: the file's name.
+        answers: labels with scores, best first.
+        truth: the right label, or "" when nobody knows.
+        note: a line below.
+    """
+
+    data: str
+    source: str
+    answers: tuple[tuple[str, float], ...] = ()
+    truth: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A grid of images."""
+
+    title: str
+    pictures: tuple[Picture, ...]
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text: with `columns` a table, without them names and values.
+
+    Attributes:
+        title: its heading.
+        rows: all of one length; 2 where there are no columns.
+        columns: headings.
+        lead: one paragraph.
+        folded: closed at first, to be opened by the reader (open on paper).
+    """
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...] = ()
+    lead: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a reader must know."""
+
+    texts: tuple[str, ...]
+    title: str = "Worth knowing"
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Commands to copy, one a line."""
+
+    title: str
+    lines: tuple[str, ...]
+    lead: str = ""
+
+
+Section = (
+    Chapter
+    | Sentence
+    | Tiles
+    | Comparison
+    | Confusion
+    | ClassBars
+    | Reliability
+    | Curves
+    | Pictures
+    | Table
+    | Note
+    | Commands
+)
+"""Every kind of section; each has a template of its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A whole page.
+
+    Attributes:
+        title: the headline.
+        summary: the paragraph below it.
+        sections: in reading order.
+        kicker: the small line above the headline: what this is.
+        meaning: what follows from the summary, in smaller letters.
+        colophon: the last line: who made it, when.
+    """
+
+    title: str
+    summary: str
+    sections: tuple[Section, ...]
+    kicker: str = ""
+    meaning: str = ""
+    colophon: str = ""
