@@ -82,6 +82,31 @@ Network = GraphFile | ModuleSource
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """How one engine in one precision decided, compared with the reference in fp32: evidence in a seal.
+
+    Attributes:
+        engine: its name.
+        version: of the library behind it.
+        processor: as `machine.processor()` names it.
+        precision: "bf16", "int8" or "fp32".
+        compared: images that were compared.
+        equal: of them, those with the same first label.
+        golden: golden images among them.
+        golden_equal: of those, the ones with the same first label.
+    """
+
+    engine: str
+    version: str
+    processor: str
+    precision: str
+    compared: int
+    equal: int
+    golden: int
+    golden_equal: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pretrained:
     """A model as it was found: what is known of it, and the networks that compute it.
 
@@ -90,9 +115,11 @@ class Pretrained:
         networks: the same function in one form or several; an engine takes the first that it can run.
         digest: sha256 hex of what the answers depend on: weights, graph, program, output contract.
         where: "package", "cache", "mirror", "hub", "file" or "seal".
+        variants: what a seal says of other engines and precisions.
     """
 
     card: Card
     networks: tuple[Network, ...]
     digest: str
     where: str
+    variants: tuple[Variant, ...] = ()

@@ -15,7 +15,7 @@ from typing import Any
 from signet import hub
 from signet.catalogue import index
 from signet.errors import BadInput, BadRequest, UnknownName
-from signet.networks import Pretrained
+from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.progress import OnProgress
 
 
@@ -61,7 +61,7 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
     from signet.zoos import from_file, from_seal
 
     if from_seal.is_seal(path):
-        return from_seal.pretrained(path)
+        return from_seal.pretrained(path, module_source)
     if path.is_file() and from_file.is_graph(path):
         return from_file.pretrained(path, card)
     if path.is_dir() and (path / "config.json").is_file():
@@ -118,6 +118,25 @@ def _from_weights(name: str, config: Mapping[str, Any], found: hub.WeightFiles, 
                 f"{name}: its config.json names the library {library!r}; known: timm, torchvision."
             )
     return zoo.pretrained(full, config, found.weights, found.digest, found.trust, where)
+
+
+def module_source(
+    spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]
+) -> ModuleSource | None:
+    """The torch module that a seal's weights fill, by the zoo that builds it; None for an unknown zoo.
+
+    A seal can do without: its graph answers on the engines that run graphs.
+    """
+    match spec.zoo:
+        case "timm":
+            from signet.zoos import from_timm as zoo
+        case "torchvision":
+            from signet.zoos import from_torchvision as zoo  # type: ignore[no-redef]
+        case "signet":
+            from signet.zoos import from_package as zoo  # type: ignore[no-redef]
+        case _:
+            return None
+    return zoo.module_source(spec, weights, digest, size)
 
 
 def _looks_like_path(text: str) -> bool:

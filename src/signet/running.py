@@ -34,19 +34,25 @@ class Evidence:
     Attributes:
         compared: images.
         equal: of them, those with the same first label.
+        golden_flips: golden images of a seal that bf16 decided otherwise; None when none were compared.
     """
 
     compared: int
     equal: int
+    golden_flips: int | None = None
 
     @property
     def allows(self) -> bool:
-        """At least 200 images, at least 99.5 % of them decided equally."""
-        return self.compared >= EVIDENCE_IMAGES and self.equal >= EVIDENCE_SHARE * self.compared
+        """At least 99.5 % equal decisions, on a seal's golden images without a flip or on 200 images."""
+        if self.golden_flips or not self.compared:
+            return False
+        enough = self.golden_flips is not None or self.compared >= EVIDENCE_IMAGES
+        return enough and self.equal >= EVIDENCE_SHARE * self.compared
 
     def words(self) -> str:
         """For the line that says which precision was taken."""
-        return f"{self.equal} of {self.compared} decisions equal to fp32"
+        where = "" if self.golden_flips is None else " when it was sealed"
+        return f"{self.equal} of {self.compared} decisions equal to fp32{where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,22 @@ def open_engine(pretrained: Pretrained, name: str, settings: EngineSettings) -> 
 
 
 def find_evidence(pretrained: Pretrained, cache: Path | None) -> Evidence | None:
-    """What is known of this model's bf16 decisions on this processor: the seal's own, or the cache's."""
+    """What is known of this model's bf16 decisions on this processor: measured here, or sealed with it."""
+    measured = _measured_evidence(pretrained, cache)
+    return measured if measured is not None else _sealed_evidence(pretrained)
+
+
+def _sealed_evidence(pretrained: Pretrained) -> Evidence | None:
+    """A seal's own evidence, when it was gathered on this kind of processor with this OpenVINO."""
+    here = ("openvino", machine.versions().get("openvino"), machine.processor(), "bf16")
+    for variant in pretrained.variants:
+        if (variant.engine, variant.version, variant.processor, variant.precision) == here and variant.golden:
+            return Evidence(variant.compared, variant.equal, variant.golden - variant.golden_equal)
+    return None
+
+
+def _measured_evidence(pretrained: Pretrained, cache: Path | None) -> Evidence | None:
+    """What was measured on this machine and kept in the cache."""
     if cache is None:
         return None
     place = _evidence_place(pretrained, cache)

@@ -1,0 +1,233 @@
+"""What each stage gives for an image: made once when a model is sealed, replayed when it is verified."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from signet import machine
+from signet.answers import chosen, features, logits, probabilities
+from signet.arrays import Array
+from signet.cards import Card, OutputContract
+from signet.decoding import read
+from signet.engines.contract import EngineSettings, Precision
+from signet.errors import BadInput, WrongTask
+from signet.images import Image
+from signet.models import Model
+from signet.networks import GraphFile, Pretrained, Variant
+from signet.predictions import Prediction
+from signet.preprocessing import stages
+from signet.programs import Program
+from signet.running import Running, open_engine
+from signet.seals import Expected, GoldenImage, digest_of_labels
+from signet.steps import Read
+
+LIBRARIES = ("signet", "numpy", "pillow", "simplejpeg", "onnxruntime", "openvino")
+"""Whose versions the evidence states: they can change a pixel or a logit."""
+
+
+def program_stages(source: str | Path | bytes, program: Program) -> tuple[list[tuple[str, Array]], Image]:
+    """Every stage of a program on one image file, by the reference executor.
+
+    Args:
+        source: the file, or its bytes.
+        program: its preprocessing.
+
+    Returns:
+        (stage, array) in the program's own order, and the decoded image that the program starts from. "read"
+        is the picture as stored, "orient" the upright one. A stage that comes twice is `NAME.2` then.
+
+    Raises:
+        BadInput: the file is no image, or a step cannot be done on it.
+    """
+    first = program.steps[0]
+    orient = not isinstance(first, Read) or first.orient
+    stored = read(source, orient=False)
+    image = read(source, orient=orient)
+    rows = [(name, array) for name, array, _ in stages(image, program)]
+    _, as_stored, _ = next(stages(stored, Program((first,))))
+    found = [("read", as_stored), ("orient", rows[0][1])]
+    counts: dict[str, int] = {}
+    for name, array in rows[1:]:
+        counts[name] = counts.get(name, 0) + 1
+        found.append((name if counts[name] == 1 else f"{name}.{counts[name]}", array))
+    return found, image
+
+
+def network_stages(model: Model[Prediction], image: Image) -> dict[str, Array]:
+    """What a model's engine and its answer make of a decoded image.
+
+    Returns:
+        "network" (the raw answer), "features" (where the network has them), "head" (float32, logits or the
+        vector), "answer" (float32, probabilities or the vector) and, for a classifier, "decision" (int64
+        (1,), index of the first label) and "label" (its UTF-8 bytes). Without a batch axis.
+
+    Raises:
+        EngineError: the network refuses the image.
+        BadInput: its output is not what the card says.
+        WrongTask: it neither classifies nor embeds.
+    """
+    contract = model.card.output
+    outputs = model.run(model.prepare([image]))
+    network = chosen(outputs, contract.tensor)[0]
+    found = {"network": network if network.dtype == np.uint8 else network.astype(np.float32)}
+    if contract.head == "embedding":
+        vector = features(outputs, contract)[0]
+        return {**found, "head": vector, "answer": vector}
+    if contract.features is not None:
+        found["features"] = features(outputs, contract)[0]
+    raw = logits(outputs, contract)
+    answer = probabilities(raw, contract)[0]
+    index = int(answer.argmax())
+    return {
+        **found,
+        "head": raw[0],
+        "answer": answer,
+        "decision": np.array([index], np.int64),
+        "label": label_bytes(model.card, index),
+    }
+
+
+def label_bytes(card: Card, index: int) -> Array:
+    """uint8: the UTF-8 of a label's name; empty when the card has no name for it."""
+    labels = card.labels or ()
+    name = labels[index] if 0 <= index < len(labels) else ""
+    return np.frombuffer(name.encode(), np.uint8)
+
+
+def expected_from(
+    card: Card, graph: GraphFile, golden: Sequence[GoldenImage], settings: EngineSettings
+) -> Expected:
+    """The golden evidence of a model: reference executor, and its graph in fp32.
+
+    Raises:
+        WrongTask: the model neither classifies nor embeds; such cannot be sealed yet.
+        EngineError: no engine can run the graph.
+        BadInput: the network's output is not what the card says.
+    """
+    check_task(card)
+    tensors: dict[str, Array] = {}
+    order: tuple[str, ...] = ()
+    with reference_model(card, graph, settings) as model:
+        for place, image in enumerate(golden):
+            rows, decoded = program_stages(image.data, card.program)
+            answered = network_stages(model, decoded)
+            for name, array in (*rows, *answered.items()):
+                tensors[f"{place}/{name}"] = array
+            order = (*(name for name, _ in rows), *_answer_stages(answered))
+        reference = f"{model.engine.name} {model.engine.version} {model.engine.precision}"
+    versions = {name: version for name, version in machine.versions().items() if name in LIBRARIES}
+    return Expected(order, tensors, digest_of_labels(card.labels), versions, reference)
+
+
+def variant_of(
+    card: Card,
+    graph: GraphFile,
+    golden: Sequence[GoldenImage],
+    others: Sequence[Image | str | Path],
+    settings: EngineSettings,
+) -> tuple[Variant, ...]:
+    """How OpenVINO in bf16 decides on this processor, compared with the reference in fp32.
+
+    Args:
+        card: of a classifier; others have no decisions to compare.
+        graph: its network.
+        golden: compared first.
+        others: further images; those that cannot be read are left out.
+        settings: threads and cache.
+
+    Returns:
+        One variant, or nothing where this processor has no bf16 or OpenVINO is not installed.
+    """
+    from signet.engines import on_openvino
+
+    if card.task != "classify" or on_openvino.unavailable() or not on_openvino.has_bf16():
+        return ()
+    equal: list[bool] = []
+    with (
+        reference_model(card, graph, settings) as reference,
+        _opened(card, graph, "openvino", dataclasses.replace(settings, precision="bf16")) as model,
+    ):
+        for image in _decoded(golden, others, card.program):
+            one, other = (network_stages(each, image)["decision"] for each in (reference, model))
+            equal.append(bool(one == other))
+        version = machine.versions().get("openvino", model.engine.version)
+    first = equal[: len(golden)]
+    return (
+        Variant(
+            engine="openvino",
+            version=version,
+            processor=machine.processor(),
+            precision="bf16",
+            compared=len(equal),
+            equal=sum(equal),
+            golden=len(first),
+            golden_equal=sum(first),
+        ),
+    )
+
+
+def reference_model(card: Card, graph: GraphFile, settings: EngineSettings) -> Model[Prediction]:
+    """A graph on the engine that the evidence is made with: ONNX Runtime where it can, always in fp32.
+
+    ONNX Runtime takes what the reference executor prepared, so nothing is fused in the reference.
+    """
+    engine = "onnx" if graph.format == "onnx" else "openvino"
+    return _opened(card, graph, engine, dataclasses.replace(settings, precision="fp32"))
+
+
+def without_missing_features(card: Card, graph: GraphFile, settings: EngineSettings) -> Card:
+    """The card, no longer promising features that the graph has no output for."""
+    place = card.output.features
+    if place is None:
+        return card
+    with reference_model(card, graph, settings) as model:
+        names = model.engine.outputs
+    there = place in names if isinstance(place, str) else place < len(names)
+    output: OutputContract = dataclasses.replace(card.output, features=None)
+    return card if there else dataclasses.replace(card, output=output)
+
+
+def check_task(card: Card) -> None:
+    """Refuse to seal what has no decision or vector to hold it to.
+
+    Raises:
+        WrongTask: it neither classifies nor embeds.
+    """
+    if card.output.head not in ("softmax", "sigmoid", "embedding"):
+        raise WrongTask(
+            f"{card.name}: expected a classifier or a model that gives vectors, got the head "
+            f"{card.output.head!r} (task {card.task!r}), which this version cannot seal."
+        )
+
+
+def _answer_stages(answered: Mapping[str, Array]) -> list[str]:
+    return [name for name in ("network", "head", "answer", "decision") if name in answered]
+
+
+def _opened(card: Card, graph: GraphFile, engine: str, settings: EngineSettings) -> Model[Prediction]:
+    pretrained = Pretrained(card, (graph,), graph.digest, "file")
+    # One image at a time: that is how evidence is made, and how it is replayed.
+    one = dataclasses.replace(settings, batch=1, workers=1, device="cpu")
+    precision: Precision = one.precision
+    return Model(pretrained, Running(open_engine(pretrained, engine, one), one, f"{precision} for evidence"))
+
+
+def _decoded(
+    golden: Sequence[GoldenImage], others: Sequence[Image | str | Path], program: Program
+) -> list[Image]:
+    first = program.steps[0]
+    orient = not isinstance(first, Read) or first.orient
+    images = [read(image.data, orient=orient) for image in golden]
+    for other in others:
+        if isinstance(other, Image):
+            images.append(other)
+            continue
+        try:
+            images.append(read(other, orient=orient))
+        except BadInput:
+            continue
+    return images

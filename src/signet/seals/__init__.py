@@ -1,0 +1,45 @@
+"""Sealed models on disk, format major 1: weights, preprocessing, labels and golden evidence in one folder.
+
+    names ── what a file inside a seal may be called
+    manifest ── `seal.json` as values, strictly read
+    expected ── the golden evidence: tensors after each stage
+    stripping ── image files without metadata, pixels untouched
+    made ── golden images that are nobody's
+    golden ── which images become golden ones
+    modelcard ── the README of a seal
+    unpacking ── zips, with suspicion
+    reading ── `open_seal`: every file held to its digest first
+    writing ── `write_seal`: whole or not at all
+    packing ── `pack`: one zip, the same bytes each time
+
+Specified in `docs/seal-format.md`.
+"""
+
+from __future__ import annotations
+
+from signet.seals.expected import Expected, digest_of_labels
+from signet.seals.golden import GoldenImage, golden_images
+from signet.seals.manifest import FORMAT, FeatureStatistics, GoldenEntry, Manifest, SealedFile
+from signet.seals.packing import pack
+from signet.seals.reading import Seal, digest_of_manifest, is_seal, open_seal
+from signet.seals.writing import SealContents, check_out, write_seal
+
+__all__ = [
+    "FORMAT",
+    "Expected",
+    "FeatureStatistics",
+    "GoldenEntry",
+    "GoldenImage",
+    "Manifest",
+    "Seal",
+    "SealContents",
+    "SealedFile",
+    "check_out",
+    "digest_of_labels",
+    "digest_of_manifest",
+    "golden_images",
+    "is_seal",
+    "open_seal",
+    "pack",
+    "write_seal",
+]
