@@ -53,12 +53,29 @@ def logits(outputs: Outputs, contract: OutputContract) -> Floats:
             "Use it with `signet embed`, or fine-tune it: `signet finetune MODEL DATASET --out X.signet`."
         )
     raw = chosen(outputs, contract.tensor)
-    raw = raw.reshape(len(raw), -1).astype(np.float32)
+    raw = _dequantised(raw.reshape(len(raw), -1), contract)
     if contract.classes is not None and raw.shape[1] != contract.classes:
         raise BadInput(
             f"the network's output: expected {contract.classes} classes, got an array of shape {raw.shape}."
         )
     return raw
+
+
+def _dequantised(raw: Array, contract: OutputContract) -> Floats:
+    """Float32 of an output that may be quantized.
+
+    A quantized softmax has one scale only, 1/256, and the zero point 0 (uint8) or -128 (int8).
+    Source: TensorFlow Lite 8-bit quantization specification, operator SOFTMAX.
+    """
+    if raw.dtype not in (np.uint8, np.int8):
+        return raw.astype(np.float32)
+    if not contract.already_activated:
+        raise BadInput(
+            f"the network's output: expected float values, got {raw.dtype} that are not a softmax, "
+            "so their scale is not known. Export the network with a float output."
+        )
+    zero = 0 if raw.dtype == np.uint8 else -128
+    return (raw.astype(np.float32) - zero) / np.float32(256)
 
 
 def probabilities(raw: Floats, contract: OutputContract) -> Floats:

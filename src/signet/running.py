@@ -16,12 +16,16 @@ from typing import Any, Literal
 from signet import machine, storage
 from signet.engines.contract import Engine, EngineSettings, Precision
 from signet.errors import BadInput, BadRequest, EngineError, SignetError, UnknownName
+from signet.graphs import quarantine
 from signet.networks import GraphFile, ModuleSource, Network, Pretrained
 
 EngineChoice = Literal["auto", "torch", "openvino", "onnx"] | str
 PrecisionChoice = Literal["auto", "fp32", "bf16", "int8"]
 PREFERENCE = ("openvino", "onnx", "torch")
 """What `auto` tries, unless a measurement on this machine says otherwise."""
+
+STRANGERS = ("file", "seal")
+"""Where graphs come from that somebody else may have made."""
 
 EVIDENCE_IMAGES = 200
 EVIDENCE_SHARE = 0.995
@@ -156,11 +160,11 @@ def open_engine(pretrained: Pretrained, name: str, settings: EngineSettings) -> 
         case "onnx":
             from signet.engines import on_onnx
 
-            return on_onnx.open_graph(_graph(pretrained, on_onnx.FORMATS, settings), settings)
+            return on_onnx.open_graph(_graph(pretrained, "onnx", on_onnx.FORMATS, settings), settings)
         case "openvino":
             from signet.engines import on_openvino
 
-            graph = _graph(pretrained, on_openvino.FORMATS, settings)
+            graph = _graph(pretrained, "openvino", on_openvino.FORMATS, settings)
             _, pending = card.program.split()
             return on_openvino.open_graph(graph, card.inputs[0], pending, card.input_size, settings)
         case _:
@@ -267,10 +271,20 @@ def _module(pretrained: Pretrained) -> ModuleSource:
     return next(network for network in pretrained.networks if isinstance(network, ModuleSource))
 
 
-def _graph(pretrained: Pretrained, formats: tuple[str, ...], settings: EngineSettings) -> GraphFile:
-    """The first graph of these formats, traced from the module when there is none."""
+def _graph(
+    pretrained: Pretrained,
+    engine: Literal["openvino", "onnx"],
+    formats: tuple[str, ...],
+    settings: EngineSettings,
+) -> GraphFile:
+    """The first graph of these formats, traced from the module when there is none.
+
+    A graph that came from elsewhere is opened in a child process first, once: native code reads it.
+    """
     for network in pretrained.networks:
         if isinstance(network, GraphFile) and network.format in formats:
+            if pretrained.where in STRANGERS:
+                quarantine.try_open(network, engine)
             return network
     if settings.cache is None:
         raise EngineError(f"{pretrained.card.name}: a graph must be traced, and no cache folder was given.")

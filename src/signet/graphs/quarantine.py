@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -45,6 +46,20 @@ def try_open(graph: GraphFile, engine: EngineName, timeout_seconds: float = 120.
     answer = _answer_of_child(graph, engine, timeout_seconds)
     if not answer.get("ok"):
         raise BadGraph(f"{shown(graph.path)} cannot be opened by {engine}: {shown(answer.get('error', '?'))}")
+    _remember(noted, answer)
+
+
+def vouch_for(graph: GraphFile, engine: EngineName) -> None:
+    """Remember a graph that this process made and ran itself: it needs no trial.
+
+    Args:
+        graph: from `open_graph`; its digest is believed.
+        engine: which engine ran it.
+    """
+    _remember(_note(graph, engine), {"ok": True, "made_here": True})
+
+
+def _remember(noted: Path, answer: Mapping[str, object]) -> None:
     try:
         write_json(noted, answer, overwrite=True)
     except SignetError:
