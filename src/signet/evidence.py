@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from signet import machine
 from signet.answers import chosen, features, logits, probabilities
 from signet.arrays import Array
+from signet.batches import Outputs
 from signet.cards import Card, OutputContract
 from signet.decoding import read
 from signet.engines.contract import EngineSettings, Precision
@@ -28,33 +29,38 @@ from signet.steps import Read
 LIBRARIES = ("signet", "numpy", "pillow", "simplejpeg", "onnxruntime", "openvino")
 """Whose versions the evidence states: they can change a pixel or a logit."""
 
+_QUANTIZED = (np.dtype(np.uint8), np.dtype(np.int8))
 
-def program_stages(source: str | Path | bytes, program: Program) -> tuple[list[tuple[str, Array]], Image]:
+
+def program_stages(source: str | Path | bytes, program: Program) -> Iterator[tuple[str, Array]]:
     """Every stage of a program on one image file, by the reference executor.
 
     Args:
         source: the file, or its bytes.
         program: its preprocessing.
 
-    Returns:
-        (stage, array) in the program's own order, and the decoded image that the program starts from. "read"
-        is the picture as stored, "orient" the upright one. A stage that comes twice is `NAME.2` then.
+    Yields:
+        (stage, array) in the program's own order: "read" is the picture as stored, "orient" the upright one.
+        A stage that comes twice is `NAME.2` then.
 
     Raises:
         BadInput: the file is no image, or a step cannot be done on it.
     """
-    first = program.steps[0]
-    orient = not isinstance(first, Read) or first.orient
     stored = read(source, orient=False)
-    image = read(source, orient=orient)
-    rows = [(name, array) for name, array, _ in stages(image, program)]
-    _, as_stored, _ = next(stages(stored, Program((first,))))
-    found = [("read", as_stored), ("orient", rows[0][1])]
+    _, as_stored, _ = next(stages(stored, Program((program.steps[0],))))
+    yield "read", as_stored
     counts: dict[str, int] = {}
-    for name, array in rows[1:]:
-        counts[name] = counts.get(name, 0) + 1
-        found.append((name if counts[name] == 1 else f"{name}.{counts[name]}", array))
-    return found, image
+    for name, array, _ in stages(decoded(source, program), program):
+        # The executor's own first stage is the picture that it starts from, upright already.
+        stage = "orient" if name == "read" else name
+        counts[stage] = counts.get(stage, 0) + 1
+        yield stage if counts[stage] == 1 else f"{stage}.{counts[stage]}", array
+
+
+def decoded(source: str | Path | bytes, program: Program) -> Image:
+    """The image that a program starts from: upright, unless the program says otherwise."""
+    first = program.steps[0]
+    return read(source, orient=not isinstance(first, Read) or first.orient)
 
 
 def network_stages(model: Model[Prediction], image: Image) -> dict[str, Array]:
@@ -73,21 +79,32 @@ def network_stages(model: Model[Prediction], image: Image) -> dict[str, Array]:
     contract = model.card.output
     outputs = model.run(model.prepare([image]))
     network = chosen(outputs, contract.tensor)[0]
-    found = {"network": network if network.dtype == np.uint8 else network.astype(np.float32)}
+    found = {"network": network if network.dtype in _QUANTIZED else network.astype(np.float32)}
+    if contract.features is not None and contract.head != "embedding":
+        found["features"] = features(outputs, contract)[0]
+    return {**found, **answer_stages(found["network"], model.card)}
+
+
+def answer_stages(network: Array, card: Card) -> dict[str, Array]:
+    """What the card's output contract makes of one raw answer; see `network_stages`.
+
+    Raises:
+        BadInput: the raw answer is not what the card says.
+        WrongTask: the model neither classifies nor embeds.
+    """
+    contract = dataclasses.replace(card.output, tensor=0)
+    outputs = Outputs({"network": network[None]})
     if contract.head == "embedding":
         vector = features(outputs, contract)[0]
-        return {**found, "head": vector, "answer": vector}
-    if contract.features is not None:
-        found["features"] = features(outputs, contract)[0]
+        return {"head": vector, "answer": vector}
     raw = logits(outputs, contract)
     answer = probabilities(raw, contract)[0]
     index = int(answer.argmax())
     return {
-        **found,
         "head": raw[0],
         "answer": answer,
         "decision": np.array([index], np.int64),
-        "label": label_bytes(model.card, index),
+        "label": label_bytes(card, index),
     }
 
 
@@ -113,10 +130,9 @@ def expected_from(
     order: tuple[str, ...] = ()
     with reference_model(card, graph, settings) as model:
         for place, image in enumerate(golden):
-            rows, decoded = program_stages(image.data, card.program)
-            answered = network_stages(model, decoded)
-            for name, array in (*rows, *answered.items()):
-                tensors[f"{place}/{name}"] = array
+            rows = list(program_stages(image.data, card.program))
+            answered = network_stages(model, decoded(image.data, card.program))
+            tensors |= {f"{place}/{name}": array for name, array in (*rows, *answered.items())}
             order = (*(name for name, _ in rows), *_answer_stages(answered))
         reference = f"{model.engine.name} {model.engine.version} {model.engine.precision}"
     versions = {name: version for name, version in machine.versions().items() if name in LIBRARIES}
@@ -219,15 +235,13 @@ def _opened(card: Card, graph: GraphFile, engine: str, settings: EngineSettings)
 def _decoded(
     golden: Sequence[GoldenImage], others: Sequence[Image | str | Path], program: Program
 ) -> list[Image]:
-    first = program.steps[0]
-    orient = not isinstance(first, Read) or first.orient
-    images = [read(image.data, orient=orient) for image in golden]
+    images = [decoded(image.data, program) for image in golden]
     for other in others:
         if isinstance(other, Image):
             images.append(other)
             continue
         try:
-            images.append(read(other, orient=orient))
+            images.append(decoded(other, program))
         except BadInput:
             continue
     return images

@@ -1,6 +1,7 @@
 """Sealed models on disk, format major 1: weights, preprocessing, labels and golden evidence in one folder.
 
     names ── what a file inside a seal may be called
+    typed ── the types of a card's fields
     manifest ── `seal.json` as values, strictly read
     expected ── the golden evidence: tensors after each stage
     stripping ── image files without metadata, pixels untouched

@@ -15,7 +15,7 @@ from signet.arrays import Array
 from signet.errors import SealError
 
 _METADATA = "signet"
-_DTYPES = ("uint8", "float32", "int64")
+_DTYPES = ("uint8", "int8", "float32", "int64")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

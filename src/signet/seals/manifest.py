@@ -19,6 +19,7 @@ from signet.errors import BadInput, SealError, SignetError, UnknownName, Unsuppo
 from signet.naming import shown
 from signet.networks import ModuleSpec, Variant
 from signet.seals.names import EXPECTED
+from signet.seals.typed import check_types
 
 FORMAT = (1, 0)
 """(major, minor) that this version writes; it reads every minor of this major."""
@@ -200,6 +201,7 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
     module = own.get("module")
     statistics = own.get("feature_statistics")
     card = Card.from_dict(own["card"])
+    check_types(card)
     manifest = Manifest(
         format=form,
         card=card,
@@ -267,7 +269,8 @@ def _own(fields: object, known: set[str], words: str, lenient: bool) -> tuple[di
     values = _object(fields, words)
     others = {key: value for key, value in values.items() if key not in known}
     if others and not lenient:
-        raise SealError(str(UnknownName(words, next(iter(others)), known)))
+        hint = f"Format {FORMAT[0]}.{FORMAT[1]} has no such key. Known: {', '.join(sorted(known))}."
+        raise SealError(str(UnknownName(words, next(iter(others)), known, hint)))
     return {key: value for key, value in values.items() if key in known}, others
 
 

@@ -1,0 +1,194 @@
+"""`verify`: does a sealed model, here and now, still give what it gave when it was sealed?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from signet.arrays import Array
+from signet.engines.contract import EngineSettings
+from signet.errors import BadInput, EngineError, SealError, Tampered, WrongTask
+from signet.evidence import decoded, network_stages, program_stages
+from signet.models import Model, default_cache
+from signet.naming import shown
+from signet.networks import Pretrained
+from signet.predictions import Prediction
+from signet.programs import Program
+from signet.progress import OnProgress, Progress, silent
+from signet.records import StageCheck, Verdict
+from signet.replaying import Allowance, Findings, Replay, compare_answer, compare_labels, compare_program
+from signet.resolving import module_source
+from signet.running import EngineChoice, PrecisionChoice, Running, start
+from signet.seals import Expected, Seal, digest_of_manifest, open_seal
+from signet.zoos import from_seal
+
+INTEGRITY = "integrity"
+"""The name of the check that comes before all stages."""
+
+
+def verify(
+    seal: Seal | str | Path,
+    *,
+    engine: EngineChoice = "auto",
+    precision: PrecisionChoice = "auto",
+    digest: str | None = None,
+    settings: EngineSettings | None = None,
+    on_progress: OnProgress | None = None,
+) -> Verdict:
+    """Check a seal's files, then replay its golden images and compare every stage.
+
+    The preprocessing is replayed by the reference executor, the network by the engine that is asked for, on
+    what that engine is fed in use: an engine that does the normalisation itself does it here, too.
+
+    Args:
+        seal: a sealed folder or zip.
+        engine: "auto", "openvino", "onnx", "torch", or a plug-in's name.
+        precision: "auto", "fp32", "bf16", "int8"; coarse ones are judged by decisions, and loosely by values.
+        digest: sha256 hex that `seal.json` must have, known from elsewhere. Digests inside a seal show
+            accidents; only this, or a signature, shows a seal that somebody made anew.
+        settings: threads, device, cache folder.
+        on_progress: told of each golden image.
+
+    Returns:
+        The verdict: the first stage that differs, the greatest difference of each, the decisions. "integrity"
+        when a file is not what was sealed; nothing is replayed then.
+
+    Raises:
+        BadInput: there is no seal at that path.
+        BadRequest: the engine is unknown, not installed, or has no form of this model.
+        EngineError: the engine cannot open the network, though the preprocessing is as it was sealed.
+
+    Example:
+        >>> verify("birds.signet", engine="openvino").ok                    # doctest: +SKIP
+        True
+    """
+    place = seal.path if isinstance(seal, Seal) else Path(seal)
+    name = shown(place)
+    try:
+        opened = open_seal(place)
+        _check_digest(opened, digest, name)
+        expected = Expected.from_file(opened.expected)
+        pretrained = from_seal.of(opened, module_source)
+    except SealError as error:
+        return _refused(place, str(error), engine, precision)
+    tell = on_progress or silent
+    total = len(opened.golden)
+    chosen = settings or EngineSettings(cache=default_cache())
+    findings = Findings({INTEGRITY: StageCheck(INTEGRITY, True, 0.0, 0.0)})
+    program = pretrained.card.program
+    # Preprocessing has no precision, so what is allowed there does not depend on the engine.
+    allowed = Allowance.of(expected, program, "fp32", "cpu")
+    for number, image in enumerate(opened.golden):
+        tell(Progress("replaying the preprocessing", number, total))
+        compare_program(findings, expected, number, _replayed(image, program), allowed)
+    running = _started(pretrained, (engine, precision), chosen, findings)
+    if running is None:
+        return _verdict(opened, findings, name, 0, (engine, precision))
+    with Model[Prediction](pretrained, running) as model:
+        allowed = Allowance.of(expected, program, model.engine.precision, chosen.device)
+        agree = 0
+        for number, image in enumerate(opened.golden):
+            tell(Progress("replaying the network", number, total))
+            agree += _network_agrees(model, findings, expected.of(number), image, allowed)
+        compare_labels(findings, expected, pretrained.card)
+        return _verdict(opened, findings, name, agree, (model.engine.name, model.engine.precision))
+
+
+def _check_digest(opened: Seal, digest: str | None, name: str) -> None:
+    if digest is not None and digest.strip().lower() != opened.digest:
+        raise Tampered(
+            f"{name}: expected a seal.json with the sha256 {shown(digest.strip().lower())}, as you stated, "
+            f"got {opened.digest}. This is another seal than the one you mean."
+        )
+
+
+def _replayed(image: Path, program: Program) -> Replay:
+    """The stages of the program, as far as they can be done."""
+    rows: list[tuple[str, Array]] = []
+    try:
+        rows.extend(program_stages(image, program))
+    except BadInput as error:
+        return Replay(rows, str(error))
+    return Replay(rows)
+
+
+def _started(
+    pretrained: Pretrained, asked: tuple[str, str], settings: EngineSettings, findings: Findings
+) -> Running | None:
+    """The engine; None when it cannot open a network whose preprocessing differs already."""
+    engine, precision = asked
+    # One image at a time, as the evidence was made.
+    one = dataclasses.replace(settings, batch=1, workers=1)
+    try:
+        return start(pretrained, engine, cast("PrecisionChoice", precision), one)
+    except EngineError as error:
+        if findings.diverged is None:
+            raise
+        findings.add("network", None, 0.0, str(error))
+        return None
+
+
+def _network_agrees(
+    model: Model[Prediction],
+    findings: Findings,
+    sealed: Mapping[str, Array],
+    image: Path,
+    allowed: Allowance,
+) -> bool:
+    """Compare network, head, answer and decision on one golden image; whether it decided as sealed."""
+    try:
+        replay = network_stages(model, decoded(image, model.card.program))
+    except (EngineError, BadInput, WrongTask) as error:
+        findings.add("network", None, 0.0, str(error))
+        return False
+    return compare_answer(findings, sealed, replay, model.card, allowed)
+
+
+def _verdict(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple[str, str]) -> Verdict:
+    engine, precision = ran
+    stages = tuple(findings.checks.values())
+    diverged = findings.diverged
+    total = len(opened.golden)
+    on = f"{engine} in {precision}"
+    if diverged is None:
+        message = (
+            f"{name}: on {on} all {len(stages) - 1} stages agree with what was sealed; "
+            f"{agree} of {total} golden decisions are equal."
+        )
+    else:
+        check = findings.checks[diverged]
+        found = [check.note] if check.note else []
+        if check.max_error is not None and diverged != "decision":
+            found.insert(0, f"greatest difference {check.max_error:.3g}, allowed {check.tolerance:.3g}")
+        message = (
+            f"{name}: on {on} the first stage that differs is {diverged!r}: {'; '.join(found)}. "
+            f"{agree} of {total} golden decisions are equal."
+        )
+    return Verdict(
+        ok=diverged is None,
+        digest=opened.digest,
+        stages=stages,
+        first_divergence=diverged,
+        agree=agree,
+        total=total,
+        engine=engine,
+        precision=precision,
+        message=message,
+    )
+
+
+def _refused(place: Path, message: str, engine: str, precision: str) -> Verdict:
+    """The verdict on a seal whose files are not what was sealed; nothing was replayed."""
+    return Verdict(
+        ok=False,
+        digest=digest_of_manifest(place),
+        stages=(StageCheck(INTEGRITY, False, None, 0.0, message),),
+        first_divergence=INTEGRITY,
+        agree=0,
+        total=0,
+        engine=engine,
+        precision=precision,
+        message=message,
+    )
