@@ -41,7 +41,8 @@ def open_module(source: ModuleSource, settings: EngineSettings) -> TorchEngine:
         module.to(device)
     except (RuntimeError, AssertionError) as error:
         raise EngineError(f"engine torch cannot use device {settings.device!r}: {error}") from error
-    return TorchEngine(module, source.classifier, device, settings.precision)
+    headless = source.spec is not None and source.spec.classes == 0
+    return TorchEngine(module, source.classifier, device, settings.precision, headless)
 
 
 class TorchEngine:
@@ -50,12 +51,16 @@ class TorchEngine:
     name = "torch"
     fuses = False
 
-    def __init__(self, module: Any, classifier: str | None, device: Any, precision: Precision) -> None:
+    def __init__(
+        self, module: Any, classifier: str | None, device: Any, precision: Precision, headless: bool
+    ) -> None:
         import torch
 
         self.version: str = torch.__version__
         self.precision = precision
-        self.outputs: tuple[str, ...] = ("logits", "features") if classifier else ("logits",)
+        # The names that `tracing` gives to the same outputs.
+        answer = "features" if headless else "logits"
+        self.outputs: tuple[str, ...] = (answer, "features") if classifier else (answer,)
         self._module = module.eval()
         self._device = device
         self._lock = threading.Lock()
