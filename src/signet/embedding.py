@@ -13,8 +13,9 @@ import numpy as np
 
 from signet import answers, storage, streaming
 from signet.arrays import Array
-from signet.errors import AlreadyExists, BadRequest, MissingExtra
+from signet.errors import AlreadyExists, BadInput, BadRequest, MissingExtra
 from signet.models import Model, Picture
+from signet.naming import shown
 from signet.predictions import Prediction
 from signet.streaming import Answered
 
@@ -50,15 +51,11 @@ def embed_to_file(
     columns `source` and `vector`.
 
     Raises:
-        BadRequest: another ending, or no image could be embedded.
+        BadRequest: another ending.
+        BadInput: no image could be embedded.
         AlreadyExists: the file is there and `overwrite` was not given.
     """
-    kinds: dict[str, type[_NpyFile | _ParquetFile]] = {".npy": _NpyFile, ".parquet": _ParquetFile}
-    kind = kinds.get(out.suffix.lower())
-    if kind is None:
-        raise BadRequest(f"--out: expected a name that ends in .npy or .parquet, got {out.name!r}.")
-    if out.exists() and not overwrite:
-        raise AlreadyExists(out)
+    kind = check_out(out, overwrite=overwrite)
     failed: list[tuple[str, str]] = []
     with storage.new_file(out, overwrite=overwrite) as temporary, kind(temporary) as file:
         for answered in vectors(model, inputs):
@@ -70,17 +67,38 @@ def embed_to_file(
                 on_answer(answered)
         count, width = file.finish()
         if not count:
-            raise BadRequest(f"embed: none of the {len(failed)} inputs could be read. First: {failed[:1]}.")
-    if isinstance(file, _NpyFile):
-        sources = out.with_name(out.name + ".sources.json")
-        storage.write_bytes(sources, json.dumps(file.sources).encode(), overwrite=True)
+            raise BadInput(f"embed: none of {len(failed)} inputs could be read. The first: {failed[0][1]}")
+        if isinstance(file, _NpyFile):
+            # Before the vectors get their name, so that they never stand without their sources.
+            storage.write_bytes(_sources_of(out), json.dumps(file.sources).encode(), overwrite=True)
     return Embedded(count, width, tuple(failed))
+
+
+def check_out(out: Path, *, overwrite: bool) -> type[_NpyFile | _ParquetFile]:
+    """What writes this output, asked before anything slow is done.
+
+    Raises:
+        BadRequest: another ending than .npy or .parquet.
+        AlreadyExists: it is there and `overwrite` was not given.
+    """
+    kinds: dict[str, type[_NpyFile | _ParquetFile]] = {".npy": _NpyFile, ".parquet": _ParquetFile}
+    kind = kinds.get(out.suffix.lower())
+    if kind is None:
+        raise BadRequest(f"--out: expected a name that ends in .npy or .parquet, got {shown(out.name)!r}.")
+    for path in (out, _sources_of(out)) if kind is _NpyFile else (out,):
+        if path.exists() and not overwrite:
+            raise AlreadyExists(shown(path))
+    return kind
 
 
 def vectors(model: Model[Prediction], inputs: Iterable[Picture]) -> Iterable[Answered[Array]]:
     """The features of each input, float32 (D,), in order."""
     contract = model.card.output
     return streaming.outputs(model, inputs, lambda raw: list(answers.features(raw, contract)))
+
+
+def _sources_of(out: Path) -> Path:
+    return out.with_name(out.name + ".sources.json")
 
 
 class _NpyFile:

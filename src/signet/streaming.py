@@ -110,7 +110,7 @@ def _answer(
         try:
             image = picture if isinstance(picture, Image) else read(picture)
         except BadInput as error:
-            done.append(Answered(_name(picture), None, error))
+            done.append(Answered(source_of(picture), None, error))
         else:
             done.append(None)
             images.append(image)
@@ -137,7 +137,8 @@ def _through(
     ]
 
 
-def _name(picture: Picture) -> str:
+def source_of(picture: Picture) -> str:
+    """What an answer calls its input: an image's source, or the path as it was given."""
     return picture.source if isinstance(picture, Image) else os.fspath(Path(picture))
 
 

@@ -13,7 +13,7 @@ from signet.errors import SignetError
 
 def benchmark(
     model: o.ModelName,
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders, globs.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help="Images, folders, globs.")],
     compare: Annotated[
         bool, typer.Option("--compare", help="Measure every engine in fp32; auto remembers the fastest.")
     ] = False,
@@ -29,7 +29,10 @@ def benchmark(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Measure images per second from file to answer, each stage, and the ceiling that they set."""
+    """Measure how fast MODEL is here, from file to answer.
+
+    Images per second, milliseconds of each stage, and the ceiling that they set.
+    """
     from signet import measuring, sources
     from signet.models import load, resolve
 
@@ -65,9 +68,12 @@ def benchmark(
 def _tell(terminal: Terminal, speed: Any, others: list[Any]) -> None:
     rows = [_row(row) for row in (speed, *others)]
     terminal.table(
-        ("engine", "precision", "images/s", "one image p50", "p95", "read", "resize", "network", "answer"),
+        ("engine", "precision", "images/s", "p50", "p95", "read", "resize", "network", "answer"),
         rows,
         right=tuple(range(2, 9)),
+    )
+    terminal.result(
+        "milliseconds: p50 and p95 of one image at a time, from file to answer; each stage on one thread"
     )
     ceiling = ", ".join(f"{name} {value:,.0f}" for name, value in speed.ceiling.items())
     terminal.result(f"ceiling, images/s of each stage alone on all processors: {ceiling}")
@@ -82,5 +88,5 @@ def _row(speed: Any) -> tuple[str, ...]:
         speed.engine,
         speed.precision,
         f"{speed.images_per_second:,.1f}",
-        *(f"{value:.2f} ms" for value in milliseconds),
+        *(f"{value:.2f}" for value in milliseconds),
     )

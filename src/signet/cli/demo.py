@@ -22,7 +22,10 @@ def demo(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Adapt the embedded starter to two small sets of real images, evaluate, seal, verify, predict."""
+    """See the main job done, offline, in a minute.
+
+    Adapts the embedded starter to two small sets of real images, evaluates, seals, verifies, predicts.
+    """
     from signet.demonstration.run import run_demo
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:

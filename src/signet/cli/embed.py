@@ -9,12 +9,18 @@ import typer
 
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
+from signet.errors import BadInput
+from signet.naming import shown
 from signet.progress import Progress
 
 
 def embed(
     model: o.ModelName,
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders, globs.")],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="INPUT", help="Images, folders (recursive), globs.")
+    ] = None,
+    list_file: o.ListFile = None,
+    *,
     out: Annotated[Path, typer.Option("--out", help="X.npy (with X.npy.sources.json) or X.parquet.")],
     layer: Annotated[str, typer.Option("--layer", help="A layer's name, or penultimate.")] = "penultimate",
     pool: Annotated[str, typer.Option("--pool", help="mean over positions, or none.")] = "mean",
@@ -30,13 +36,16 @@ def embed(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Write the feature vectors of images, and the list of their sources."""
-    from signet import sources, tapping
-    from signet.embedding import embed_to_file
+    """Write images as vectors, with the list of their sources."""
+    from signet import tapping
+    from signet.embedding import check_out, embed_to_file
     from signet.models import load, resolve
 
+    check_out(out, overwrite=overwrite)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        paths = list(sources.list_images(inputs))
+        paths = list(o.listed(inputs, list_file))
+        if not paths:
+            raise BadInput(f"embed: expected images, found none in {o.named(inputs, list_file)}.")
         found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
         found = tapping.with_layer(found, layer, pool)
         settings = o.settings(engine, threads, batch, device, many=len(paths) > 1)
@@ -52,7 +61,8 @@ def embed(
         with loaded:
             embedded = embed_to_file(loaded, paths, out, overwrite=overwrite, on_answer=on_answer)
         for source, message in embedded.failed:
-            terminal.say(f"left out: {message if source in message else f'{source}: {message}'}")
+            named = message if shown(source) in message else f"{source}: {message}"
+            terminal.say(f"left out: {named}")
         terminal.say(f"{embedded.count} vectors of {embedded.width} numbers in {out}")
         if as_json:
             terminal.object(

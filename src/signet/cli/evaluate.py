@@ -29,7 +29,10 @@ def evaluate(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Measure MODEL on DATASET: accuracy, per-class figures, calibration, each with an interval."""
+    """Measure how good MODEL is on DATASET.
+
+    Accuracy, per-class figures and calibration, each with an interval.
+    """
     from signet.datasets import open_dataset
     from signet.errors import AlreadyExists
     from signet.evaluation import evaluate as measure

@@ -14,9 +14,7 @@ MULTIPLIERS = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
 def find(
-    text: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]", help="Words of name or family.")
-    ] = None,
+    text: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Words of name or family.")] = None,
     task: Annotated[str | None, typer.Option("--task", help="classify, detect, segment, embed ...")] = None,
     family: Annotated[str | None, typer.Option("--family", help="ResNet, ViT ...")] = None,
     domain: Annotated[str | None, typer.Option("--domain", help="natural, medical ...")] = None,
@@ -88,7 +86,7 @@ def _table(terminal: Terminal, found: object) -> None:
         for entry in found
     ]
     titles = ("name", "task", "family", "params", "GMACs", "input", "top-1", "licence", "status")
-    terminal.table(titles, rows, right=(3, 4, 5, 6))
+    terminal.table(titles, rows, right=(3, 4, 5, 6), spare=(4, 2, 1, 5, 6, 3))
     terminal.say(f"{len(rows)} models")
 
 

@@ -46,7 +46,10 @@ def finetune(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
     threads: o.Threads = None,
 ) -> int:
-    """Fine-tune MODEL on DATASET into a sealed, verified model. The plan is said first."""
+    """Fine-tune MODEL on DATASET into a sealed model.
+
+    The plan is said first; the sealed model is verified last.
+    """
     from signet.datasets import open_dataset
     from signet.finetuning import finetune as adapt
     from signet.models import resolve

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
 from typing import Annotated
 
@@ -74,39 +77,64 @@ def exit_code(error: BaseException) -> int:
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    # Who ends a batch job politely gets the same as Ctrl-C: whole lines, and what to do to go on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main(words))
 
 
 def main(words: list[str]) -> int:
     """Run the command line; returns the exit code of the command contract."""
+    as_json = "--json" in words
     try:
         code = app(words, standalone_mode=False)
+        sys.stdout.flush()
+        if code == INTERRUPTED:  # typer's own answer to Ctrl-C
+            return _told(Interrupted("interrupted"), as_json)
         return int(code) if isinstance(code, int) else DONE
+    except (BrokenPipeError, SystemExit):  # typer makes the second of the first
+        return _nobody_reads()
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _told(SignetError(f"{where}{error.strerror or error}"), as_json)
     except (typer.Abort, KeyboardInterrupt):
-        return _told("interrupted; where there is a --resume, it continues", INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has left; that is no failure, and there is nobody to tell.
-        sys.stderr.close()
-        return DONE
+        return _told(Interrupted("interrupted"), as_json)
     except SignetError as error:
-        return _told(f"error: {error}", exit_code(error), "--json" in words, error)
+        return _told(error, as_json)
     except Exception as error:
         # The usage errors of the library below typer; it has them under a private name only, and
-        # gives them the method `show`.
-        if not hasattr(error, "show"):
+        # gives them the methods `show` and `format_message`.
+        if not hasattr(error, "show") or not hasattr(error, "format_message"):
             raise
         error.show(file=sys.stderr)
+        if as_json:
+            _write_error(BadRequest(error.format_message()))
         return ASKED_WRONGLY
 
 
-def _told(text: str, code: int, as_json: bool = False, error: SignetError | None = None) -> int:
+def _nobody_reads() -> int:
+    """Whoever read our output has left: that is no failure, and there is nobody to tell."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    # What is still in the buffers is written when the interpreter ends, and must not fail then.
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, sys.stderr.fileno())
+    return DONE
+
+
+def _told(error: SignetError, as_json: bool) -> int:
     """Say what happened on stderr, and as an object on stdout where one was asked for."""
+    from signet.cli.terminal import wrapped
     from signet.naming import shown
 
-    print(shown(text), file=sys.stderr)  # noqa: T201
-    if as_json and error is not None:
-        import json
+    prefix = "" if isinstance(error, Interrupted) else "error: "
+    print(wrapped(shown(f"{prefix}{error}"), sys.stderr), file=sys.stderr)  # noqa: T201
+    if as_json:
+        _write_error(error)
+    return exit_code(error)
 
-        plain = {"error": {"type": type(error).__name__, "message": str(error)}}
-        print(json.dumps(plain))  # noqa: T201
-    return code
+
+def _write_error(error: SignetError) -> None:
+    import json
+
+    print(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))  # noqa: T201

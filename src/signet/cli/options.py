@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from signet.errors import BadRequest
+from signet.naming import shown
 
 
 class EngineName(enum.StrEnum):
@@ -53,6 +57,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 Split = Annotated[str | None, typer.Option("--split", help="train, val, test, or a name from the table.")]
 FormatName = Annotated[str | None, typer.Option("--format", help="Dataset format: folder or csv.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Card of a graph file.")]
+ListFile = Annotated[
+    Path | None, typer.Option("--list", help="File with one path a line (or NUL-separated); - for stdin.")
+]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A catalogue name, a seal, or a graph file.")]
 
 
@@ -67,6 +74,27 @@ class RunOptions:
     threads: int | None = None
     offline: bool = False
     card: Path | None = None
+
+
+def listed(inputs: list[str] | None, list_file: Path | None) -> Iterator[Path]:
+    """The images that the arguments and the list of a command name, in this order.
+
+    Raises:
+        BadRequest: there are neither.
+        BadInput: the list cannot be read.
+    """
+    from signet import sources
+
+    if not inputs and list_file is None:
+        raise BadRequest("expected images, folders or --list FILE after the model, got none.")
+    yield from sources.list_images(inputs or [])
+    if list_file is not None:
+        yield from sources.read_list(list_file if str(list_file) != "-" else "-")
+
+
+def named(inputs: list[str] | None, list_file: Path | None) -> str:
+    """Where images were looked for, in words."""
+    return ", ".join(shown(name) for name in (*(inputs or ()), *([list_file] if list_file else ())))
 
 
 def settings(engine: Any, threads: int | None, batch: int | None, device: str, *, many: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,18 +10,17 @@ import typer
 
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
-from signet.errors import BadRequest
+from signet.errors import BadInput, BadRequest, Interrupted
+from signet.naming import shown
 from signet.progress import Progress
 
 
 def predict(
     model: o.ModelName,
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="[INPUT...]", help="Images, folders (recursive), globs.")
+        list[str] | None, typer.Argument(metavar="INPUT", help="Images, folders (recursive), globs.")
     ] = None,
-    list_file: Annotated[
-        Path | None, typer.Option("--list", help="File with one path a line (or NUL-separated); - for stdin.")
-    ] = None,
+    list_file: o.ListFile = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write JSON lines to this file.")] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Labels for each image.")] = 5,
     min_score: Annotated[float, typer.Option("--min-score", help="Leave out labels below this.")] = 0.0,
@@ -40,37 +39,39 @@ def predict(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Predict with MODEL on images; one line for each input, in order."""
-    from signet import predicting, sources
+    """Predict with MODEL on images. One line for each input, in order."""
+    from signet import predicting
 
-    if not inputs and list_file is None:
-        raise BadRequest("predict: expected images, folders or --list FILE after the model, got none.")
     if resume and out is None:
         raise BadRequest("--resume continues an --out file; give --out too.")
     settings = predicting.PredictSettings(top=top, min_score=min_score)
     run_options = _run_options(engine, precision, device, batch, threads, offline, card)
-    if resume and out is not None:
-        run_options = _as_before(run_options, out)
+    if out is not None:
+        predicting.check_out(out, resume=resume, overwrite=overwrite)
+        run_options = _as_before(run_options, out) if resume else run_options
+    if draw is not None:
+        _check_folder(draw, replace=overwrite or resume)
 
     def paths() -> Iterator[Path]:
-        yield from sources.list_images(inputs or [])
-        if list_file is not None:
-            yield from sources.read_list(list_file if str(list_file) != "-" else "-")
+        return o.listed(inputs, list_file)
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        total = None if str(list_file) == "-" else sum(1 for _ in paths())
+        total = None if _read_once(list_file) else sum(1 for _ in paths())
+        if total == 0:
+            raise BadInput(f"predict: expected images, found none in {o.named(inputs, list_file)}.")
         loaded = o.open_model(model, run_options, terminal, many=total != 1)
         _refuse_vectors(loaded)
         loaded, wanted = predicting.prove_precision(loaded, paths())
         with loaded:
-            writer = _Writer(terminal, total, draw, overwrite)
+            writer = _Writer(terminal, total, draw)
             if out is not None:
                 options = {"top": top, "min_score": min_score}
                 record = predicting.run_record(loaded, options)
                 with predicting.LinesFile(out, record, resume=resume, overwrite=overwrite) as lines:
                     writer.start_at(lines.position)
-                    predicting.predict(
-                        loaded, _after(wanted, lines.position), settings, writer.into(lines.write)
+                    left = predicting.without_line(wanted, out, lines.position)
+                    _until_interrupted(
+                        lambda: predicting.predict(loaded, left, settings, writer.into(lines.write)), lines
                     )
                     counts = lines.finish()
             else:
@@ -82,14 +83,29 @@ def predict(
         return 1 if nothing or (strict and counts.failed) else 0
 
 
+def _read_once(list_file: Path | None) -> bool:
+    """Whether the list is a pipe, which cannot be counted first and read after."""
+    return list_file is not None and (str(list_file) == "-" or list_file.is_fifo())
+
+
+def _until_interrupted(work: Callable[[], object], lines: Any) -> None:
+    """Do the work; when a person stops it, say what is there and how to go on."""
+    try:
+        work()
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted: {shown(lines.path)} holds {lines.position:,} whole lines; the same command with "
+            "--resume goes on from there"
+        ) from error
+
+
 class _Writer:
     """Rows on their way to a person, a pipe, a file, and a folder of drawn pictures."""
 
-    def __init__(self, terminal: Terminal, total: int | None, draw: Path | None, overwrite: bool) -> None:
+    def __init__(self, terminal: Terminal, total: int | None, draw: Path | None) -> None:
         self._terminal = terminal
         self._total = total
         self._draw = draw
-        self._overwrite = overwrite
         self._done = 0
         self._start = 0
         self._rows: list[dict[str, Any]] = []
@@ -103,7 +119,7 @@ class _Writer:
 
         def on_row(plain: dict[str, Any], answered: Any) -> None:
             if self._draw is not None and answered.answer is not None:
-                _draw(self._draw, self._done, answered, self._overwrite)
+                self._draw_one(self._draw, answered)
             write(plain)
             self._done += 1
             if self._done % 8 == 0 or self._done == self._total:
@@ -111,14 +127,23 @@ class _Writer:
 
         return on_row
 
+    def _draw_one(self, folder: Path, answered: Any) -> None:
+        try:
+            _draw(folder, self._done, answered)
+        except BadInput as error:
+            # It was readable a moment ago; the answer stands, and the others are drawn.
+            self._terminal.say(f"not drawn: {error}")
+
     def show(self, plain: dict[str, Any]) -> None:
         """Without --out: lines to a pipe; rows are kept for the table or the one object."""
+        import sys
+
         from signet.predicting import json_line
 
         if self._terminal.as_json or self._terminal.interactive:
             self._rows.append(plain)
         else:
-            self._terminal.result(json_line(plain))
+            self._terminal.line(json_line(plain, sys.stdout.encoding or "utf-8"))
 
     def finish(self, model: Any, counts: Any, out: Path | None) -> None:
         """The table or the object, and the rate."""
@@ -136,23 +161,26 @@ class _Writer:
             }
             self._terminal.object({**made, "out": str(out)} if out else {**made, "predictions": self._rows})
         elif self._rows:
-            self._terminal.table(("image", "answer", "score"), [_cells(row) for row in self._rows], (2,))
+            rows = [_cells(row) for row in self._rows]
+            self._terminal.table(("image", "answer", "score", "next best"), rows, right=(2,), spare=(3,))
         if out is not None:
             self._terminal.say(f"{counts.inputs} lines in {out} ({rate:,.1f} images/s, start-up included)")
 
 
-def _cells(plain: dict[str, Any]) -> tuple[str, str, str]:
+def _cells(plain: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Image, answer, score, and the next answers as far as they have a chance."""
     source = str(plain["source"])
     if "error" in plain:
-        return source, plain["error"]["message"], ""
+        message = str(plain["error"]["message"]).removeprefix(f"{shown(source)}: ")
+        return source, f"error: {message}", "", ""
     if not plain["top"]:
-        return source, "(nothing above --min-score)", ""
-    best = plain["top"][0]
-    others = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in plain["top"][1:3])
-    return source, f"{best['label']}{f'  (then {others})' if others else ''}", f"{best['score']:.3f}"
+        return source, "(nothing above --min-score)", "", ""
+    best, *others = plain["top"]
+    then = [f"{entry['label']} {entry['score']:.2f}" for entry in others[:2] if entry["score"] >= 0.01]
+    return source, str(best["label"]), f"{best['score']:.3f}", "; ".join(then)
 
 
-def _draw(folder: Path, position: int, answered: Any, overwrite: bool) -> None:
+def _draw(folder: Path, position: int, answered: Any) -> None:
     """One drawn picture, named by its position and the input's own name."""
     import io
 
@@ -160,10 +188,30 @@ def _draw(folder: Path, position: int, answered: Any, overwrite: bool) -> None:
     from signet.decoding import read
     from signet.drawing import draw
 
-    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(answered.source).stem)[:80]
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(answered.source).stem)
+    # No disk takes names beyond 255 bytes, and the temporary name beside it is longer.
+    short = name.encode()[:160].decode(errors="ignore")
     buffer = io.BytesIO()
     draw(read(answered.source), answered.answer).to_pillow().save(buffer, "PNG")
-    storage.write_bytes(folder / f"{position:06d}_{stem}.png", buffer.getvalue(), overwrite=overwrite)
+    storage.write_bytes(folder / f"{position:06d}_{short}.png", buffer.getvalue(), overwrite=True)
+
+
+def _check_folder(folder: Path, *, replace: bool) -> None:
+    """Make the folder for drawn pictures; those of another run are not overwritten.
+
+    Raises:
+        BadRequest: no folder can be made there, or pictures of a run lie in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadRequest(f"--draw: no folder can be made at {shown(folder)}: {error.strerror}.") from error
+    there = next(folder.glob("[0-9]" * 6 + "*_*.png"), None)
+    if there is not None and not replace:
+        raise BadRequest(
+            f"--draw: {shown(folder)} holds drawn pictures already ({shown(there.name)} ...), which are not "
+            "overwritten. Give another folder, or --overwrite to replace them."
+        )
 
 
 def _refuse_vectors(model: Any) -> None:
@@ -194,12 +242,6 @@ def _as_before(run_options: o.RunOptions, out: Path) -> o.RunOptions:
         engine=earlier[0] if run_options.engine == "auto" else run_options.engine,
         precision=earlier[1] if run_options.precision == "auto" else run_options.precision,
     )
-
-
-def _after(paths: Iterable[Any], position: int) -> Iterator[Any]:
-    for place, path in enumerate(paths):
-        if place >= position:
-            yield path
 
 
 def _run_options(

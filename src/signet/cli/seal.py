@@ -14,7 +14,7 @@ from signet.cli.terminal import Terminal
 def seal(
     model: o.ModelName,
     images: Annotated[
-        list[str] | None, typer.Argument(metavar="[IMAGES...]", help="Images for the golden evidence.")
+        list[str] | None, typer.Argument(metavar="IMAGE", help="Images for the golden evidence.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The seal to write: X.signet.")] = Path("model.signet"),
     golden: Annotated[
@@ -28,7 +28,10 @@ def seal(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Seal MODEL: weights, graph, preprocessing, labels, licence and golden evidence in one folder."""
+    """Seal MODEL into one folder with its golden evidence.
+
+    Weights, graph, preprocessing, labels, licence, and images with the answers that it must give.
+    """
     from signet import sources
     from signet.models import resolve
     from signet.sealing import seal as make_seal
@@ -67,7 +70,10 @@ def pack(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Pack a sealed folder into one zip, the same bytes each time; it is accepted wherever a seal is."""
+    """Pack a sealed folder into one zip.
+
+    The same bytes each time; it is accepted wherever a seal is.
+    """
     from signet.seals import open_seal
     from signet.seals import pack as make_zip
 

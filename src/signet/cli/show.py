@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +21,7 @@ def show(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Show what is known of MODEL; weights that are not here are not downloaded for it."""
+    """Show all that is known of MODEL. Weights that are not here are not downloaded for it."""
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         known, where = card_of(model, card, terminal)
         plain = {**known.to_dict(), "status": where, "program_words": known.program.words()}
@@ -70,15 +71,30 @@ def _tell(terminal: Terminal, card: Any, where: str, outputs: list[str] | None) 
         ("outputs", ", ".join(outputs or ())),
     ]
     terminal.table(("", ""), [row for row in rows if row[1]])
-    terminal.result("\npreprocessing")
-    for number, words in enumerate(card.program.words(), 1):
-        terminal.result(f"  {number}. {words}")
-    if card.claims:
-        terminal.result("\nclaims")
-        for claim in card.claims:
-            terminal.result(f"  {claim.metric} {claim.value:.4g} on {claim.dataset} ({claim.source})")
-    for key, value in card.lineage.items():
-        terminal.result(f"\nlineage, {key}: {value}")
+    _section(terminal, "preprocessing", [f"{n}. {words}" for n, words in enumerate(card.program.words(), 1)])
+    claims = [f"{row.metric} {row.value:.4g} on {row.dataset} ({row.source})" for row in card.claims]
+    _section(terminal, "claims", claims)
+    if card.lineage:
+        terminal.result("")
+        terminal.result("lineage")
+        _nested(terminal, card.lineage, 2)
+
+
+def _section(terminal: Terminal, title: str, lines: list[str]) -> None:
+    if lines:
+        terminal.result("")
+        terminal.result(title)
+        for line in lines:
+            terminal.result(line, indent=2)
+
+
+def _nested(terminal: Terminal, fields: Mapping[str, Any], indent: int) -> None:
+    for key, value in fields.items():
+        if isinstance(value, Mapping):
+            terminal.result(f"{key}:", indent)
+            _nested(terminal, value, indent + 2)
+        else:
+            terminal.result(f"{key}: {value}", indent)
 
 
 def _labels(labels: tuple[str, ...] | None) -> str:

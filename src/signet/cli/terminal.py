@@ -6,11 +6,13 @@ Names from files are shown with control characters escaped and without markup.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from signet.naming import shown
 from signet.progress import Progress
@@ -52,7 +54,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """One remark on stderr."""
         if not self.quiet:
-            self._above_bar(shown(text) if "\n" not in text else "\n".join(map(shown, text.split("\n"))))
+            self._above_bar(wrapped(shown(text), sys.stderr))
 
     def say_engine(self, model: Any) -> None:
         """The one line that names engine and precision, and why they were taken."""
@@ -61,30 +63,56 @@ class Terminal:
             f"{model.card.name}: {engine.name} {engine.version}, {engine.precision} ({model.running.why})"
         )
 
-    def result(self, text: str) -> None:
-        """A line of the result, on stdout."""
-        self.stop()
+    def result(self, text: str, indent: int = 0) -> None:
+        """A line of the result for a person, on stdout; on a terminal it is wrapped below its indent."""
+        self._clear()
+        print(wrapped(" " * indent + shown(text), sys.stdout, indent + 2))  # noqa: T201
+
+    def line(self, text: str) -> None:
+        """A line of the result for a program, on stdout, as it is."""
+        self._clear()
         print(text)  # noqa: T201
 
     def object(self, value: object) -> None:
         """The one JSON object of `--json`."""
-        self.stop()
+        self._clear()
         print(json.dumps(value, ensure_ascii=True, indent=2, allow_nan=False))  # noqa: T201
 
-    def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-        """A table on stdout; columns whose positions are in `right` are flush right."""
+    def table(
+        self,
+        titles: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        right: Sequence[int] = (),
+        spare: Sequence[int] = (),
+    ) -> None:
+        """A table on stdout.
+
+        Args:
+            titles: of the columns; a column without any text is left out.
+            rows: their cells.
+            right: positions of columns that stand flush right.
+            spare: positions of columns that a narrow terminal does without, the first to go first.
+        """
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        self.stop()
-        table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-        for place, title in enumerate(titles):
-            table.add_column(title, justify="right" if place in right else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(shown(cell)) for cell in row))
-        width = None if self.interactive else 200
+        self._clear()
+        cells = [[shown(cell) for cell in row] for row in rows]
+        width = shutil.get_terminal_size().columns if self.interactive else 200
+        kept, lacking = _columns(titles, cells, spare, width)
+        widths = _widths(titles, cells)
+        table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(titles))
+        for place in kept:
+            side: Any = "right" if place in right else "left"
+            # Figures and what a row is about are broken last.
+            whole = place in right or (place == kept[0] and widths[place] <= width // 2)
+            table.add_column(titles[place], justify=side, overflow="fold", no_wrap=whole)
+        for row in cells:
+            table.add_row(*(Text(row[place]) for place in kept))
         Console(width=width, highlight=False).print(table)
+        if lacking:
+            self.say(f"left out in {width} columns: {', '.join(lacking)} (--json has all)")
 
     def on_progress(self, moment: Progress) -> None:
         """Draw one moment of a long verb, where a person watches."""
@@ -108,11 +136,51 @@ class Terminal:
             self._bar = None
             self._tasks = {}
 
+    def _clear(self) -> None:
+        """Make room for stdout, where it is the same terminal as the bar's."""
+        if self.interactive:
+            self.stop()
+
     def _above_bar(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
             print(text, file=sys.stderr)  # noqa: T201
+
+
+def wrapped(text: str, stream: TextIO, hanging: int = 2) -> str:
+    """Text broken between words where a terminal shows it; as it is for a file or a pipe."""
+    if not stream.isatty():
+        return text
+    width = max(40, shutil.get_terminal_size().columns)
+    return textwrap.fill(
+        text, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _widths(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    from rich.cells import cell_len
+
+    return [
+        max(cell_len(title), *(cell_len(row[place]) for row in rows)) if rows else cell_len(title)
+        for place, title in enumerate(titles)
+    ]
+
+
+def _columns(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[int], width: int
+) -> tuple[list[int], list[str]]:
+    """(the columns to show, titles of those that have no room)."""
+    kept = [place for place in range(len(titles)) if any(row[place] for row in rows)]
+    widths = _widths(titles, rows)
+    lacking = []
+    for place in spare:
+        if sum(widths[column] for column in kept) + 2 * (len(kept) - 1) <= width:
+            break
+        if place in kept:
+            kept.remove(place)
+            lacking.append(titles[place])
+    return kept, lacking
 
 
 def _new_bar() -> Any:
@@ -144,4 +212,7 @@ def _new_bar() -> Any:
         TextColumn("{task.fields[note]}", markup=False),
         console=Console(stderr=True),
         transient=False,
+        # The bar's own wish would send what is printed to stdout to the terminal, and not into its file.
+        redirect_stdout=False,
+        redirect_stderr=False,
     )

@@ -25,7 +25,10 @@ def verify(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Replay SEAL's golden evidence, stage by stage; exit 1 names the first stage that differs."""
+    """Replay SEAL's golden evidence, stage by stage.
+
+    Exit code 1, and the first stage that differs is named.
+    """
     from signet.verification import verify as check
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
