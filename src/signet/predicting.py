@@ -7,6 +7,7 @@ refuses to go on with another model, program, precision or option.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -267,7 +268,7 @@ def without_line(inputs: Iterable[Picture], path: Path, position: int) -> Iterat
     yield from given
 
 
-RESUME_KEYS = ("model", "digest", "program", "engine", "precision", "options")
+RESUME_KEYS = ("model", "digest", "labels_digest", "program", "engine", "precision", "options")
 
 
 def earlier_choice(path: Path) -> tuple[str, str] | None:
@@ -288,6 +289,7 @@ def run_record(model: Model[Prediction], options: dict[str, Any]) -> dict[str, A
         "digest": model.pretrained.digest,
         "weights_digest": card.weights_digest,
         "digest_trust": card.digest_trust,
+        "labels_digest": hashlib.sha256(json.dumps(card.labels).encode()).hexdigest(),
         "program": card.program.to_list(),
         "engine": model.engine.name,
         "engine_version": model.engine.version,

@@ -104,6 +104,9 @@ def count(text: str) -> int:
     if text[-1:].lower() in MULTIPLIERS:
         number, factor = text[:-1], MULTIPLIERS[text[-1].lower()]
     try:
-        return round(float(number.replace(",", "").replace("_", "")) * factor)
-    except ValueError as error:
-        raise BadRequest(f"expected a number such as 25000000 or 25M, got {text!r}.") from error
+        value = float(number.replace(",", "").replace("_", "")) * factor
+    except ValueError:
+        value = -1
+    if not 0 <= value < float("inf"):
+        raise BadRequest(f"expected a number such as 25000000 or 25M, got {text!r}.")
+    return round(value)

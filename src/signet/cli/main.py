@@ -46,16 +46,22 @@ app.command("benchmark")(benchmark.benchmark)
 app.command("demo")(demo.demo)
 
 
+def _write_version(wanted: bool) -> None:
+    if wanted:
+        print(f"signet {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
 @app.callback()
 def signet(
     version: Annotated[
-        bool, typer.Option("--version", help="Write the version and leave.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Write the version and leave.", is_eager=True, callback=_write_version
+        ),
     ] = False,
 ) -> None:
     """Pretrained vision models that can be trusted at every joint."""
-    if version:
-        print(f"signet {__version__}")  # noqa: T201
-        raise typer.Exit
 
 
 DONE, FAILED, ASKED_WRONGLY, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
