@@ -12,7 +12,7 @@ import numpy as np
 
 from signet import machine, storage, streaming
 from signet.decoding import read
-from signet.errors import BadInput, BadRequest
+from signet.errors import BadInput
 from signet.images import Image
 from signet.models import Model
 from signet.predictions import Prediction
@@ -75,7 +75,7 @@ def benchmark(
         repeats: passes over all of them; the fastest counts, since others share this machine.
 
     Raises:
-        BadRequest: no image can be read.
+        BadInput: no image can be read.
     """
     begin = time.perf_counter()
     with open_model(False) as single:
@@ -133,7 +133,7 @@ def _readable(paths: Sequence[Path]) -> list[Image]:
         except BadInput:
             continue
     if not images:
-        raise BadRequest(f"benchmark: expected images, and none of {len(paths)} inputs can be read.")
+        raise BadInput(f"benchmark: expected images, and none of {len(paths)} inputs can be read.")
     return images
 
 
