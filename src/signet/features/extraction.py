@@ -1,0 +1,191 @@
+"""From image files to rows of features: what is kept is looked up, the rest runs through the network once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signet import answers, storage
+from signet.arrays import Floats, frozen
+from signet.batches import Outputs
+from signet.errors import BadInput, EngineError, SignetError
+from signet.features.kept import KeptRows
+from signet.models import Model
+from signet.progress import OnProgress, Progress, silent
+from signet.streaming import Answered, outputs
+
+_SHARD_ROWS = 1024
+_SHARD_SECONDS = 20.0
+_DIGESTS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extracted:
+    """The features of N files.
+
+    Attributes:
+        features: float32 (N, D); zeros where a file could not be read.
+        readable: bool (N,).
+        digests: sha256 of each file, "" where it could not be read.
+        failures: (position, error) of each file without features, in order.
+        computed: rows that went through the network now; the others were kept.
+    """
+
+    features: Floats
+    readable: np.ndarray[Any, np.dtype[np.bool_]]
+    digests: tuple[str, ...]
+    failures: tuple[tuple[int, SignetError], ...]
+    computed: int
+
+    def __post_init__(self) -> None:
+        count = len(self.digests)
+        object.__setattr__(self, "features", frozen(self.features, "features", "float32", (count, None)))
+        object.__setattr__(self, "readable", frozen(self.readable, "readable", "bool", (count,)))
+
+
+def extract(
+    model: Model[Any],
+    paths: Sequence[str | Path],
+    *,
+    cache: Path | None = None,
+    digests: Sequence[str] | None = None,
+    on_progress: OnProgress = silent,
+) -> Extracted:
+    """Features of files, from the cache where they are kept, else computed and kept.
+
+    What is computed is written every few seconds, so that a run that was killed goes on where it was. A
+    file that cannot be read is an entry in `failures`, never fatal.
+
+    Args:
+        model: one that has features (see `graph_with_features`), opened for many images.
+        paths: N files.
+        cache: folder of kept rows; None keeps none.
+        digests: sha256 of the files where they are known already ("" for unreadable ones).
+        on_progress: told of every few images.
+
+    Raises:
+        WrongTask: the model has no features.
+        EngineError: the network refuses every image.
+    """
+    files = [Path(path) for path in paths]
+    known = list(digests) if digests is not None else _digests(files, on_progress)
+    kept = KeptRows(None if cache is None else cache / key_of(model))
+    failures: dict[int, SignetError] = {}
+    first: dict[str, int] = {}
+    for position, digest in enumerate(known):
+        if not digest:
+            failures[position] = _failure(files[position])
+        elif digest not in kept:
+            first.setdefault(digest, position)
+    failed = _compute(model, files, first, kept, on_progress)
+    for position, digest in enumerate(known):
+        if digest in failed:
+            failures[position] = failed[digest]
+    if len(kept) == 0 and any(isinstance(error, EngineError) for error in failures.values()):
+        raise next(error for error in failures.values() if isinstance(error, EngineError))
+    readable = np.array([position not in failures for position in range(len(files))], bool)
+    table = np.zeros((len(files), kept.width or 0), np.float32)
+    if readable.any():
+        table[readable] = kept.rows([known[position] for position in np.flatnonzero(readable).tolist()])
+    return Extracted(
+        features=table,
+        readable=readable,
+        digests=tuple("" if position in failures else digest for position, digest in enumerate(known)),
+        failures=tuple(sorted(failures.items(), key=lambda item: item[0])),
+        computed=len(first) - len(failed),
+    )
+
+
+def key_of(model: Model[Any]) -> str:
+    """What rows depend on beside the file: network, preprocessing, the output taken, engine, precision."""
+    card = model.card
+    parts = (
+        model.pretrained.digest,
+        card.program.digest,
+        repr((card.output.head, card.output.features, card.output.tensor)),
+        model.engine.name,
+        model.engine.version,
+        model.engine.precision,
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
+
+
+def default_cache() -> Path:
+    """Where rows of features are kept."""
+    return storage.cache_folder() / "features"
+
+
+def _compute(
+    model: Model[Any], files: Sequence[Path], first: dict[str, int], kept: KeptRows, on_progress: OnProgress
+) -> dict[str, SignetError]:
+    """Run the files that are not kept through the network; the errors of those that fail, by digest."""
+    failed: dict[str, SignetError] = {}
+    waiting: list[tuple[str, Floats]] = []
+    flushed = time.monotonic()
+
+    def flush() -> None:
+        kept.add([digest for digest, _ in waiting], np.stack([row for _, row in waiting]))
+        waiting.clear()
+
+    order = list(first)
+    for done, (digest, answered) in enumerate(zip(order, _rows(model, files, first), strict=True), 1):
+        if answered.answer is None:
+            failed[digest] = answered.error or BadInput(f"{answered.source}: no features.")
+        else:
+            waiting.append((digest, answered.answer))
+        if waiting and (len(waiting) >= _SHARD_ROWS or time.monotonic() - flushed > _SHARD_SECONDS):
+            flush()
+            flushed = time.monotonic()
+        if done % 16 == 0 or done == len(order):
+            on_progress(Progress("extracting features", done, len(order)))
+    if waiting:
+        flush()
+    return failed
+
+
+def _rows(model: Model[Any], files: Sequence[Path], first: dict[str, int]) -> Iterator[Answered[Floats]]:
+    def take(raw: Outputs) -> Sequence[Floats]:
+        vectors = answers.features(raw, model.card.output)
+        if not np.isfinite(vectors).all():
+            raise EngineError("the network's features: expected numbers, got a NaN or an infinity.")
+        return list(vectors)
+
+    return outputs(model, (files[position] for position in first.values()), take)
+
+
+def _digests(files: Sequence[Path], on_progress: OnProgress) -> list[str]:
+    """sha256 of each file; "" for one that cannot be read."""
+    found: list[str] = []
+    remaining = iter(files)
+    with ThreadPoolExecutor(4, "signet-digests") as pool:
+        while some := list(islice(remaining, _DIGESTS_AT_ONCE)):
+            found.extend(pool.map(_digest, some))
+            if len(files) > _DIGESTS_AT_ONCE:
+                on_progress(Progress("reading files", len(found), len(files)))
+    return found
+
+
+def _digest(path: Path) -> str:
+    try:
+        return storage.digest_of(path) if path.is_file() else ""
+    except (BadInput, OSError, ValueError):
+        return ""
+
+
+def _failure(path: Path) -> SignetError:
+    """Why a file has no digest, as reading the image says it."""
+    from signet.decoding import read
+
+    try:
+        read(path)
+    except BadInput as error:
+        return error
+    return BadInput(f"{path}: could not be read. Expected an image file that this user may read.")

@@ -1,0 +1,235 @@
+"""The recipe: every setting of one fine-tuning run, as one frozen value that goes to TOML and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from signet.errors import BadCard, BadRequest, MissingExtra, UnknownName
+from signet.naming import shown
+
+Strategy = Literal["auto", "probe", "head", "partial", "full"]
+Augmentation = Literal["none", "light", "medium"]
+
+STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+"""Weight of half the squared norm beside the mean loss of an image, on standardised features."""
+
+_MOST_BYTES = 1 << 20
+
+
+def _setting(default: Any, low: float | None = None, high: float | None = None) -> Any:
+    """A field with the range in which its value makes sense, ends included."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Every setting of one fine-tuning run. None means: the plan decides, and says so.
+
+    Attributes:
+        strategy: "probe": a linear head on frozen features, no torch. "head": that head trained on
+            augmented images. "partial": the last stages too. "full": everything. "auto": probe, then
+            partial where torch is installed, and the better of the two is sealed.
+        head: the kind of head; "linear".
+        epochs: passes over the training images; None for about 60,000 images in all, 4 to 30 passes.
+        batch: images for each step.
+        head_rate: highest learning rate of the head.
+        backbone_rate: highest learning rate of all below the head.
+        weight_decay: AdamW's; not on norms and biases.
+        warmup: fraction of all steps in which the rates rise.
+        label_smoothing: fraction of the target that is spread over all classes.
+        augmentation: "none", "light" (flip, crops of 60 to 100 %), "medium" (also colour, crops from 40 %).
+        flip: whether left and right may be exchanged; False for letters and digits.
+        patience: epochs without a better validation after which training ends; 0 never ends early.
+        gradient_clip: greatest norm of all gradients together; 0 clips nothing.
+        frozen_stages: leading stages that stay as they are; None for the plan's choice.
+        freeze_batchnorm: BatchNorm keeps its statistics also in trained stages. With few images their own
+            statistics are worse than those of the pretraining.
+        input_size: height and width to train and predict at; None for the plan's choice.
+        seed: of folds, order, augmentation and intervals.
+        budget_seconds: time that training may take; the plan then does fewer epochs. The result depends on
+            the speed of the machine when it is given.
+        validation_fraction: of the training images, where the dataset has no validation split.
+        test_fraction: of all images, held out before anything else where the dataset has no test split and
+            something is trained beyond a probe.
+        folds: of the cross-validation of the probe.
+        strengths: of regularisation that the probe tries.
+        golden: "own": a few of the user's images go into the seal as evidence; "made": none does.
+        threads: processor threads; None for all that this process may use.
+        checkpoint_seconds: time between two checkpoints inside an epoch.
+        engine: that extracts features and measures: "auto", "openvino", "onnx", "torch".
+        precision: of that engine; "fp32" gives the same result with and without evidence for bf16.
+        device: of training and of the torch engine: "cpu", "cuda" ...
+    """
+
+    strategy: Strategy = "auto"
+    head: Literal["linear"] = "linear"
+    epochs: int | None = _setting(None, 1, 10_000)
+    batch: int = _setting(32, 2, 65_536)
+    head_rate: float = _setting(1e-3, 0, 1)
+    backbone_rate: float = _setting(5e-4, 0, 0.1)
+    weight_decay: float = _setting(0.05, 0, 1)
+    warmup: float = _setting(0.1, 0, 0.9)
+    label_smoothing: float = _setting(0.1, 0, 0.9)
+    augmentation: Augmentation = "light"
+    flip: bool = True
+    patience: int = _setting(5, 0, 10_000)
+    gradient_clip: float = _setting(1.0, 0, 1e6)
+    frozen_stages: int | None = _setting(None, 0, 10_000)
+    freeze_batchnorm: bool = True
+    input_size: int | None = _setting(None, 16, 2048)
+    seed: int = _setting(0, 0, 2**63 - 1)
+    budget_seconds: float | None = _setting(None, 1, 1e8)
+    validation_fraction: float = _setting(0.1, 0.01, 0.5)
+    test_fraction: float = _setting(0.2, 0.01, 0.5)
+    folds: int = _setting(5, 2, 100)
+    strengths: tuple[float, ...] = _setting(STRENGTHS, 1e-12, 1e6)
+    golden: Literal["own", "made"] = "own"
+    threads: int | None = _setting(None, 1, 4096)
+    checkpoint_seconds: float = _setting(60.0, 0, 1e6)
+    engine: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "fp32"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for spec, kind in _specs().values():
+            object.__setattr__(self, spec.name, _checked(spec, kind, getattr(self, spec.name)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """From plain values, strictly.
+
+        Raises:
+            BadRequest: an unknown setting (with near misses), another type, a value out of range.
+        """
+        known = _specs()
+        for key in values:
+            if key not in known:
+                raise UnknownName("setting of a recipe", str(key), known, f"Known: {', '.join(known)}.")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, every setting; `from_dict` of it is an equal recipe."""
+        plain = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+    @classmethod
+    def from_toml(cls, text: str) -> Recipe:
+        """From TOML; what is left out has its default.
+
+        Raises:
+            BadCard: no TOML.
+            BadRequest: an unknown setting, another type, a value out of range.
+        """
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise BadCard(f"a recipe: expected TOML, got something else ({error}).") from error
+
+    def to_toml(self) -> str:
+        """As TOML, every setting that is decided; one that is not given is a comment.
+
+        Raises:
+            MissingExtra: tomli-w is not installed (extra `fit`).
+        """
+        try:
+            import tomli_w
+        except ImportError as error:
+            raise MissingExtra("Writing a recipe", "fit", "tomli-w") from error
+        plain = self.to_dict()
+        decided = {name: value for name, value in plain.items() if value is not None}
+        left = "".join(f"# {name} is not given\n" for name, value in plain.items() if value is None)
+        return tomli_w.dumps(decided) + left
+
+    def changed(self, **values: Any) -> Recipe:
+        """The same recipe with other values for some settings.
+
+        Raises:
+            BadRequest: an unknown setting, another type, a value out of range.
+        """
+        return Recipe.from_dict({**self.to_dict(), **values})
+
+
+def read_recipe(path: str | Path | None, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe file, with some settings given beside it, which win.
+
+    Args:
+        path: a TOML file; None for the defaults.
+        overrides: settings by name.
+
+    Raises:
+        BadCard: the file cannot be read, or is no TOML.
+        BadRequest: an unknown setting, another type, a value out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            with Path(path).open("rb") as stream:
+                raw = stream.read(_MOST_BYTES + 1)
+        except OSError as error:
+            raise BadCard(
+                f"{shown(path)}: a recipe file cannot be read: {error.strerror or error}."
+            ) from error
+        if len(raw) > _MOST_BYTES:
+            raise BadCard(f"{shown(path)}: expected a recipe of at most {_MOST_BYTES} bytes. It is not read.")
+        try:
+            values = tomllib.loads(raw.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise BadCard(
+                f"{shown(path)}: expected a recipe in TOML, got something else ({error})."
+            ) from error
+        try:
+            Recipe.from_dict(values)
+        except BadRequest as error:
+            raise BadRequest(f"{shown(path)}: {error}") from error
+    return Recipe.from_dict({**values, **(overrides or {})})
+
+
+def _specs() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """Setting to its field and its type."""
+    hints = typing.get_type_hints(Recipe)
+    return {spec.name: (spec, hints[spec.name]) for spec in dataclasses.fields(Recipe)}
+
+
+def _checked(spec: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+    """One setting's value in its type and range.
+
+    Raises:
+        BadRequest: it is not.
+    """
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if value is None and type(None) in options:
+        return None
+    (wanted,) = (option for option in options if option is not type(None))
+    if typing.get_origin(wanted) is Literal:
+        allowed = typing.get_args(wanted)
+        if value not in allowed:
+            words = ", ".join(map(repr, allowed))
+            raise BadRequest(f"recipe: {spec.name} is one of {words}; got {value!r}.")
+        return value
+    if typing.get_origin(wanted) is tuple:
+        if not isinstance(value, list | tuple) or not value:
+            raise BadRequest(f"recipe: {spec.name} is a list of numbers; got {value!r}.")
+        return tuple(_number(spec, float, entry) for entry in value)
+    if wanted in (int, float):
+        return _number(spec, wanted, value)
+    if not isinstance(value, wanted):
+        words = {bool: "true or false", str: "text"}[wanted]
+        raise BadRequest(f"recipe: {spec.name} is {words}; got {value!r}.")
+    return value
+
+
+def _number(spec: dataclasses.Field[Any], wanted: type, value: Any) -> Any:
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    words = "a whole number" if wanted is int else "a number"
+    right_type = isinstance(value, int if wanted is int else int | float) and not isinstance(value, bool)
+    if not right_type or not math.isfinite(value) or not low <= value <= high:
+        raise BadRequest(f"recipe: {spec.name} is {words} from {low:g} to {high:g}; got {value!r}.")
+    return wanted(value)
