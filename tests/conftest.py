@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +24,15 @@ def _load(name: str, path: Path) -> ModuleType:
         sys.modules[name] = module
         spec.loader.exec_module(module)
     return sys.modules[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The cache is a temporary folder, and there is no mirror unless a test names one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGNET_CACHE", str(tmp_path_factory.mktemp("signet-cache")))
+        patch.delenv("SIGNET_MIRROR", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +39,41 @@ def resolve(
         BadInput: a file or folder that is not a model.
         HubError: the weights could not be had.
     """
-    path = Path(model)
-    if path.exists():
-        return _from_path(path, card)
     text = os.fspath(model)
+    if os.path.exists(text):  # noqa: PTH110  (a name longer than a path may be is only a name)
+        return _from_path(Path(text), card)
     if _looks_like_path(text):
         raise UnknownName("file or model", text, (), "There is no such file; check the path.")
     if text == index.STARTER:
         from signet.zoos import from_package
 
         return from_package.pretrained()
-    zoo = text.split("/", 1)[0]
-    for point in entry_points(group="signet.zoos"):
-        if point.name == zoo:
-            found: Pretrained = point.load().pretrained(text, offline=offline, on_progress=on_progress)
-            return found
+    zoo, slash, _ = text.partition("/")
+    if slash and zoo not in index.ZOOS:
+        for point in entry_points(group="signet.zoos"):
+            if point.name == zoo:
+                found: Pretrained = _plugin(point).pretrained(text, offline=offline, on_progress=on_progress)
+                return found
     return _from_name(text, offline, on_progress)
+
+
+def _plugin(point: EntryPoint) -> Any:
+    """The module of another package's zoo.
+
+    Raises:
+        BadRequest: it cannot be imported, or has no `pretrained`.
+    """
+    try:
+        module = point.load()
+    except (ImportError, AttributeError) as error:
+        raise BadRequest(
+            f"zoo {point.name}: its plug-in {point.value} cannot be imported: {error}"
+        ) from error
+    if not callable(getattr(module, "pretrained", None)):
+        raise BadRequest(
+            f"zoo {point.name}: its plug-in {point.value} has no pretrained(name, *, offline, on_progress)."
+        )
+    return module
 
 
 def _from_path(path: Path, card: Path | None) -> Pretrained:
@@ -76,9 +95,13 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
 
 
 def _from_name(name: str, offline: bool, on_progress: OnProgress | None) -> Pretrained:
-    for candidate in dict.fromkeys((name, name.split("/", 1)[-1])):
+    zoo, slash, bare = name.partition("/")
+    for candidate in dict.fromkeys((name, bare if slash else name)):
         found = hub.in_mirror(candidate)
-        if found is not None and found.config is not None:
+        if found is None or found.config is None:
+            continue
+        # A folder of that name may hold another zoo's model than the one that is asked for.
+        if candidate == name or found.config.get("library", "timm") == zoo:
             return _from_weights(candidate, found.config, found, "mirror")
     try:
         full = index.full_name(name)
@@ -120,9 +143,7 @@ def _from_weights(name: str, config: Mapping[str, Any], found: hub.WeightFiles, 
     return zoo.pretrained(full, config, found.weights, found.digest, found.trust, where)
 
 
-def module_source(
-    spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]
-) -> ModuleSource | None:
+def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource | None:
     """The torch module that a seal's weights fill, by the zoo that builds it; None for an unknown zoo.
 
     A seal can do without: its graph answers on the engines that run graphs.

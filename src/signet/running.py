@@ -121,6 +121,13 @@ def choose_engine(pretrained: Pretrained, engine: EngineChoice, settings: Engine
     raise BadRequest(f"{pretrained.card.name}: no engine can run it. {'; '.join(reasons)}.")
 
 
+def engines_for(pretrained: Pretrained) -> tuple[str, ...]:
+    """The engines that are installed here and can run a model, in the order that `auto` tries them."""
+    return tuple(
+        name for name in PREFERENCE if _unavailable(name) is None and _no_form(pretrained, name) is None
+    )
+
+
 def choose_precision(
     pretrained: Pretrained, engine: str, precision: PrecisionChoice, settings: EngineSettings
 ) -> tuple[Precision, str, bool]:
@@ -165,10 +172,9 @@ def open_engine(pretrained: Pretrained, name: str, settings: EngineSettings) -> 
             from signet.engines import on_openvino
 
             graph = _graph(pretrained, "openvino", on_openvino.FORMATS, settings)
-            _, pending = card.program.split()
-            return on_openvino.open_graph(graph, card.inputs[0], pending, card.input_size, settings)
+            return on_openvino.open_graph(graph, card.inputs[0], card.program, settings)
         case _:
-            opened: Engine = _plugins()[name].load().open_model(pretrained, settings)
+            opened: Engine = _plugin(name).open_model(pretrained, settings)
             return opened
 
 
@@ -294,5 +300,24 @@ def _graph(
 
 
 def _plugins() -> dict[str, Any]:
-    """Engines of other packages, by the name of their entry point."""
-    return {point.name: point for point in entry_points(group="signet.engines")}
+    """Engines of other packages, by the name of their entry point; none may take the name of one of ours."""
+    points = entry_points(group="signet.engines")
+    return {point.name: point for point in points if point.name not in ("auto", *PREFERENCE)}
+
+
+def _plugin(name: str) -> Any:
+    """The module of another package's engine.
+
+    Raises:
+        EngineError: it cannot be imported, or has no `open_model`.
+    """
+    point = _plugins()[name]
+    try:
+        module = point.load()
+    except (ImportError, AttributeError) as error:
+        raise EngineError(f"engine {name}: its plug-in {point.value} cannot be imported: {error}") from error
+    if not callable(getattr(module, "open_model", None)):
+        raise EngineError(
+            f"engine {name}: its plug-in {point.value} has no open_model(pretrained, settings)."
+        )
+    return module

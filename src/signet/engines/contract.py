@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
+
+from signet.arrays import Array
 from signet.batches import Batch, Outputs
+from signet.errors import BadInput, EngineError
+from signet.preprocessing import finish
 
 Precision = Literal["fp32", "bf16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
@@ -66,14 +72,56 @@ class Engine(Protocol):
         """Run the network over a batch.
 
         The first axis of every output is the image. Pending steps are done first, by the engine itself
-        or by `preprocessing.finish`.
+        or by `preprocessing.finish`. The batch is left as it was, and no later run changes the answers.
 
         Raises:
-            EngineError: the network refuses the batch: its shape or dtype, or a failure inside.
+            EngineError: the batch is empty, the network refuses its shape or dtype, something fails inside,
+                or the engine is closed.
         """
 
     def close(self) -> None:
-        """Give memory and threads back; `run` fails afterwards."""
+        """Give memory and threads back; `run` fails afterwards. A second call does nothing."""
+
+
+def check_batch(name: str, batch: Batch) -> None:
+    """What every engine refuses before it looks at its network.
+
+    Raises:
+        EngineError: the batch holds no image.
+    """
+    if not len(batch):
+        raise EngineError(f"engine {name}: expected at least one image, got an empty batch.")
+
+
+def finished(name: str, batch: Batch) -> Array | Sequence[Array]:
+    """The arrays of a batch, its pending steps done: for an engine that fuses none.
+
+    Raises:
+        EngineError: the batch is empty, or its arrays do not fit the pending steps.
+    """
+    check_batch(name, batch)
+    try:
+        return finish(batch).arrays
+    except (BadInput, ValueError, IndexError) as error:
+        shape = np.shape(batch.arrays[0])
+        raise EngineError(
+            f"engine {name}: the pending steps refuse an image of shape {shape}: {error}"
+        ) from error
+
+
+def joined(name: str, parts: Sequence[Mapping[str, Array]], outputs: Sequence[str]) -> Outputs:
+    """The answers of several runs as one, image after image.
+
+    Raises:
+        EngineError: they have different shapes, as maps of images of different sizes have.
+    """
+    try:
+        return Outputs({output: np.concatenate([part[output] for part in parts]) for output in outputs})
+    except ValueError as error:
+        raise EngineError(
+            f"engine {name}: the images have different sizes, and so have their answers ({error}). "
+            "Run them one by one, or with a program that ends in one size."
+        ) from error
 
 
 def usable_processors() -> int:

@@ -9,10 +9,10 @@ import numpy as np
 
 from signet.arrays import Array
 from signet.batches import Batch, Outputs
-from signet.engines.contract import EngineSettings, Precision
+from signet.engines.contract import EngineSettings, Precision, finished, joined
 from signet.errors import EngineError
+from signet.graphs.wire import contents_of
 from signet.networks import GraphFile
-from signet.preprocessing import finish
 
 FORMATS = ("onnx",)
 
@@ -38,6 +38,11 @@ def open_graph(graph: GraphFile, settings: EngineSettings) -> OnnxEngine:
         raise EngineError(
             "engine onnx: precision bf16 was asked for, and ONNX Runtime has none on processors. "
             "Use --precision fp32, or --engine openvino."
+        )
+    if settings.precision == "int8" and not _is_quantized(graph):
+        raise EngineError(
+            f"engine onnx: precision int8 was asked for, and {graph.path.name} was not quantized. "
+            "Use --precision fp32, or auto."
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = max(1, settings.thread_count // max(1, settings.workers))
@@ -69,14 +74,14 @@ class OnnxEngine:
 
     def run(self, batch: Batch) -> Outputs:
         """See `Engine.run`."""
-        arrays = finish(batch).arrays
+        arrays = finished(self.name, batch)
         if not isinstance(arrays, np.ndarray):
             parts = [self._infer(array[None]) for array in arrays]
         elif self._batch is None or len(batch) == self._batch:
             return Outputs(self._infer(arrays))
         else:
             parts = [self._infer(_filled(part, self._batch)) for part in _cut(arrays, self._batch)]
-        whole = {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
+        whole = joined(self.name, parts, self.outputs)
         return Outputs({name: array[: len(batch)] for name, array in whole.items()})
 
     def close(self) -> None:
@@ -84,15 +89,22 @@ class OnnxEngine:
         self._session = None
 
     def _infer(self, arrays: Array) -> dict[str, Array]:
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise EngineError("engine onnx: this model is closed.")
         try:
-            answers = self._session.run(None, {self._input.name: np.ascontiguousarray(arrays)})
+            answers = session.run(None, {self._input.name: np.ascontiguousarray(arrays)})
         except Exception as error:  # ONNX Runtime's exceptions share no public root
             raise EngineError(
                 f"engine onnx: the network refused an input of shape {arrays.shape}, {arrays.dtype}: {error}"
             ) from error
         return dict(zip(self.outputs, answers, strict=True))
+
+
+def _is_quantized(graph: GraphFile) -> bool:
+    """Whether an operator of the graph computes with whole numbers, or says where to."""
+    operators = (operator for _, operator in contents_of(graph.path).operators)
+    return any("QuantizeLinear" in operator or operator.startswith("QLinear") for operator in operators)
 
 
 def _cut(arrays: Array, batch: int) -> Sequence[Array]:

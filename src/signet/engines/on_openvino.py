@@ -20,10 +20,10 @@ from signet import storage
 from signet.arrays import Array
 from signet.batches import Batch, Outputs
 from signet.cards import InputSpec
-from signet.engines.contract import EngineSettings, Precision
+from signet.engines.contract import EngineSettings, Precision, check_batch, joined
 from signet.errors import EngineError
-from signet.geometry import Size
 from signet.networks import GraphFile
+from signet.programs import Program
 from signet.steps import Layout, Normalise, Order, Range, Step, Type
 
 FORMATS = ("onnx", "tflite", "xml")
@@ -45,15 +45,14 @@ def has_bf16() -> bool:
 
 
 def open_graph(
-    graph: GraphFile, spec: InputSpec, pending: Sequence[Step], size: Size | None, settings: EngineSettings
+    graph: GraphFile, spec: InputSpec, program: Program, settings: EngineSettings
 ) -> OpenVinoEngine:
     """Compile a graph, or import it from the cache of compiled ones.
 
     Args:
         graph: the network.
         spec: its image input.
-        pending: numeric steps to fuse in front of it.
-        size: (height, width) of every prepared image, or None when they differ.
+        program: its preprocessing; the trailing numeric steps are fused in front of the network.
         settings: precision, threads, batch.
 
     Raises:
@@ -72,19 +71,17 @@ def open_graph(
         "PERFORMANCE_HINT": "THROUGHPUT" if settings.workers > 1 else "LATENCY",
     }
     place = (
-        None
-        if settings.cache is None
-        else settings.cache / f"{_key(graph, pending, size, settings, core)}.blob"
+        None if settings.cache is None else settings.cache / f"{_key(graph, program, settings, core)}.blob"
     )
     try:
         compiled = _import(core, place, options) if place else None
         if compiled is None:
-            compiled = core.compile_model(_fused(core, graph, spec, pending, size, settings), "CPU", options)
+            compiled = core.compile_model(_fused(core, graph, spec, program, settings), "CPU", options)
             if place:
-                storage.write_bytes(place, compiled.export_model().getvalue(), overwrite=True)
+                _keep(place, compiled.export_model().getvalue())
     except RuntimeError as error:
         raise EngineError(f"engine openvino cannot open {graph.path.name}: {_first_line(error)}") from error
-    return OpenVinoEngine(compiled, settings)
+    return OpenVinoEngine(compiled, program.split()[1], settings)
 
 
 class OpenVinoEngine:
@@ -93,8 +90,10 @@ class OpenVinoEngine:
     name = "openvino"
     fuses = True
 
-    def __init__(self, compiled: Any, settings: EngineSettings) -> None:
+    def __init__(self, compiled: Any, pending: Sequence[Step], settings: EngineSettings) -> None:
         import openvino
+
+        self._pending = tuple(pending)
 
         self.version: str = openvino.__version__.split("-")[0]
         self.precision: Precision = settings.precision
@@ -109,18 +108,26 @@ class OpenVinoEngine:
 
     def run(self, batch: Batch) -> Outputs:
         """See `Engine.run`."""
+        check_batch(self.name, batch)
+        if batch.pending != self._pending:
+            raise EngineError(
+                "engine openvino: the batch was prepared for another program. Expected the pending steps "
+                f"{_words(self._pending)}, got {_words(batch.pending)}: prepare it with `Model.prepare`."
+            )
         if not isinstance(batch.arrays, np.ndarray):
-            return _joined([self._infer(array[None]) for array in batch.arrays], self.outputs)
+            return joined(self.name, [self._infer(array[None]) for array in batch.arrays], self.outputs)
         if self._batch is None or len(batch) == self._batch:
             return Outputs(self._infer(batch.arrays))
         parts = [self._padded(batch.arrays[i : i + self._batch]) for i in range(0, len(batch), self._batch)]
-        return _joined(parts, self.outputs)
+        return joined(self.name, parts, self.outputs)
 
     def close(self) -> None:
         """See `Engine.close`."""
+        # None wakes whoever waits for a request, and each one passes it on.
         self._closed = True
         while not self._requests.empty():
             self._requests.get()
+        self._requests.put(None)
 
     def _padded(self, arrays: Array) -> dict[str, Array]:
         """Run fewer images than the pinned batch, the rest of it empty."""
@@ -134,9 +141,10 @@ class OpenVinoEngine:
     def _infer(self, arrays: Array) -> dict[str, Array]:
         if arrays.dtype != self._dtype:
             raise EngineError(f"engine openvino: expected {self._dtype} input, got {arrays.dtype}.")
-        if self._closed:
+        request = None if self._closed else self._requests.get()
+        if request is None:
+            self._requests.put(None)
             raise EngineError("engine openvino: this model is closed.")
-        request = self._requests.get()
         try:
             request.infer({0: np.ascontiguousarray(arrays)}, share_inputs=True)
             # The request's buffers are used again by the next run, so the answers are copied out.
@@ -149,15 +157,15 @@ class OpenVinoEngine:
                 f"engine openvino: the network refused an input of shape {arrays.shape}: {_first_line(error)}"
             ) from error
         finally:
-            self._requests.put(request)
+            if not self._closed:
+                self._requests.put(request)
 
 
 def _fused(
     core: Any,
     graph: GraphFile,
     spec: InputSpec,
-    pending: Sequence[Step],
-    size: Size | None,
+    program: Program,
     settings: EngineSettings,
 ) -> Any:
     """The graph with the pending steps in front of it and its batch pinned."""
@@ -165,7 +173,16 @@ def _fused(
     from openvino.preprocess import PrePostProcessor
 
     model = core.read_model(str(graph.path))
+    if settings.precision == "int8" and not any(
+        "Quantize" in operation.get_type_name() for operation in model.get_ops()
+    ):
+        raise EngineError(
+            f"engine openvino: precision int8 was asked for, and {graph.path.name} was not quantized. "
+            "Use --precision fp32, or auto."
+        )
     model_input = model.inputs[0]
+    earlier, pending = program.split()
+    size = program.input_size()
     first = _channels_first(spec, pending)
     fixed = model_input.partial_shape[0].is_static
     batch = model_input.partial_shape[0].get_length() if fixed else settings.batch
@@ -176,18 +193,18 @@ def _fused(
         model.reshape({model_input: openvino.PartialShape(shape)})
     processor = PrePostProcessor(model)
     entry = processor.input(0)
-    dtype = openvino.Type.u8 if _takes_bytes(pending, spec) else openvino.Type.f32
+    takes_bytes = _are_bytes(earlier) and (bool(pending) or spec.dtype == "uint8")
+    dtype = openvino.Type.u8 if takes_bytes else openvino.Type.f32
     entry.tensor().set_element_type(dtype).set_layout(openvino.Layout("NHWC")).set_shape(
         [batch, height, width, 3]
     )
     entry.model().set_layout(openvino.Layout("NCHW" if first else "NHWC"))
-    _add(entry.preprocess(), pending, openvino)
+    _add(entry.preprocess(), pending, openvino, is_float=not takes_bytes)
     return processor.build()
 
 
-def _add(processing: Any, pending: Sequence[Step], openvino: Any) -> None:
+def _add(processing: Any, pending: Sequence[Step], openvino: Any, *, is_float: bool) -> None:
     """Each pending step as one of the preprocessor's own; the change of layout it makes itself."""
-    is_float = False
     for step in pending:
         if isinstance(step, Range | Normalise) and not is_float:
             processing.convert_element_type(openvino.Type.f32)
@@ -217,21 +234,19 @@ def _channels_first(spec: InputSpec, pending: Sequence[Step]) -> bool:
     return len(spec.shape) == 4 and spec.shape[1] == 3
 
 
-def _takes_bytes(pending: Sequence[Step], spec: InputSpec) -> bool:
-    """Whether uint8 goes in: it does unless the program's earlier steps made floats of it."""
-    return bool(pending) or spec.dtype == "uint8"
+def _are_bytes(steps: Sequence[Step]) -> bool:
+    """Whether these steps leave uint8: they do unless the last one that concerns the dtype makes floats."""
+    last = [step for step in steps if isinstance(step, Range | Normalise | Type)][-1:]
+    return not last or last[0] == Type("uint8")
 
 
-def _key(
-    graph: GraphFile, pending: Sequence[Step], size: Size | None, settings: EngineSettings, core: Any
-) -> str:
+def _key(graph: GraphFile, program: Program, settings: EngineSettings, core: Any) -> str:
     """Everything that a compiled network depends on, as one digest."""
     import openvino
 
     parts = [
         graph.digest,
-        [repr(step) for step in pending],
-        size,
+        program.digest,
         settings.precision,
         settings.thread_count,
         settings.workers,
@@ -243,18 +258,31 @@ def _key(
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def _keep(place: Path, blob: bytes) -> None:
+    """Write a compiled network behind its own digest, in a folder for its owner only."""
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    storage.write_bytes(place, hashlib.sha256(blob).digest() + blob, overwrite=True)
+
+
 def _import(core: Any, place: Path, options: dict[str, Any]) -> Any:
-    """A compiled network from the cache, or None; one that cannot be imported is made again."""
+    """A compiled network from the cache, or None; one that cannot be imported is made again.
+
+    OpenVINO checks no digest: a flipped byte would be another network, or a crash. So we do.
+    """
     if not place.is_file():
         return None
+    kept = place.read_bytes()
+    digest, blob = kept[:32], kept[32:]
+    if hashlib.sha256(blob).digest() != digest:
+        return None
     try:
-        return core.import_model(place.read_bytes(), "CPU", options)
+        return core.import_model(blob, "CPU", options)
     except RuntimeError:
         return None
 
 
-def _joined(parts: Sequence[dict[str, Array]], names: Sequence[str]) -> Outputs:
-    return Outputs({name: np.concatenate([part[name] for part in parts]) for name in names})
+def _words(steps: Sequence[Step]) -> str:
+    return "(" + "; ".join(step.words() for step in steps) + ")"
 
 
 def _name(port: Any, place: int) -> str:

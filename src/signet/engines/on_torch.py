@@ -9,10 +9,9 @@ import numpy as np
 
 from signet.arrays import Array
 from signet.batches import Batch, Outputs
-from signet.engines.contract import EngineSettings, Precision
+from signet.engines.contract import EngineSettings, Precision, finished, joined
 from signet.errors import EngineError, MissingExtra
 from signet.networks import ModuleSource
-from signet.preprocessing import finish
 
 
 def unavailable() -> str | None:
@@ -72,11 +71,11 @@ class TorchEngine:
 
     def run(self, batch: Batch) -> Outputs:
         """See `Engine.run`."""
-        arrays = finish(batch).arrays
+        arrays = finished(self.name, batch)
         if isinstance(arrays, np.ndarray):
             return Outputs(self._infer(arrays))
         parts = [self._infer(array[None]) for array in arrays]
-        return Outputs({name: np.concatenate([part[name] for part in parts]) for name in self.outputs})
+        return joined(self.name, parts, self.outputs)
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -85,7 +84,8 @@ class TorchEngine:
     def _infer(self, arrays: Array) -> dict[str, Array]:
         import torch
 
-        if self._module is None:
+        module = self._module
+        if module is None:
             raise EngineError("engine torch: this model is closed.")
         try:
             with (
@@ -93,12 +93,14 @@ class TorchEngine:
                 torch.inference_mode(),
                 torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"),
             ):
-                images = torch.from_numpy(np.ascontiguousarray(arrays)).to(self._device)
+                # torch warns of arrays that it could not write to.
+                writable = np.require(arrays, requirements=["C", "W"])
+                images = torch.from_numpy(writable).to(self._device)
                 self._features.clear()
-                answers = [self._module(images)]
+                answers = [module(images)]
                 if len(self.outputs) > 1:
                     answers.append(_pooled(self._features.pop()))
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
             raise EngineError(
                 f"engine torch: the network refused an input of shape {arrays.shape}, {arrays.dtype}: {error}"
             ) from error

@@ -83,11 +83,18 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
     classes = int(config.get("num_classes", stated.get("num_classes", 1000)))
     size = size_of(stated)
     licence = str(stated.get("license") or "unknown")
+    # Two heads (distillation) have two inputs: which of them are the features, the config does not say.
+    one_head = isinstance(stated.get("classifier", ""), str)
     return Card(
         name=name,
         task="classify",
         program=program(stated),
-        output=OutputContract(head="softmax", tensor="logits", classes=classes, features="features"),
+        output=OutputContract(
+            head="softmax",
+            tensor="logits",
+            classes=classes,
+            features="features" if one_head else None,
+        ),
         inputs=(InputSpec(name="images", shape=(None, 3, *size)),),
         labels=_labels(classes),
         family=family(config["architecture"]),
@@ -119,6 +126,12 @@ def spec(zoo: str, config: Mapping[str, Any]) -> ModuleSpec:
 def digest_of(module: ModuleSpec, weights_digest: str) -> str:
     """sha256 hex of what a module's answers depend on."""
     text = json.dumps([module.to_dict(), weights_digest], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_with(network_digest: str, known: Card) -> str:
+    """sha256 hex of what a model's answers depend on: its network, its program, its output contract."""
+    text = "\n".join([network_digest, known.program.digest, repr(known.output)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

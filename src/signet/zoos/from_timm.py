@@ -30,7 +30,7 @@ def pretrained(
     module = configs.spec(ZOO, config)
     card = configs.card(name, config, digest, trust, origin=_origin(config))
     source = module_source(module, weights, configs.digest_of(module, digest), card.input_size or (224, 224))
-    return Pretrained(card, (source,), source.digest, where)
+    return Pretrained(card, (source,), configs.digest_with(source.digest, card), where)
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:

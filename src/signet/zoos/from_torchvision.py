@@ -32,7 +32,7 @@ def pretrained(
     origin = (config.get("origin") or {}).get("repository") or stated.get("url") or "torchvision"
     card = configs.card(name, config, digest, trust, origin=str(origin))
     source = module_source(module, weights, configs.digest_of(module, digest), card.input_size or (224, 224))
-    return Pretrained(card, (source,), source.digest, where)
+    return Pretrained(card, (source,), configs.digest_with(source.digest, card), where)
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
