@@ -60,9 +60,7 @@ def evaluate(
     _check_task(model)
     part, chosen = _selected(dataset, split)
     matched = match_labels(model, part)
-    asked = [
-        (place, entry) for place, entry in enumerate(part.entries) if _has_target(entry.classes, matched)
-    ]
+    asked = [entry for entry in part.entries if matched.targets(entry.classes)]
     if not asked:
         raise BadDataset(f"{shown(dataset.source)}: split {chosen!r} has no labelled image to measure on.")
     begin = time.monotonic()
@@ -144,8 +142,8 @@ def match_labels(model: Model[Any], dataset: Dataset[Any]) -> Matched:
     if not positions:
         raise WrongTask(
             f"{model.card.name} knows none of the labels of {shown(dataset.source)} "
-            f"({_few([dataset.labels[index] for index in used])}); its own are {_few(known)}. Fine-tune it on "
-            "these labels first, or give a CSV with class_index."
+            f"({_few([dataset.labels[index] for index in used])}); its own are {_few(known)}. "
+            "Fine-tune it on these labels first, or give a CSV with class_index."
         )
     if not missing:
         return Matched(positions)
