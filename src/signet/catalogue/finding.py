@@ -242,7 +242,7 @@ def _starter() -> Entry:
 
 
 def _mirrored() -> list[Entry]:
-    from signet.zoos.configs import card
+    from signet.catalogue.configs import card
 
     rows = []
     for name in hub.list_mirror():
@@ -269,7 +269,7 @@ def _mirrored() -> list[Entry]:
 
 
 def _indexed(name: str, config: Mapping[str, Any]) -> Entry:
-    from signet.zoos.configs import family, size_of, stated_claims
+    from signet.catalogue.configs import family, size_of, stated_claims
 
     stated = config["pretrained_cfg"]
     return Entry(

@@ -40,9 +40,9 @@ def show(
 def card_of(model: str, card: Any, terminal: Terminal) -> tuple[Any, str]:
     """The card, and where the weights are; nothing is downloaded."""
     from signet.catalogue import index
+    from signet.catalogue.configs import card as card_from
     from signet.errors import OfflineMiss
     from signet.resolving import resolve
-    from signet.zoos.configs import card as card_from
 
     try:
         found = resolve(model, offline=True, card=card)

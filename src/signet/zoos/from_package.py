@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from signet.cards import Card
+from signet.catalogue import configs
 from signet.errors import BadInput, MissingExtra
 from signet.graphs.opening import open_graph
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.storage import digest_of, read_json
-from signet.zoos import configs
 
 ZOO = "signet"
 

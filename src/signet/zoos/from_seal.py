@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from signet.catalogue import configs
 from signet.errors import BadGraph, SealError
 from signet.graphs.opening import open_graph
 from signet.networks import ModuleSource, ModuleSpec, Network, Pretrained
 from signet.seals import Seal, is_seal, open_seal
-from signet.zoos import configs
 
 __all__ = ["is_seal", "of", "pretrained"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from signet.cards import DigestTrust
+from signet.catalogue import configs
 from signet.errors import BadInput, MissingExtra, UnknownName
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
-from signet.zoos import configs
 
 ZOO = "timm"
 
