@@ -92,6 +92,8 @@ def answer_stages(network: Array, card: Card) -> dict[str, Array]:
         BadInput: the raw answer is not what the card says.
         WrongTask: the model neither classifies nor embeds.
     """
+    if not network.size:
+        raise BadInput("the network's output: expected numbers, got an array without any.")
     contract = dataclasses.replace(card.output, tensor=0)
     outputs = Outputs({"network": network[None]})
     if contract.head == "embedding":
@@ -99,6 +101,8 @@ def answer_stages(network: Array, card: Card) -> dict[str, Array]:
         return {"head": vector, "answer": vector}
     raw = logits(outputs, contract)
     answer = probabilities(raw, contract)[0]
+    if not answer.size:
+        raise BadInput("the network's output: expected at least one class besides the background, got none.")
     index = int(answer.argmax())
     return {
         "head": raw[0],

@@ -139,19 +139,23 @@ def compare_answer(
     allowed: Allowance,
 ) -> bool:
     """Compare what the network and the answer made of one image; whether it decided as sealed."""
-    level = _LEVEL if sealed["network"].dtype in (np.uint8, np.int8) else 0.0
+    nothing = np.zeros(0, np.float32)
+    level = _LEVEL if sealed.get("network", nothing).dtype in (np.uint8, np.int8) else 0.0
+    decides = card.output.head != "embedding"
     for stage, name in _ANSWER_STAGES:
-        if name not in sealed:
+        if name == "features" and (card.output.features is None or not decides):
             continue
-        error, note = _difference(sealed[name], replay.get(name))
-        if stage == "answer" and "decision" in sealed:
-            tolerance = _answer_tolerance(sealed[name], allowed)
-        else:
-            tolerance = _tolerance(sealed[name], allowed)
+        error, note = _difference(sealed.get(name), replay.get(name))
+        judged = _answer_tolerance if stage == "answer" and decides else _tolerance
+        tolerance = judged(sealed.get(name, nothing), allowed)
         findings.add(stage, error, tolerance + (256 * level if stage == "network" else level), note)
-    _compare_contract(findings, sealed, card)
-    if "decision" not in sealed:
-        return _same_direction(sealed["answer"], replay.get("answer"))
+    if "network" in sealed:
+        _compare_contract(findings, sealed, card)
+    if not decides:
+        return _same_direction(sealed.get("answer"), replay.get("answer"))
+    if "decision" not in sealed or "label" not in sealed:
+        findings.add("decision", None, 0.0, "missing in the evidence")
+        return False
     return _compare_decision(findings, sealed, replay, card)
 
 
@@ -165,8 +169,8 @@ def _compare_contract(findings: Findings, sealed: Mapping[str, Array], card: Car
     """Head and answer from the raw answer that was sealed: no engine takes part, so nothing may differ."""
     try:
         again = answer_stages(sealed["network"], card)
-    except SignetError as error:
-        findings.add("head", None, 0.0, str(error))
+    except SignetError as problem:
+        findings.add("head", None, 0.0, str(problem))
         return
     for stage in ("head", "answer"):
         error, note = _difference(sealed.get(stage), again[stage])
@@ -176,9 +180,10 @@ def _compare_contract(findings: Findings, sealed: Mapping[str, Array], card: Car
 def _compare_decision(
     findings: Findings, sealed: Mapping[str, Array], replay: Mapping[str, Array], card: Card
 ) -> bool:
-    index = int(sealed["decision"][0]) if sealed["decision"].shape == (1,) else -1
+    decision = sealed["decision"]
+    index = int(decision[0]) if decision.shape == (1,) and decision.dtype == np.int64 else -1
     now = int(replay["decision"][0]) if "decision" in replay else -1
-    stated = sealed.get("label", np.zeros(0, np.uint8))
+    stated = sealed["label"]
     named = np.array_equal(label_bytes(card, index), stated)
     answer = replay["answer"]
     same = index == now

@@ -1,0 +1,265 @@
+"""A reader of sealed models that knows no Signet: numpy, Pillow and ONNX Runtime only.
+
+    python examples/consumer.py birds.signet robin.jpg
+
+It checks every file against its digest, replays the golden images and compares the decisions, and then
+answers for images. It follows docs/seal-format.md; whoever writes a reader in another language can start
+here. It reads folders, not zips, and classifiers whose graph is ONNX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+Array = NDArray[Any]
+ROUND: dict[str, Callable[[float], int]] = {"floor": math.floor, "round": round, "ceil": math.ceil}
+FILTERS = {
+    name: Image.Resampling[name.upper()]
+    for name in ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
+}
+
+
+def open_seal(folder: Path) -> dict[str, Any]:
+    """Check all files, and only then read the manifest."""
+    raw = (folder / "seal.json").read_bytes()
+    stated = (folder / "seal.sha256").read_bytes()
+    if stated != f"{hashlib.sha256(raw).hexdigest()}  seal.json\n".encode():
+        raise ValueError("seal.json is not what was sealed")
+    manifest: dict[str, Any] = json.loads(raw)
+    if manifest["format"]["major"] != 1:
+        raise ValueError(f"format major {manifest['format']['major']}: this reads major 1")
+    paths = list(folder.rglob("*"))
+    if any(path.is_symlink() for path in paths):
+        raise ValueError("a link is in the folder")
+    present = {path.relative_to(folder).as_posix() for path in paths if path.is_file()}
+    listed = {*manifest["files"], "seal.json", "seal.sha256"}
+    if present != listed:
+        raise ValueError(f"missing or unlisted: {sorted(present ^ listed)}")
+    for name, file in manifest["files"].items():
+        data = (folder / name).read_bytes()
+        if len(data) != file["size"] or hashlib.sha256(data).hexdigest() != file["sha256"]:
+            raise ValueError(f"{name} is not what was sealed")
+    return manifest
+
+
+def read_safetensors(path: Path) -> dict[str, Array]:
+    """The tensors of a file: a length, a JSON header, the values one after the other."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    dtypes = {"U8": np.uint8, "I8": np.int8, "F32": np.float32, "I64": np.int64}
+    tensors = {}
+    for name in header.keys() - {"__metadata__"}:
+        entry = header[name]
+        first, last = entry["data_offsets"]
+        values = np.frombuffer(data[start + first : start + last], dtypes[entry["dtype"]])
+        tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def read(path: Path, step: dict[str, Any]) -> Array:
+    """uint8 (H, W, 3), upright, alpha over white."""
+    picture: Image.Image = Image.open(path)
+    if step["orient"]:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        ground = Image.new("RGB", picture.size, (255, 255, 255))
+        ground.paste(picture, mask=picture.getchannel("A"))
+        picture = ground
+    picture = picture.convert("RGB")
+    return np.asarray(picture.convert("L").convert("RGB") if step["channels"] == "L" else picture)
+
+
+def resize(array: Array, step: dict[str, Any]) -> Array:
+    """Fit "short", "stretch" or "pad", with or without antialias."""
+    height, width = array.shape[:2]
+    rounded = ROUND[step["rounding"]]
+    if step["fit"] == "stretch":
+        to = tuple(step["size"])
+    elif step["fit"] == "pad":
+        ratio = max(height / step["size"][0], width / step["size"][1])
+        to = (max(1, rounded(height / ratio)), max(1, rounded(width / ratio)))
+    else:
+        short, long = step["short"], max(1, rounded(step["short"] * max(height, width) / min(height, width)))
+        if step.get("longest") and long > step["longest"]:
+            short, long = max(1, rounded(step["longest"] * short / long)), step["longest"]
+        to = (short, long) if height <= width else (long, short)
+    if to == (height, width) or (not step["upscale"] and (to[0] > height or to[1] > width)):
+        return array
+    picture = Image.fromarray(np.ascontiguousarray(array))
+    if step["antialias"] or step["filter"] == "nearest":
+        return np.asarray(picture.resize((to[1], to[0]), FILTERS[step["filter"]]))
+    return sampled(array, (to[0], to[1]), step["filter"] == "bicubic")
+
+
+def sampled(array: Array, to: tuple[int, int], bicubic: bool) -> Array:
+    """A resize without antialias: the kernel at its natural width, edges repeated, rounded once."""
+    values: Array = array.astype(np.float64)
+    for axis, length in enumerate(to):
+        side = array.shape[axis]
+        centres = (np.arange(length) + 0.5) * (side / length) - 0.5
+        first = np.floor(centres).astype(int)
+        total: Any = 0
+        for tap in (-1, 0, 1, 2) if bicubic else (0, 1):
+            d = np.abs(centres - first - tap)
+            near, far = ((1.25 * d - 2.25) * d * d + 1), (((-0.75 * d + 3.75) * d - 6) * d + 3)
+            weights = np.where(d <= 1, near, far) if bicubic else 1 - d
+            taken = np.take(values, np.clip(first + tap, 0, side - 1), axis)
+            total = total + taken * weights.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        values = total
+    return np.clip(np.rint(values), 0, 255).astype(array.dtype) if array.dtype == np.uint8 else values
+
+
+def cut(array: Array, top: int, left: int, box: tuple[int, int], fill: Any) -> Array:
+    """A box of a picture; what lies outside the picture is `fill`."""
+    canvas = np.empty((*box, array.shape[2]), array.dtype)
+    canvas[:] = fill
+    inside = array[max(top, 0) : max(top + box[0], 0), max(left, 0) : max(left + box[1], 0)]
+    canvas[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]] = inside
+    return canvas
+
+
+def crop(array: Array, step: dict[str, Any]) -> Array:
+    """A box from the centre or the top left."""
+    sides = array.shape[:2]
+    if step.get("fraction"):
+        box = tuple(max(1, round(side * step["fraction"])) for side in sides)
+    else:
+        box = tuple(step["size"])
+    corner = [
+        -((want - side) // 2) if want > side else ROUND[step["rounding"]]((side - want) / 2)
+        for side, want in zip(sides, box, strict=True)
+    ]
+    top, left = (0, 0) if step["anchor"] == "top-left" else corner
+    return cut(array, top, left, (box[0], box[1]), step["fill"])
+
+
+def pad(array: Array, step: dict[str, Any]) -> Array:
+    """Up to a size, or to a multiple."""
+    height, width = array.shape[:2]
+    if step.get("multiple"):
+        to = (
+            -(-height // step["multiple"]) * step["multiple"],
+            -(-width // step["multiple"]) * step["multiple"],
+        )
+    else:
+        to = (max(height, step["to"][0]), max(width, step["to"][1]))
+    centred = (-((to[0] - height) // 2), -((to[1] - width) // 2))
+    top, left = (0, 0) if step["anchor"] == "top-left" else centred
+    return cut(array, top, left, to, step["value"])
+
+
+def numeric(array: Array, step: dict[str, Any], first: bool) -> Array:
+    """An elementwise step, or another order of channels; `first`: the channels are the first axis."""
+    match step["step"]:
+        case "range":
+            array = (array.astype(np.float64) * step["scale"] + step["offset"]).astype(np.float32)
+        case "normalise":
+            shape = (-1, 1, 1) if first else (1, 1, -1)
+            mean, std = (np.asarray(step[key], np.float32).reshape(shape) for key in ("mean", "std"))
+            array = (array.astype(np.float32) - mean) / std
+        case "order":
+            array = np.flip(array, 0 if first else -1) if step["order"] == "BGR" else array
+        case "type":
+            rounded = np.clip(np.rint(array), 0, 255) if step["dtype"] == "uint8" else array
+            array = rounded.astype(step["dtype"])
+        case other:
+            raise ValueError(f"unknown step {other!r}")
+    return array
+
+
+def prepared(path: Path, program: list[dict[str, Any]]) -> Array:
+    """The network's input for one image, with a batch axis of 1."""
+    array = read(path, program[0])
+    first = False
+    geometric = {"resize": resize, "crop": crop, "pad": pad}
+    for step in program[1:]:
+        if step["step"] in geometric:
+            array = geometric[step["step"]](array, step)
+        elif step["step"] == "layout":
+            wanted = step["order"] == "NCHW"
+            if wanted != first:
+                array, first = array.transpose((2, 0, 1) if wanted else (1, 2, 0)), wanted
+        else:
+            array = numeric(array, step, first)
+    return np.ascontiguousarray(array)[None]
+
+
+class Classifier:
+    """A sealed classifier on ONNX Runtime."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = open_seal(folder)
+        self.card = self.manifest["card"]
+        graph = folder / self.manifest["graphs"]["image"]
+        self.session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+
+    def probabilities(self, path: Path) -> Array:
+        """float32 (C,), a dropped background left out."""
+        output = self.card["output"]
+        names = [entry.name for entry in self.session.get_outputs()]
+        wanted = output["tensor"] if isinstance(output["tensor"], str) else names[output["tensor"]]
+        array = prepared(path, self.card["program"])
+        raw = self.session.run([wanted], {self.session.get_inputs()[0].name: array})[0].reshape(-1)
+        if not output["already_activated"] and output["head"] == "softmax":
+            powers = np.exp((raw - raw.max()) / output["temperature"])
+            raw = powers / powers.sum()
+        elif not output["already_activated"]:
+            raw = 1 / (1 + np.exp(-raw / output["temperature"]))
+        answer: Array = raw[1:] if output["drop_first"] else raw
+        return answer
+
+    def answer(self, path: Path) -> dict[str, Any]:
+        """The first label of one image."""
+        scores = self.probabilities(path)
+        index = int(scores.argmax())
+        labels = self.card["labels"]
+        return {"index": index, "label": labels[index] if labels else None, "score": float(scores[index])}
+
+    def verify(self) -> int:
+        """How many golden images there are; every one must be decided as it was when sealed."""
+        golden = self.manifest["golden"]
+        expected = read_safetensors(self.folder / golden["expected"])
+        for place, entry in enumerate(golden["images"]):
+            array = prepared(self.folder / entry["file"], self.card["program"])[0]
+            last = [key for key in expected if key.startswith(f"{place}/layout")]
+            if last and not np.allclose(array, expected[max(last)], rtol=1e-5, atol=1e-5):
+                raise ValueError(f"{entry['file']}: preprocessing differs")
+            answer = self.answer(self.folder / entry["file"])
+            label = expected[f"{place}/label"].tobytes().decode()
+            if (answer["index"], answer["label"] or "") != (int(expected[f"{place}/decision"][0]), label):
+                raise ValueError(f"{entry['file']}: sealed as {label!r}, got {answer['label']!r}")
+        return len(golden["images"])
+
+
+def main(arguments: list[str]) -> int:
+    """Verify a seal, then answer for images, one JSON line each."""
+    if not arguments:
+        print("usage: python consumer.py NAME.signet [IMAGE...]", file=sys.stderr)
+        return 2
+    try:
+        model = Classifier(Path(arguments[0]))
+        print(f"{model.verify()} golden images decided as sealed", file=sys.stderr)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for path in arguments[1:]:
+        print(json.dumps({"source": path, **model.answer(Path(path))}, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

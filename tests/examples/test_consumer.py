@@ -1,0 +1,134 @@
+"""The reference consumer reads what Signet writes, without Signet."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from signet.models import load
+from signet.sealing import seal
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CONSUMER = ROOT / "examples" / "consumer.py"
+COMMITTED = ROOT / "tests" / "golden" / "seals" / "tiny-1.0.signet"
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIGNET_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def consumer():
+    spec = importlib.util.spec_from_file_location("signet_consumer", CONSUMER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    generator = np.random.default_rng(8)
+    paths = []
+    for place, (size, mode, ending) in enumerate(
+        [((40, 90), "RGB", "jpg"), ((90, 40), "L", "png"), ((64, 64), "RGBA", "png"), ((33, 57), "P", "png")]
+    ):
+        values = generator.integers(0, 256, (7, 9, 3)).astype(np.uint8)
+        exif = PillowImage.Exif()
+        exif[0x0112] = place + 3
+        path = tmp_path / f"{place}.{ending}"
+        PillowImage.fromarray(values).resize(size).convert(mode).save(path, exif=exif)
+        paths.append(path)
+    return paths
+
+
+def test_it_imports_nothing_of_ours():
+    text = CONSUMER.read_text("utf-8")
+    assert "import signet" not in text
+    assert "from signet" not in text
+    assert text.count("\n") < 260
+
+
+def test_its_answers_are_signets(consumer, pictures, tmp_path):
+    sealed = seal(COMMITTED, pictures, out=tmp_path / "fresh.signet")
+    reader = consumer.Classifier(sealed.path)
+    assert reader.verify() == len(sealed.golden)
+    with load(sealed.path, engine="onnx") as model:
+        for path, ours in zip(pictures, model(pictures), strict=True):
+            assert np.allclose(reader.probabilities(path), ours.scores, atol=1e-6)
+            assert reader.answer(path)["label"] == ours.best
+
+
+def test_its_answers_are_signets_on_real_networks(consumer, shared, tmp_path, monkeypatch):
+    pytest.importorskip("timm")
+    monkeypatch.setenv("SIGNET_MIRROR", str(shared / "weights"))
+    images = sorted((shared / "data" / "imagenet_sample_250").glob("*.JPEG"))[::25]
+    sealed = seal("mobilenetv2_100.coral_in1k", images[:2], out=tmp_path / "real.signet")
+    reader = consumer.Classifier(sealed.path)
+    assert reader.verify() == 4
+    with load(sealed.path, engine="onnx") as model:
+        for path, ours in zip(images, model(images), strict=True):
+            assert np.allclose(reader.probabilities(path), ours.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"step": "resize", "size": [16, 16], "fit": "pad"}, {"step": "pad", "to": [16, 16], "value": 114}],
+        [
+            {"step": "resize", "short": 20, "longest": 24, "rounding": "round"},
+            {"step": "crop", "size": [16, 16]},
+        ],
+        [{"step": "crop", "fraction": 0.8}, {"step": "resize", "size": [16, 16], "fit": "stretch"}],
+        [{"step": "resize", "size": [16, 16], "fit": "stretch", "antialias": False, "filter": "bicubic"}],
+        [
+            {"step": "crop", "size": [120, 120], "fill": [1, 2, 3]},
+            {"step": "resize", "size": [16, 16], "fit": "stretch"},
+        ],
+        [
+            {"step": "crop", "size": [40, 30], "anchor": "top-left"},
+            {"step": "pad", "multiple": 32, "anchor": "top-left"},
+        ],
+        [{"step": "resize", "short": 200, "upscale": False}, {"step": "order", "order": "BGR"}],
+        [{"step": "range", "scale": 2.0, "offset": -3.0}, {"step": "type", "dtype": "uint8"}],
+    ],
+)
+def test_its_preprocessing_is_the_reference_executors(consumer, pictures, steps):
+    from signet.decoding import read
+    from signet.preprocessing import prepare
+    from signet.programs import Program
+
+    tail = [{"step": "normalise", "mean": [9, 8, 7], "std": [2, 3, 4]}, {"step": "layout"}]
+    program = Program.from_list([{"step": "read"}, *steps, *tail])
+    for path in pictures:
+        ours = prepare([read(path)], program).arrays
+        assert np.allclose(consumer.prepared(path, program.to_list()), ours, atol=1e-5)
+
+
+def test_it_refuses_what_signet_refuses(tmp_path, pictures):
+    def ran(folder):
+        command = [sys.executable, "-W", "error", str(CONSUMER), str(folder), str(pictures[0])]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    folder = Path(shutil.copytree(COMMITTED, tmp_path / "s.signet"))
+    good = ran(folder)
+    assert good.returncode == 0, good.stderr
+    assert json.loads(good.stdout)["source"] == str(pictures[0])
+    path = folder / "golden" / "0.jpg"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "golden/0.jpg" in ran(folder).stderr
+    shutil.copyfile(COMMITTED / "golden" / "0.jpg", path)
+    (folder / "extra").write_bytes(b"")
+    bad = ran(folder)
+    assert bad.returncode == 1
+    assert "extra" in bad.stderr
