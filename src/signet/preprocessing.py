@@ -24,6 +24,7 @@ from signet.steps import (
     GEOMETRIC,
     Colour,
     Crop,
+    Filter,
     Layout,
     Normalise,
     Order,
@@ -240,26 +241,47 @@ def _geometric(step: Read | Crop | Resize | Pad, array: Array, place: Geometry) 
 def _resize(array: Array, to: Size, step: Resize) -> Array:
     if to == array.shape[:2]:
         return array
-    if array.dtype != np.uint8:
-        planes = [
-            _resize_plane(PillowImage.fromarray(np.ascontiguousarray(array[..., channel])), to, step)
-            for channel in range(array.shape[2])
-        ]
-        return np.stack(planes, axis=2)
-    return _resize_plane(PillowImage.fromarray(array), to, step)
+    if not step.antialias and step.filter != "nearest":
+        return _sampled(array, to, step.filter)
+    kernel, (height, width) = _FILTERS[step.filter], to
+    if array.dtype == np.uint8:
+        return np.asarray(PillowImage.fromarray(array).resize((width, height), kernel))
+    planes = [
+        np.asarray(PillowImage.fromarray(np.ascontiguousarray(plane)).resize((width, height), kernel))
+        for plane in np.moveaxis(array, 2, 0)
+    ]
+    return np.stack(planes, axis=2)
 
 
-def _resize_plane(picture: PillowImage.Image, to: Size, step: Resize) -> Array:
-    height, width = to
-    if step.antialias or step.filter == "nearest":
-        return np.asarray(picture.resize((width, height), _FILTERS[step.filter]))
-    # An affine transform samples the input with the kernel at its natural width, at the same
-    # half-pixel centres: a resize without antialias.
-    factors = (picture.width / width, 0, 0, 0, picture.height / height, 0)
-    kernel = PillowImage.Resampling.BILINEAR if step.filter == "bilinear" else PillowImage.Resampling.BICUBIC
-    return np.asarray(
-        picture.transform((width, height), PillowImage.Transform.AFFINE, factors, resample=kernel)
-    )
+def _sampled(array: Array, to: Size, kernel: Filter) -> Array:
+    """A resize without antialias: the kernel at its natural width, edges repeated, rounded once at the end.
+
+    Source: torch `interpolate(align_corners=False, antialias=False)`; OpenCV INTER_LINEAR and INTER_CUBIC.
+    """
+    values = array.astype(np.float64)
+    for axis, length in enumerate(to):
+        source = array.shape[axis]
+        centres = (np.arange(length) + 0.5) * (source / length) - 0.5
+        first = np.floor(centres).astype(np.int64)
+        total = np.zeros((*values.shape[:axis], length, *values.shape[axis + 1 :]))
+        for tap in (0, 1) if kernel == "bilinear" else (-1, 0, 1, 2):
+            weights = _kernel(np.abs(centres - (first + tap)), kernel)
+            taken = np.take(values, np.clip(first + tap, 0, source - 1), axis)
+            total += taken * weights.reshape([-1 if other == axis else 1 for other in range(array.ndim)])
+        values = total
+    if array.dtype == np.uint8:
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return values.astype(array.dtype)
+
+
+def _kernel(distance: Array, kernel: Filter) -> Array:
+    """Weights of pixels at a distance of 0 to 2. Source: Keys 1981, equation 8, with a = -0.75."""
+    if kernel == "bilinear":
+        return 1 - distance
+    a = -0.75
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = ((distance - 5) * distance + 8) * distance * a - 4 * a
+    return np.where(distance <= 1, near, far)
 
 
 def _cut(array: Array, corner: tuple[int, int], box: Size, fill: Colour) -> Array:

@@ -101,9 +101,10 @@ class Resize:
         short: pixels of the short side, for "short".
         longest: greatest length of the long side, for "short"; None for no limit.
         fit: see above.
-        filter: resampling kernel, as Pillow defines it (bicubic with a = -0.5).
-        antialias: True stretches the kernel when shrinking (Pillow); False samples the input with the
-            kernel at its natural width (only "nearest", "bilinear" and "bicubic").
+        filter: resampling kernel, as Pillow defines it.
+        antialias: True stretches the kernel when shrinking (Pillow; bicubic with a = -0.5); False samples
+            the input with the kernel at its natural width (torch, OpenCV; bicubic with a = -0.75), for
+            "nearest", "bilinear" and "bicubic" only.
         rounding: of computed lengths: "floor", "round" (half to even) or "ceil".
         upscale: False leaves a picture alone that would have to grow.
     """
