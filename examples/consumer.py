@@ -101,25 +101,19 @@ def resize(array: Array, step: dict[str, Any]) -> Array:
     picture = Image.fromarray(np.ascontiguousarray(array))
     if step["antialias"] or step["filter"] == "nearest":
         return np.asarray(picture.resize((to[1], to[0]), FILTERS[step["filter"]]))
-    return sampled(array, (to[0], to[1]), step["filter"] == "bicubic")
-
-
-def sampled(array: Array, to: tuple[int, int], bicubic: bool) -> Array:
-    """A resize without antialias: the kernel at its natural width, edges repeated, rounded once."""
     values: Array = array.astype(np.float64)
     for axis, length in enumerate(to):
-        side = array.shape[axis]
-        centres = (np.arange(length) + 0.5) * (side / length) - 0.5
-        first = np.floor(centres).astype(int)
+        centres = (np.arange(length) + 0.5) * (array.shape[axis] / length) - 0.5
         total: Any = 0
-        for tap in (-1, 0, 1, 2) if bicubic else (0, 1):
-            d = np.abs(centres - first - tap)
-            near, far = ((1.25 * d - 2.25) * d * d + 1), (((-0.75 * d + 3.75) * d - 6) * d + 3)
-            weights = np.where(d <= 1, near, far) if bicubic else 1 - d
-            taken = np.take(values, np.clip(first + tap, 0, side - 1), axis)
-            total = total + taken * weights.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        for tap in (-1, 0, 1, 2) if step["filter"] == "bicubic" else (0, 1):
+            place = np.floor(centres).astype(int) + tap
+            d = np.abs(centres - place)
+            near, far = (1.25 * d - 2.25) * d * d + 1, ((-0.75 * d + 3.75) * d - 6) * d + 3
+            weights = np.where(d <= 1, near, far) if step["filter"] == "bicubic" else 1 - d
+            taken = np.take(values, np.clip(place, 0, array.shape[axis] - 1), axis)
+            total = total + taken * np.expand_dims(weights, (1 - axis, 2))
         values = total
-    return np.clip(np.rint(values), 0, 255).astype(array.dtype) if array.dtype == np.uint8 else values
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8) if array.dtype == np.uint8 else values
 
 
 def cut(array: Array, top: int, left: int, box: tuple[int, int], fill: Any) -> Array:

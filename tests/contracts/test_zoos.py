@@ -16,7 +16,7 @@ import pytest
 
 from signet import resolving
 from signet.cards import Card, InputSpec, Licence, OutputContract
-from signet.catalogue import index
+from signet.catalogue import configs, index
 from signet.engines.contract import EngineSettings
 from signet.errors import BadRequest, CheckFailed, OfflineMiss, UnknownName
 from signet.models import load
@@ -27,7 +27,7 @@ from signet.resolving import resolve
 from signet.steps import Layout, Read, Resize, Type
 from signet.storage import write_json
 from signet.testing import TinyNetwork, check_zoo, made_images
-from signet.zoos import configs, from_package, from_timm, from_torchvision
+from signet.zoos import from_package, from_timm, from_torchvision
 
 GRAPHS = (
     "mobilenet_v1_0.25_128_quant.tflite",
