@@ -110,7 +110,10 @@ class Terminal:
             table.add_column(titles[place], justify=side, overflow="fold", no_wrap=whole)
         for row in cells:
             table.add_row(*(Text(row[place]) for place in kept))
-        Console(width=width, highlight=False).print(table)
+        console = Console(width=width, highlight=False)
+        with console.capture() as captured:
+            console.print(table)
+        print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # noqa: T201
         if lacking:
             self.say(f"left out in {width} columns: {', '.join(lacking)} (--json has all)")
 

@@ -48,11 +48,12 @@ def verify(
                     "same" if stage.ok else "DIFFERS",
                     "" if stage.max_error is None else f"{stage.max_error:.3g}",
                     f"{stage.tolerance:.3g}",
-                    stage.note,
+                    "" if stage.note in verdict.message else stage.note,
                 )
                 for stage in verdict.stages
             ]
             terminal.table(("stage", "", "greatest difference", "allowed", ""), rows, right=(2, 3))
-            terminal.result(f"digest {verdict.digest}")
+            if verdict.digest:
+                terminal.result(f"digest {verdict.digest}")
             terminal.result(verdict.message)
         return 0 if verdict.ok else 1
