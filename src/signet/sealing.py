@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from signet.cards import Card, InputSpec
 from signet.engines.contract import EngineSettings
-from signet.errors import AlreadyExists, BadRequest, MissingExtra
+from signet.errors import AlreadyExists, BadRequest
 from signet.evidence import check_task, expected_from, variant_of, without_missing_features
 from signet.graphs.opening import open_graph
 from signet.images import Image
@@ -30,9 +32,6 @@ from signet.seals import (
     write_seal,
 )
 from signet.seals.manifest import GoldenSource
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = [
     "GoldenImage",
@@ -128,7 +127,7 @@ def seal(
 
 
 def seal_module(
-    module: torch.nn.Module,
+    module: Any,
     card: Card,
     images: Pictures = (),
     *,
@@ -139,8 +138,8 @@ def seal_module(
     """Seal a torch module of one's own: as a graph, with its state as weights.
 
     Args:
-        module: takes float32 (N, 3, H, W) and returns logits (N, C), or vectors (N, D) for the task "embed".
-            It is left as it is; a copy in evaluation mode is sealed.
+        module: a `torch.nn.Module` that takes float32 (N, 3, H, W) and returns logits (N, C), or vectors
+            (N, D) for the task "embed". It is left as it is; a copy in evaluation mode is sealed.
         card: states name, task, program, output contract and labels; its program ends in one size.
         images: as for `seal`.
         out: the folder to write, `NAME.signet`.
@@ -148,8 +147,8 @@ def seal_module(
         settings: as for `seal`; `classifier` names the head.
 
     Raises:
-        MissingExtra: torch is not installed.
-        BadRequest: the program does not end in one size.
+        MissingExtra: torch's exporter is not installed.
+        BadRequest: no torch module, or the program does not end in one size.
         BadGraph: torch cannot express the module as a graph.
         As `seal`.
     """
@@ -235,20 +234,16 @@ def _weights_of(source: ModuleSource | None) -> Iterator[Path | None]:
             yield _state_written(source.build(), Path(temporary))
 
 
-def _copied(module: torch.nn.Module) -> torch.nn.Module:
+def _copied(module: Any) -> Any:
     """In evaluation mode, float32, on the processor; the caller's module stays as it is."""
-    import copy
-
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra("Sealing a torch module", "train", "torch") from error
-    if not isinstance(module, torch.nn.Module):
+    # Whoever has a module has imported torch, so this file does not.
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(module, torch.nn.Module):
         raise BadRequest(f"seal_module: expected a torch.nn.Module, got a {type(module).__name__}.")
-    return copy.deepcopy(module).to("cpu", torch.float32).eval()
+    return copy.deepcopy(module).float().cpu().eval()
 
 
-def _state_written(module: torch.nn.Module, folder: Path) -> Path:
+def _state_written(module: Any, folder: Path) -> Path:
     from safetensors.torch import save_file
 
     path = folder / "weights.safetensors"
@@ -259,7 +254,7 @@ def _state_written(module: torch.nn.Module, folder: Path) -> Path:
     return path
 
 
-def _exported(module: torch.nn.Module, card: Card, classifier: str | None, folder: Path) -> GraphFile:
+def _exported(module: Any, card: Card, classifier: str | None, folder: Path) -> GraphFile:
     from signet import tracing
 
     height, width = card.input_size or (0, 0)
