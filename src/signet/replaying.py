@@ -286,5 +286,9 @@ def _greatest(values: Array) -> float:
 
 
 def _badness(check: StageCheck) -> tuple[bool, float]:
-    excess = float("inf") if check.max_error is None else check.max_error - check.tolerance
-    return not check.ok, excess
+    """How near to, or how far beyond, its tolerance a comparison is."""
+    if check.max_error is None:
+        return not check.ok, float("inf")
+    if not check.tolerance:
+        return not check.ok, check.max_error
+    return not check.ok, check.max_error / check.tolerance
