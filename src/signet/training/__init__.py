@@ -1,0 +1,56 @@
+"""Fine-tuning of a torch module: the loop, and all that makes its result exact.
+
+settings ── `TrainingData`, `TrainSettings`, `Trained`
+heads ── `head_of`, `set_head`, `with_head`
+stages ── `stages_of`, `all_but_last`: what can be frozen, by name
+sizing ── `program_at`: the evaluation program at another input size
+loop ── `train`
+
+    module = source.build()
+    set_head(module, source.classifier, probe.weights, probe.bias)  # for a headless one: with_head(...)
+    frozen = all_but_last(stages_of(module, source.classifier), 4)  # () to let everything learn
+    data = TrainingData(paths, targets, other_paths, other_targets, classes, card.program, size=(128, 128))
+    settings = TrainSettings(classifier=source.classifier, frozen=frozen, budget_seconds=1500)
+    trained = train(module, data, settings, folder=work, resume=resume, on_progress=on_progress)
+    card = replace(card, program=program_at(card.program, (128, 128)))  # what the result must be used with
+    forget(work)  # once the result is sealed
+
+What it promises:
+
+- The same module, data and settings give the same result, to the bit, on the CPU. `kill -9` at any moment,
+  then `resume=True` with the same module (head included: keep the probe's weights, do not fit them anew),
+  data and settings: the same result. A checkpoint of another run is refused with `BadRequest`; so is one that
+  is there when `resume` is False. A run that was finished is resumed to its result at once.
+- Frozen stages are in evaluation mode; their parameters and their BatchNorm statistics are the same bits
+  before and after.
+- Validation is done with the very preprocessing that the result will be used with; epoch 0 is the module as
+  it was given, so `best_epoch == 0` says that training never helped.
+- Global random states, torch's threads and `requires_grad` are afterwards what they were. The module is left
+  on the CPU, in evaluation mode, with its best state.
+- Checkpoints are safetensors and JSON; each is a folder that is whole or not there.
+"""
+
+from __future__ import annotations
+
+from signet.training.checkpoints import forget
+from signet.training.heads import Head, head_of, set_head, with_head
+from signet.training.loop import train
+from signet.training.settings import Trained, TrainingData, TrainSettings
+from signet.training.sizing import program_at
+from signet.training.stages import Stage, all_but_last, stages_of
+
+__all__ = [
+    "Head",
+    "Stage",
+    "TrainSettings",
+    "Trained",
+    "TrainingData",
+    "all_but_last",
+    "forget",
+    "head_of",
+    "program_at",
+    "set_head",
+    "stages_of",
+    "train",
+    "with_head",
+]

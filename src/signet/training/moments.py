@@ -1,0 +1,175 @@
+"""Where a run stands between two steps, and how that is written down."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from signet.training.checkpoints import Checkpoint
+from signet.training.settings import Selection, TrainingData, TrainSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a run stands: everything but tensors.
+
+    Attributes:
+        epoch: that is under way, from 1; `epochs + 1` when all are done.
+        step: of that epoch that comes next, from 0.
+        loss: sum of the training losses of the epoch's images so far.
+        images: of the epoch so far.
+        best_epoch: the best so far.
+        history: rows of the epochs that are done, epoch 0 first.
+        seconds: spent so far.
+        epoch_seconds: of them, in the epoch under way.
+        finished: whether the run is over.
+        stopped_early: whether patience or the budget ended it.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    images: int = 0
+    best_epoch: int = 0
+    history: tuple[Mapping[str, float], ...] = field(default=())
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    finished: bool = False
+    stopped_early: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**dataclasses.asdict(self), "history": [dict(row) for row in self.history]}
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Moment:
+        """From the JSON form."""
+        return cls(**{**facts, "history": tuple(facts["history"])})
+
+
+def is_better(row: Mapping[str, float], best: Mapping[str, float], select: Selection) -> bool:
+    """Whether one epoch's validation is better than another's; equal accuracies are ranked by the loss."""
+    if select == "loss" or row["validation_accuracy"] == best["validation_accuracy"]:
+        return row["validation_loss"] < best["validation_loss"]
+    return row["validation_accuracy"] > best["validation_accuracy"]
+
+
+def state_of(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of a module's whole state, contiguous, on the CPU."""
+    return {name: _copied(tensor) for name, tensor in module.state_dict().items()}
+
+
+def to_checkpoint(
+    moment: Moment,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best: Mapping[str, Tensor],
+    logits_MC: Tensor,
+) -> Checkpoint:
+    """All that is needed to go on from a moment.
+
+    Args:
+        moment: where the run stands.
+        module: its present state.
+        optimizer: its present state.
+        best: the module's state at the best epoch.
+        logits_MC: of the validation images at the best epoch.
+    """
+    tensors = {f"module/{name}": tensor for name, tensor in state_of(module).items()}
+    tensors |= {f"best/{name}": tensor.clone() for name, tensor in best.items()}
+    tensors["logits"] = logits_MC.clone()
+    for name, parameter in module.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{key}/{name}"] = _copied(value)
+    return Checkpoint(tensors, moment.to_dict())
+
+
+def from_checkpoint(
+    checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[Moment, dict[str, Tensor], Tensor]:
+    """(moment, best state, its validation logits); module and optimizer are brought to that moment.
+
+    Args:
+        checkpoint: what was written.
+        module: of the same architecture; changed in place.
+        optimizer: over its parameters; changed in place.
+    """
+    parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}}
+    moving: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in checkpoint.tensors.items():
+        kind, _, rest = name.partition("/")
+        if kind in parts:
+            parts[kind][rest] = tensor
+        elif kind == "optimizer":
+            key, _, own = rest.partition("/")
+            moving.setdefault(own, {})[key] = tensor
+    module.load_state_dict(parts["module"], strict=True)
+    for name, parameter in module.named_parameters():
+        if name in moving:
+            optimizer.state[parameter] = {
+                # In the parameter's own order of memory: the fused optimizer goes over both in one line.
+                key: torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+                for key, value in moving[name].items()
+            }
+    return Moment.from_dict(checkpoint.facts), parts["best"], checkpoint.tensors["logits"]
+
+
+def fingerprint_of(module: nn.Module, data: TrainingData, settings: TrainSettings) -> dict[str, str]:
+    """What a checkpoint must have been made with: digests of the network, the data and the settings.
+
+    An image counts by its name, its folder's name and its size in bytes, so that a data set that was moved is
+    the same one, and nothing needs to be decoded to tell.
+    """
+    network = hashlib.sha256()
+    for name, tensor in state_of(module).items():
+        network.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        network.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.ndim else _scalar(tensor))
+    images = {
+        part: [
+            [*Path(path).parts[-2:], _size(path), int(target)]
+            for path, target in zip(paths, targets, strict=True)
+        ]
+        for part, paths, targets in (
+            ("train", data.train, data.train_targets),
+            ("validation", data.validation, data.validation_targets),
+        )
+    }
+    about = {
+        **images,
+        "classes": data.classes,
+        "program": data.program.digest,
+        "size": data.size,
+        "digest": data.digest,
+    }
+    return {
+        "settings": _digest(settings.deciding()),
+        "data": _digest(about),
+        "network weights": network.hexdigest(),
+    }
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _scalar(tensor: Tensor) -> bytes:
+    return repr(tensor.item()).encode()
+
+
+def _size(path: str | Path) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return -1  # reading it will say what is wrong

@@ -1,0 +1,122 @@
+"""Decoded images, kept in memory as far as it is allowed, because decoding is what small machines wait for.
+
+Shape suffixes: N images, H rows, W columns, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+from torch import Tensor
+
+from signet.arrays import Array, Integers
+from signet.decoding import read
+from signet.errors import BadGraph
+from signet.images import Image
+from signet.preprocessing import numeric, prepare
+from signet.programs import Program
+from signet.steps import GEOMETRIC, Read
+from signet.training.augmentation import STRENGTHS, augmented, generator_of
+from signet.training.settings import TrainSettings
+
+KEPT_SIDE = 1.3
+"""Short side of a kept picture over the longer side of the input: a crop of 0.6 of the area is still not
+enlarged."""
+
+_AUGMENTATION = 2  # the role of these random numbers; other roles are in loop.py
+
+
+class Pictures:
+    """Images by index, each decoded once while there is room for it, and made smaller before it is kept."""
+
+    def __init__(
+        self, paths: Sequence[str | Path], first: Read, change: Callable[[Image], Array], memory_bytes: int
+    ) -> None:
+        self._paths = paths
+        self._first = first
+        self._change = change
+        self._room = memory_bytes
+        self._kept: dict[int, Array] = {}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> Array:
+        kept = self._kept.get(index)
+        if kept is not None:
+            return kept
+        image = read(self._paths[index], orient=self._first.orient, channels=self._first.channels)
+        array = self._change(image)
+        if array.nbytes <= self._room:
+            self._room -= array.nbytes
+            self._kept[index] = array
+        return array
+
+
+class Batches:
+    """The batches of one set of images, as the network takes them."""
+
+    def __init__(
+        self, paths: Sequence[str | Path], program: Program, settings: TrainSettings, *, learning: bool
+    ) -> None:
+        first = program.steps[0]
+        size = program.input_size()
+        strength = STRENGTHS.get(settings.augmentation) if learning else None
+        if not isinstance(first, Read) or (strength and size is None):
+            raise BadGraph(
+                "training: expected a program that gives every image one size, got one whose size depends on "
+                "the image. Train with augmentation 'none' and a batch of 1."
+            )
+        self._strength = strength
+        self._size = size or (0, 0)
+        self._seed = settings.seed
+        if strength is None:
+            self._later = program.split()[1]
+            self.pictures = Pictures(
+                paths, first, lambda image: _prepared(image, program), settings.memory_bytes
+            )
+        else:
+            self._later = tuple(step for step in program.steps if not isinstance(step, GEOMETRIC))
+            side = round(KEPT_SIDE * max(self._size))
+            self.pictures = Pictures(paths, first, lambda image: _reduced(image, side), settings.memory_bytes)
+
+    def batch(self, indices: Integers, epoch: int) -> Tensor:
+        """Float32 (N, C, H, W) of some images, as they look in one epoch.
+
+        Raises:
+            BadInput: an image cannot be read.
+            BadGraph: the program ends with another layout.
+        """
+        arrays = [self._view(index, epoch) for index in indices.tolist()]
+        images_NCHW = np.asarray(numeric(np.stack(arrays), self._later), np.float32)
+        if images_NCHW.ndim != 4 or images_NCHW.shape[1] != 3:
+            raise BadGraph(
+                f"training: expected a program that ends with (N, 3, H, W), got {images_NCHW.shape}. "
+                "Give it a layout step to NCHW."
+            )
+        return torch.from_numpy(images_NCHW)
+
+    def _view(self, index: int, epoch: int) -> Array:
+        pixels = self.pictures[index]
+        if self._strength is None:
+            return pixels
+        generator = generator_of(self._seed, _AUGMENTATION, epoch, index)
+        return augmented(pixels, self._size, self._strength, generator)
+
+
+def _prepared(image: Image, program: Program) -> Array:
+    """The image as it goes into the last numeric steps of the evaluation program: exactly that."""
+    return np.asarray(prepare([image], program, fuse=True).arrays[0])
+
+
+def _reduced(image: Image, side: int) -> Array:
+    """The picture with a short side of at most `side`; a smaller one stays as it is."""
+    short = min(image.size)
+    if short <= side:
+        return image.pixels
+    height, width = (max(side, round(length * side / short)) for length in image.size)
+    return np.asarray(image.to_pillow().resize((width, height), PillowImage.Resampling.BILINEAR))

@@ -1,0 +1,227 @@
+"""What goes into a training run and what comes out of it: frozen values, checked when they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+
+from signet.arrays import Floats, Integers, frozen
+from signet.errors import BadDataset, BadRequest
+from signet.geometry import Size
+from signet.programs import Program
+
+Augmentation = Literal["none", "light", "medium"]
+BatchNormPolicy = Literal["frozen", "batch"]
+Selection = Literal["accuracy", "loss"]
+
+_GREATEST_RATE = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """The images to learn from, those to decide by, and how they are prepared.
+
+    Attributes:
+        train: image files.
+        train_targets: int64 (N,), 0 to classes - 1.
+        validation: image files that are never learned from.
+        validation_targets: int64 (M,).
+        classes: C, at least 2; every class has an image in `train`.
+        program: the evaluation preprocessing that the result will be used with.
+        size: (height, width) of the network's input, when it is to differ from the program's own; the
+            program is then taken to that size by `program_at`, and the result must be used with that.
+        digest: what else identifies the data (the caller's own fingerprint); part of what a resume compares.
+    """
+
+    train: Sequence[str | Path]
+    train_targets: Integers
+    validation: Sequence[str | Path]
+    validation_targets: Integers
+    classes: int
+    program: Program
+    size: Size | None = None
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise BadDataset(f"training: expected at least 2 classes, got {self.classes}.")
+        for name, paths in (("train", self.train), ("validation", self.validation)):
+            targets = frozen(getattr(self, f"{name}_targets"), f"{name} targets", "int64", (len(paths),))
+            object.__setattr__(self, f"{name}_targets", targets)
+            object.__setattr__(self, name, tuple(paths))
+            if not len(paths):
+                raise BadDataset(f"training: expected images in the {name} part, got none.")
+            if targets.min() < 0 or targets.max() >= self.classes:
+                raise BadDataset(
+                    f"{name} targets: expected 0 to {self.classes - 1}, "
+                    f"got {targets.min()} to {targets.max()}."
+                )
+        empty = np.flatnonzero(np.bincount(self.train_targets, minlength=self.classes) == 0)
+        if len(empty):
+            raise BadDataset(
+                f"training: expected images of each of {self.classes} classes, got none of class "
+                f"{', '.join(map(str, empty[:5].tolist()))}. What is never seen cannot be learned: add "
+                "images of it, or leave the class out."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """How a network is fine-tuned. The defaults are those that were measured (see the package's page).
+
+    Attributes:
+        classifier: dotted name of the head inside the module; it learns with `head_rate`.
+        epochs: passes over the training images.
+        batch: images of one step.
+        head_rate: greatest learning rate of the head.
+        backbone_rate: greatest learning rate of all else; 0 freezes it, whole.
+        weight_decay: of AdamW; norms, biases and all other vectors have none.
+        warmup: share of all steps in which the rate rises from 0; then it falls as a half cosine to 0.
+        label_smoothing: 0 to below 1.
+        augmentation: "none", "light" (crop of at least 0.6 of the area, mirror image, slight colour) or
+            "medium" (stronger, and two small random operations).
+        patience: epochs without a better validation before the run ends early; 0 never ends early.
+        select: what "better" means: the accuracy (equal ones by the loss), or the loss.
+        clip: greatest norm of the gradient; 0 does not clip.
+        frozen: names of stages (see `stages_of`) that do not learn, or dotted prefixes of them.
+        batchnorm: "frozen": every BatchNorm uses its stored statistics and leaves them as they are;
+            "batch": those outside frozen stages use and gather the statistics of each batch.
+        seed: decides order, augmentation, dropout.
+        threads: of torch while it trains; what was set before is restored.
+        device: as torch names it.
+        bf16: compute in bfloat16 where torch's autocast thinks it safe.
+        checkpoint_seconds: between checkpoints within an epoch; one is written at each epoch's end anyway.
+        budget_seconds: training ends after the step that exceeds it, and the best epoch counts; 0 for none.
+        memory_bytes: decoded images that are kept; the rest is decoded anew each time.
+    """
+
+    classifier: str
+    epochs: int = 15
+    batch: int = 32
+    head_rate: float = 1e-3
+    backbone_rate: float = 3e-4
+    weight_decay: float = 0.02
+    warmup: float = 0.1
+    label_smoothing: float = 0.1
+    augmentation: Augmentation = "light"
+    patience: int = 5
+    select: Selection = "accuracy"
+    clip: float = 1.0
+    frozen: tuple[str, ...] = ()
+    batchnorm: BatchNormPolicy = "frozen"
+    seed: int = 0
+    threads: int = 2
+    device: str = "cpu"
+    bf16: bool = False
+    checkpoint_seconds: float = 60.0
+    budget_seconds: float = 0.0
+    memory_bytes: int = 2 << 30
+
+    def __post_init__(self) -> None:
+        for name, least, most in _WHOLE:
+            _check_whole(name, getattr(self, name), least, most)
+        for field in _RANGES:
+            _check_range(field, getattr(self, field.name))
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                words = ", ".join(map(repr, allowed))
+                raise BadRequest(f"{name}: expected one of {words}; got {getattr(self, name)!r}.")
+        if not self.classifier:
+            raise BadRequest("classifier: expected the dotted name of the head, got an empty one.")
+        if isinstance(self.frozen, str):
+            raise BadRequest(f"frozen: expected a tuple of stage names, got the text {self.frozen!r}.")
+        object.__setattr__(self, "frozen", tuple(self.frozen))
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that the result depends on: plain JSON, for a fingerprint."""
+        aside = ("checkpoint_seconds", "budget_seconds", "memory_bytes")
+        fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in aside}
+        return {**fields, "frozen": list(self.frozen)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What came of a training run.
+
+    Attributes:
+        best: every tensor of the module's state at the best epoch, on the CPU; the module itself holds the
+            same when `train` returns.
+        best_epoch: 1 for the first; 0 when no epoch was better than the module as it was given.
+        history: for each epoch from 0 (the module as given, no training loss): `epoch`, `train_loss`,
+            `validation_loss`, `validation_accuracy` (0 to 1), `learning_rate` (of the head, at its end),
+            `seconds`.
+        validation_logits: float32 (M, C) at the best epoch, in the order of the validation images.
+        stopped_early: whether patience or the budget ended the run.
+        seconds: of training, those before a resume included.
+    """
+
+    best: Mapping[str, Tensor]
+    best_epoch: int
+    history: tuple[Mapping[str, float], ...]
+    validation_logits: Floats
+    stopped_early: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    name: str
+    low: float
+    high: float
+    advice: str = ""
+    open_end: bool = False
+
+
+_WHOLE: tuple[tuple[str, int, int | None], ...] = (
+    ("epochs", 1, None),
+    ("batch", 1, None),
+    ("patience", 0, None),
+    ("seed", 0, 2**63 - 1),
+    ("threads", 1, None),
+    ("memory_bytes", 0, None),
+)
+_HIGH_RATE = "AdamW moves every weight by about the rate at each step: more destroys what was pretrained."
+_RANGES = (
+    _Range("head_rate", 0, _GREATEST_RATE, _HIGH_RATE),
+    _Range("backbone_rate", 0, _GREATEST_RATE, _HIGH_RATE),
+    _Range("weight_decay", 0, 1),
+    _Range("warmup", 0, 1, "It is a share of all steps.", open_end=True),
+    _Range("label_smoothing", 0, 1, "It is the share that all classes have in common.", open_end=True),
+    _Range("clip", 0, math.inf, open_end=True),
+    _Range("checkpoint_seconds", 0, math.inf, open_end=True),
+    _Range("budget_seconds", 0, math.inf, open_end=True),
+)
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "augmentation": ("none", "light", "medium"),
+    "batchnorm": ("frozen", "batch"),
+    "select": ("accuracy", "loss"),
+}
+
+
+def _check_whole(name: str, value: object, least: int, most: int | None) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        raise BadRequest(f"{name}: expected a whole number of at least {least}, got {value!r}.")
+
+
+def _check_range(wanted: _Range, value: object) -> None:
+    fits = (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and wanted.low <= value <= wanted.high
+        and not (wanted.open_end and value == wanted.high)
+    )
+    if not fits:
+        if wanted.high == math.inf:
+            words = f"a finite number of at least {wanted.low:g}"
+        else:
+            words = f"{wanted.low:g} to {'below ' if wanted.open_end else ''}{wanted.high:g}"
+        advice = f" {wanted.advice}" if wanted.advice else ""
+        raise BadRequest(f"{wanted.name}: expected {words}, got {value!r}.{advice}")

@@ -1,0 +1,130 @@
+"""A network cut into named stages, from its input to its head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import nn
+
+from signet.errors import BadRequest, UnknownName
+
+_WRAPPER_SHARE = 0.8
+"""Of the parameters: a child that holds more of its parent's is looked into."""
+
+_CONTAINERS = ("blocks", "stages", "features", "layers")
+"""Names under which libraries keep the stages: looked into whatever their share."""
+
+
+class Stage(NamedTuple):
+    """A part of a network that learns, or is frozen, as one.
+
+    Attributes:
+        name: dotted name of the module that it is, or of the first of those that it consists of.
+        parameters: names of its parameters, as `module.named_parameters()` gives them.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+
+
+def stages_of(module: nn.Module, classifier: str = "") -> tuple[Stage, ...]:
+    """The stages of any network, in the order in which its children were made: from input to head.
+
+    The children of the module are its stages; a child that holds most of the parameters (`features`,
+    `blocks`, `stages`, a wrapped backbone) is replaced by its own children. A norm alone belongs to the
+    stage before it, and parameters that lie beside the children (position embeddings, class tokens) to the
+    first. Every parameter is in exactly one stage.
+
+    Args:
+        module: the network.
+        classifier: dotted name of its head, which is a stage of its own and the last; "" when the module
+            ends in features.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3), nn.Linear(8, 2))
+        >>> [stage.name for stage in stages_of(net, "3")]
+        ['0', '2', '3']
+    """
+    every = [name for name, _ in module.named_parameters()]
+    head = [name for name in every if classifier and name.startswith(f"{classifier}.")]
+    body = [name for name in every if name not in set(head)]
+    stages: list[tuple[str, list[str]]] = []
+    placed: set[str] = set()
+    for name in _cut(module, "", set(body)):
+        inside = [parameter for parameter in body if parameter.startswith(f"{name}.")]
+        placed.update(inside)
+        if stages and all(_is_norm(module, parameter) for parameter in inside):
+            stages[-1][1].extend(inside)
+        else:
+            stages.append((name, inside))
+    beside = [name for name in body if name not in placed]
+    if beside and stages:
+        stages[0] = (stages[0][0], [*beside, *stages[0][1]])
+    elif beside:
+        stages.append((beside[0].rpartition(".")[0] or beside[0], beside))
+    if head:
+        stages.append((classifier, head))
+    return tuple(Stage(name, tuple(parameters)) for name, parameters in stages)
+
+
+def all_but_last(stages: Sequence[Stage], count: int) -> tuple[str, ...]:
+    """What to give as `TrainSettings.frozen` so that only the last `count` stages learn, the head included.
+
+    Raises:
+        BadRequest: fewer than one stage would learn, or more than there are.
+    """
+    if not 1 <= count <= len(stages):
+        raise BadRequest(f"stages: expected 1 to {len(stages)} that learn, got {count}.")
+    return tuple(stage.name for stage in stages[: len(stages) - count])
+
+
+def frozen_parameters(module: nn.Module, classifier: str, names: Sequence[str]) -> frozenset[str]:
+    """Names of the parameters in stages that are named, or whose name begins with one of `names` and a dot.
+
+    A name may also be that of a module inside a stage.
+
+    Raises:
+        UnknownName: a name that is no stage, no prefix of one, and no module with parameters.
+    """
+    stages = stages_of(module, classifier)
+    found: set[str] = set()
+    for name in names:
+        chosen = {
+            parameter
+            for stage in stages
+            for parameter in stage.parameters
+            if stage.name == name
+            or f"{stage.name}.".startswith(f"{name}.")
+            or parameter.startswith(f"{name}.")
+        }
+        if not chosen:
+            known = [stage.name for stage in stages]
+            raise UnknownName("stage", name, known, f"Its stages: {', '.join(known)}.")
+        found |= chosen
+    return frozenset(found)
+
+
+def _cut(module: nn.Module, prefix: str, wanted: set[str]) -> list[str]:
+    """Dotted names of the stages below a module; children without any of the wanted parameters are none."""
+    sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
+    children = []
+    for name, child in module.named_children():
+        count = sum(
+            size for own, size in sizes.items() if own.startswith(f"{name}.") and f"{prefix}{own}" in wanted
+        )
+        if count:
+            children.append((name, child, count))
+    total = sum(count for _, _, count in children)
+    names: list[str] = []
+    for name, child, count in children:
+        inner = _cut(child, f"{prefix}{name}.", wanted)
+        opened = len(inner) > 1 and (name in _CONTAINERS or count > _WRAPPER_SHARE * total)
+        names.extend(inner if opened else [f"{prefix}{name}"])
+    return names
+
+
+def _is_norm(module: nn.Module, parameter: str) -> bool:
+    """Whether a parameter belongs to a norm, which learns with what it normalises."""
+    layer = module.get_submodule(parameter.rpartition(".")[0])
+    return "norm" in type(layer).__name__.lower()
