@@ -19,7 +19,8 @@ COMMITTED = Path(__file__).resolve().parent.parent / "golden" / "seals" / "tiny-
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIGNET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        # One for all folders of tests: a network that was traced once is not traced again.
+        patch.setenv("SIGNET_CACHE", str(tmp_path_factory.getbasetemp() / "signet-cache"))
         yield
 
 
