@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -184,9 +185,9 @@ def _with_weights_beside(tiny, folder, location):
     import onnx
 
     model = onnx.load(str(tiny / "graph.onnx"))
-    onnx.save(
-        model, str(folder / "net.onnx"), save_as_external_data=True, location=location, size_threshold=0
-    )
+    # onnx looks for the weights' name in the working directory, too, and refuses one that is there.
+    with contextlib.chdir(folder):
+        onnx.save(model, "net.onnx", save_as_external_data=True, location=location, size_threshold=0)
     return open_graph(folder / "net.onnx")
 
 
