@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -59,7 +60,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def surroundings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cache, mirror or token of the person who runs the tests."""
+    """No cache, mirror or token of the person who runs the tests, and no finding of another test."""
+    for found in ("evidence", "measured"):
+        shutil.rmtree(cache / "engines" / found, ignore_errors=True)
     monkeypatch.setenv("SIGNET_CACHE", str(cache))
     monkeypatch.delenv("SIGNET_MIRROR", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -238,7 +238,8 @@ def test_interrupted_is_130_with_whole_lines_and_resumable(signet, classifier, p
 def test_interrupted_without_a_file(classifier, pictures, tmp_path):
     names = tmp_path / "names"
     names.write_text("".join(f"{path}\n" for path in pictures * 500))
-    command = [sys.executable, "-m", "signet", "predict", str(classifier), "--list", str(names)]
+    words = ["predict", str(classifier), "--list", str(names), "--precision", "fp32"]
+    command = [sys.executable, "-m", "signet", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)

@@ -1,0 +1,163 @@
+"""Rows, lines, and the proof of bf16 before the first line is written."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from signet import predicting
+from signet.engines.contract import EngineSettings
+from signet.errors import BadInput, BadRequest
+from signet.predicting import PredictSettings, json_line, prove_precision, row
+from signet.predictions import Classes
+from signet.running import find_evidence
+from signet.streaming import Answered
+
+
+def classes(*scores: float) -> Classes:
+    order = np.argsort(scores)[::-1]
+    return Classes(
+        order, np.array(scores, np.float32)[order], tuple(f"label {n}" for n in order), source="a.jpg"
+    )
+
+
+def test_a_row_is_the_best_first_as_far_as_wanted():
+    answered = Answered("a.jpg", classes(0.1, 0.6, 0.3))
+    plain = row(answered, PredictSettings(top=2))
+    assert plain == {
+        "source": "a.jpg",
+        "kind": "classes",
+        "top": [
+            {"index": 1, "label": "label 1", "score": pytest.approx(0.6)},
+            {"index": 2, "label": "label 2", "score": pytest.approx(0.3)},
+        ],
+    }
+    assert len(row(answered, PredictSettings(min_score=0.2))["top"]) == 2
+    assert row(answered, PredictSettings(min_score=1))["top"] == []
+
+
+def test_a_row_of_an_error():
+    plain = row(Answered("a.jpg", None, BadInput("no image")), PredictSettings())
+    assert plain == {"source": "a.jpg", "error": {"type": "BadInput", "message": "no image"}}
+
+
+@pytest.mark.parametrize(
+    "values", [{"top": 0}, {"min_score": -0.1}, {"min_score": 1.1}, {"min_score": float("nan")}]
+)
+def test_wrong_settings(values):
+    with pytest.raises(BadRequest):
+        PredictSettings(**values)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain.jpg",
+        "日本 é 🐦.jpg",
+        "\x1b[31m\x07\x7f\x9b.jpg",
+        "two\nlines\r\u2028\x85.jpg",
+        "\udce9.jpg",
+        "\u202e\U000e0001.jpg",
+        '"\\/',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_any_name_is_one_line_of_json_that_does_not_act(name, encoding):
+    line = json_line({"source": name}, encoding)
+    assert json.loads(line) == {"source": name}
+    assert line.isprintable()
+    assert line.encode(encoding)
+
+
+def test_printable_names_stay_readable():
+    assert json_line({"source": "日本 é.jpg"}) == '{"source": "日本 é.jpg"}'
+
+
+def test_not_a_number_is_no_json():
+    with pytest.raises(ValueError, match="JSON"):
+        json_line({"score": float("nan")})
+
+
+class Model:
+    """Decides by the number in the path; in bf16 wrongly from some number on."""
+
+    def __init__(self, cache, precision: str = "fp32", wrong_from: int = 10**9, undecided: bool = True):
+        settings = EngineSettings(cache=cache)
+        self.running = SimpleNamespace(settings=settings, undecided=undecided)
+        self.pretrained = SimpleNamespace(
+            card=SimpleNamespace(name="tests/numbers", program=SimpleNamespace(digest="p")),
+            digest="d",
+            evidence=None,
+        )
+        self.precision = precision
+        self.wrong_from = wrong_from
+        self.closed = False
+        self.faster = None
+
+    def in_precision(self, precision):
+        self.faster = Model(self.running.settings.cache, precision, self.wrong_from)
+        return self.faster
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Instead of a stream: the answer to input n is class n % 3, or another where bf16 is wrong."""
+    looked_at = []
+
+    def predictions(model, inputs):
+        for number in inputs:
+            looked_at.append((model.precision, number))
+            right = number % 3
+            given = (right + 1) % 3 if model.precision == "bf16" and number >= model.wrong_from else right
+            yield Answered(str(number), classes(*(1.0 if place == given else 0.0 for place in range(3))))
+
+    monkeypatch.setattr(predicting.streaming, "predictions", predictions)
+    return looked_at
+
+
+@pytest.mark.parametrize(("count", "proven"), [(1000, False), (1001, True), (5000, True)])
+def test_a_long_run_proves_bf16_first(answers, tmp_path, count, proven):
+    model = Model(tmp_path)
+    chosen, inputs = prove_precision(model, iter(range(count)))
+    assert (chosen.precision, model.closed) == (("bf16", True) if proven else ("fp32", False))
+    assert list(inputs) == list(range(count))
+    assert len(answers) == (500 if proven else 0)
+
+
+@pytest.mark.parametrize(("wrong_from", "precision"), [(249, "bf16"), (248, "fp32"), (0, "fp32")])
+def test_one_wrong_decision_in_two_hundred_and_fifty_is_let_through(answers, tmp_path, wrong_from, precision):
+    """At least 99.5 % of the decisions must be equal."""
+    model = Model(tmp_path, wrong_from=wrong_from)
+    chosen, inputs = prove_precision(model, iter(range(2000)))
+    assert chosen.precision == precision
+    assert model.closed is (precision == "bf16")
+    assert model.faster.closed is (precision == "fp32")
+    assert list(inputs) == list(range(2000))
+    evidence = find_evidence(model.pretrained, tmp_path)
+    assert (evidence.compared, evidence.equal) == (250, min(wrong_from, 250))
+
+
+def test_what_is_decided_is_not_looked_at_again(answers, tmp_path):
+    model = Model(tmp_path, undecided=False)
+    chosen, inputs = prove_precision(model, iter(range(5000)))
+    assert chosen is model
+    assert answers == []
+    assert next(inputs) == 0
+
+
+def test_inputs_are_looked_at_ahead_and_not_all_taken(answers, tmp_path):
+    taken = []
+
+    def inputs():
+        for number in range(10**6):
+            taken.append(number)
+            yield number
+
+    prove_precision(Model(tmp_path), inputs())
+    assert len(taken) == 1001
