@@ -82,7 +82,7 @@ def benchmark(
         images = _readable(paths)
         single(images[0])
         first = time.perf_counter() - begin
-        latencies = [_seconds(lambda path=path: single(read(path))) for path in _paths(images)]  # type: ignore[misc]
+        latencies = [_seconds(lambda path=path: single(path)) for path in _paths(images)]  # type: ignore[misc]
         stages = _stages(single, images)
     with open_model(True) as many:
         sources = _paths(images)

@@ -20,6 +20,7 @@ from signet.predictions import Classes, Embedding, Prediction
 from signet.preprocessing import prepare
 from signet.progress import OnProgress
 from signet.running import EngineChoice, PrecisionChoice, Running, open_engine, start
+from signet.steps import Read
 
 P = TypeVar("P", bound=Prediction)
 Picture = Image | str | Path
@@ -62,9 +63,19 @@ class Model(Generic[P]):
         pictures = [images] if isinstance(images, Image | str | Path) else list(images)
         if not pictures:
             return []
-        read_already = [image if isinstance(image, Image) else read(image) for image in pictures]
-        batch = self.prepare(read_already)
+        batch = self.prepare([self.read(picture) for picture in pictures])
         return self.answer(self.run(batch), batch)
+
+    def read(self, picture: Picture) -> Image:
+        """Read an image as the program says: upright, unless its first step leaves the orientation alone.
+
+        Raises:
+            BadInput: it cannot be read.
+        """
+        if isinstance(picture, Image):
+            return picture
+        first = self.card.program.steps[0]
+        return read(picture, orient=not isinstance(first, Read) or first.orient)
 
     def prepare(self, images: Sequence[Image]) -> Batch:
         """Run the preprocessing program, up to the steps that the engine does itself.
@@ -93,7 +104,7 @@ class Model(Generic[P]):
         pictures = [images] if isinstance(images, Image | str | Path) else list(images)
         if not pictures:
             return []
-        batch = self.prepare([image if isinstance(image, Image) else read(image) for image in pictures])
+        batch = self.prepare([self.read(picture) for picture in pictures])
         return answers.embeddings(self.run(batch), self.card.output, batch.sources)
 
     def close(self) -> None:

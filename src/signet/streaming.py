@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from signet.batches import Batch, Outputs
-from signet.decoding import read
 from signet.engines.contract import EngineSettings
 from signet.errors import BadInput, EngineError, SignetError
 from signet.geometry import Size
@@ -108,7 +107,7 @@ def _answer(
     images: list[Image] = []
     for picture in pictures:
         try:
-            image = picture if isinstance(picture, Image) else read(picture)
+            image = model.read(picture)
         except BadInput as error:
             done.append(Answered(source_of(picture), None, error))
         else:
