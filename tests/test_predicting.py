@@ -124,7 +124,9 @@ def answers(monkeypatch):
 @pytest.mark.parametrize(("count", "proven"), [(1000, False), (1001, True), (5000, True)])
 def test_a_long_run_proves_bf16_first(answers, tmp_path, count, proven):
     model = Model(tmp_path)
-    chosen, inputs = prove_precision(model, iter(range(count)))
+    told = []
+    chosen, inputs = prove_precision(model, iter(range(count)), told.append)
+    assert [moment.done for moment in told] == list(range(1, 251) if proven else [])
     assert (chosen.precision, model.closed) == (("bf16", True) if proven else ("fp32", False))
     assert list(inputs) == list(range(count))
     assert len(answers) == (500 if proven else 0)

@@ -22,6 +22,7 @@ from signet.errors import AlreadyExists, BadInput, BadRequest, SignetError
 from signet.models import Model, Picture
 from signet.naming import shown
 from signet.predictions import Classes, Prediction
+from signet.progress import OnProgress, Progress, silent
 from signet.running import EVIDENCE_IMAGES, Evidence, keep_evidence
 from signet.streaming import Answered
 
@@ -112,7 +113,7 @@ def predict(
 
 
 def prove_precision(
-    model: Model[Prediction], inputs: Iterable[Picture]
+    model: Model[Prediction], inputs: Iterable[Picture], on_progress: OnProgress = silent
 ) -> tuple[Model[Prediction], Iterator[Picture]]:
     """Gather evidence for bf16 on the first inputs of a long run, and take the precision that it allows.
 
@@ -121,6 +122,7 @@ def prove_precision(
     Args:
         model: running in fp32, its precision undecided.
         inputs: all inputs; at most `EVIDENCE_FROM` of them are looked at ahead.
+        on_progress: told of every compared image.
 
     Returns:
         The model to use (the one given, or the same in bf16 with the given one closed), and all inputs.
@@ -134,15 +136,14 @@ def prove_precision(
         return model, whole
     faster = model.in_precision("bf16")
     sample = ahead[: EVIDENCE_IMAGES + EVIDENCE_IMAGES // 4]
-    pairs = list(
-        zip(streaming.predictions(model, sample), streaming.predictions(faster, sample), strict=True)
-    )
-    decisions = [
-        (first.answer.top(1).indices[0], second.answer.top(1).indices[0])
-        for first, second in pairs
-        if isinstance(first.answer, Classes) and isinstance(second.answer, Classes)
-    ]
-    evidence = Evidence(len(decisions), sum(bool(first == second) for first, second in decisions))
+    compared = equal = 0
+    pairs = zip(streaming.predictions(model, sample), streaming.predictions(faster, sample), strict=True)
+    for done, (first, second) in enumerate(pairs, 1):
+        on_progress(Progress("comparing bf16 with fp32", done, len(sample)))
+        if isinstance(first.answer, Classes) and isinstance(second.answer, Classes):
+            compared += 1
+            equal += bool(first.answer.top(1).indices[0] == second.answer.top(1).indices[0])
+    evidence = Evidence(compared, equal)
     keep_evidence(model.pretrained, model.running.settings.cache, evidence)
     if evidence.allows:
         model.close()

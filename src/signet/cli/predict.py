@@ -61,7 +61,7 @@ def predict(
             raise BadInput(f"predict: expected images, found none in {o.named(inputs, list_file)}.")
         loaded = o.open_model(model, run_options, terminal, many=total != 1)
         _refuse_vectors(loaded)
-        loaded, wanted = predicting.prove_precision(loaded, paths())
+        loaded, wanted = predicting.prove_precision(loaded, paths(), terminal.on_progress)
         with loaded:
             writer = _Writer(terminal, total, draw)
             if out is not None:
