@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from signet.decoding import read
 from signet.engines.contract import EngineSettings
 from signet.errors import BadInput, EngineError
 from signet.images import Image
@@ -27,6 +28,9 @@ class Echo:
         self.slow = slow
         self.go_on = threading.Event()
         self.sizes: list[int] = []
+
+    def read(self, picture):
+        return picture if isinstance(picture, Image) else read(picture)
 
     def prepare(self, images):
         if self.slow in (numbers := [number_of(image) for image in images]):
