@@ -43,8 +43,8 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: Mapping[str, str]) -
     Raises:
         SignetError: the disk refuses.
     """
-    present = _present(folder)
-    serial = present[-1][0] + 1 if present else 1
+    earlier = _numbered(folder)
+    serial = earlier[-1][0] + 1 if earlier else 1
     with new_folder(folder / f"checkpoint-{serial:06d}") as making:
         save_file(dict(checkpoint.tensors), making / "tensors.safetensors")
         facts = {
@@ -54,8 +54,7 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: Mapping[str, str]) -
             "facts": dict(checkpoint.facts),
         }
         write_json(making / "state.json", facts)
-    for _, path in present[: 1 - GENERATIONS] if GENERATIONS > 1 else present:
-        shutil.rmtree(path, ignore_errors=True)
+    _prune(folder)
 
 
 def newest(folder: Path, fingerprint: Mapping[str, str]) -> Checkpoint | None:
@@ -88,27 +87,40 @@ def present(folder: Path) -> bool:
 
 def forget(folder: Path) -> None:
     """Delete the checkpoints in a folder, and what killed runs left of unfinished ones; nothing else."""
-    for path in folder.glob("*") if folder.is_dir() else ():
-        if path.is_dir() and not path.is_symlink() and _NAME.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+    for _, path in _numbered(folder):
+        shutil.rmtree(path, ignore_errors=True)
     clear_leftovers(folder)
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Delete what a killed run left of a checkpoint that it was writing."""
+    """Delete what a killed run left: of a checkpoint that it was writing, or of one that it was deleting."""
     for path in folder.glob(".checkpoint-*.part") if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink() and _LEFTOVER.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
+    _prune(folder)
 
 
-def _present(folder: Path) -> list[tuple[int, Path]]:
-    """(serial number, folder) of the checkpoints, oldest first."""
+def _prune(folder: Path) -> None:
+    """Delete all checkpoints, whole or not, that are older than the newest whole ones."""
+    whole = _present(folder)[-GENERATIONS:]
+    for serial, path in _numbered(folder):
+        if whole and serial < whole[0][0]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    """(serial number, folder) of what is named as a checkpoint, oldest first."""
     found = []
     for path in folder.glob("checkpoint-*") if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
-        if match and path.is_dir() and (path / "state.json").is_file():
+        if match and path.is_dir() and not path.is_symlink():
             found.append((int(match[1]), path))
     return sorted(found)
+
+
+def _present(folder: Path) -> list[tuple[int, Path]]:
+    """(serial number, folder) of the whole checkpoints, oldest first."""
+    return [(serial, path) for serial, path in _numbered(folder) if (path / "state.json").is_file()]
 
 
 def _tensors(path: Path, digest: object) -> Mapping[str, Tensor]:

@@ -275,8 +275,13 @@ class _Run:
         self.on_progress(Progress("fine-tuning", done, total, unit="steps", note=note))
 
     def _check_finite(self, what: str, value: float) -> None:
+        settings = self.settings
+        if not math.isfinite(value) and not self.moment.epoch:
+            raise CheckFailed(
+                f"training: expected a finite {what} before anything was learned, got {value}. The network's "
+                "weights or its preprocessing are not what they should be; verify the model first."
+            )
         if not math.isfinite(value):
-            settings = self.settings
             raise CheckFailed(
                 f"training stopped in epoch {self.moment.epoch}, step {self.moment.step + 1}: expected a "
                 f"finite {what}, got {value}. Lower backbone_rate (now {settings.backbone_rate:g}) and "
