@@ -91,7 +91,8 @@ def probabilities(raw: Floats, contract: OutputContract) -> Floats:
     elif contract.head == "softmax":
         scores = softmax(raw / np.float32(contract.temperature))
     else:
-        scores = (1.0 / (1.0 + np.exp(-raw.astype(np.float64) / contract.temperature))).astype(np.float32)
+        # The logistic function, written so that no exponential overflows.
+        scores = (0.5 + 0.5 * np.tanh(raw.astype(np.float64) / contract.temperature / 2)).astype(np.float32)
     return scores[:, 1:] if contract.drop_first else scores
 
 

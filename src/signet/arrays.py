@@ -22,18 +22,21 @@ def frozen(value: object, name: str, dtype: DTypeLike, shape: Sequence[int | Non
     Args:
         value: anything numpy takes.
         name: how the caller calls it, for the message.
-        dtype: the result's dtype; a cast that would lose a fraction is refused.
+        dtype: the result's dtype; a cast that would lose a fraction, or wrap a whole number, is refused.
         shape: one number for each axis, None where any length will do.
 
     Raises:
-        BadInput: another number of axes, another length, or a lossy dtype.
+        BadInput: another number of axes, another length, or values that the dtype cannot hold.
     """
     array = np.asarray(value)
     wanted = np.dtype(dtype)
     if array.dtype != wanted:
         if array.size and not np.can_cast(array.dtype, wanted, casting="same_kind"):
             raise BadInput(f"{name}: expected {wanted} values, got {array.dtype}.")
-        array = array.astype(wanted)
+        cast = array.astype(wanted)
+        if wanted.kind in "iu" and array.size and not np.array_equal(cast, array):
+            raise BadInput(f"{name}: expected {wanted} values, got {array.min()} to {array.max()}.")
+        array = cast
     if shape is not None:
         fits = array.ndim == len(shape) and all(
             expected is None or expected == actual

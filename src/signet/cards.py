@@ -7,9 +7,11 @@ it refuses, unless a higher minor version of the format says that it may be ther
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from signet.errors import BadCard, UnknownName
 from signet.geometry import Size
@@ -117,6 +119,12 @@ class OutputContract:
     features: str | int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise BadCard(f"a card's output: expected a temperature above 0, got {self.temperature}.")
+        if self.classes is not None and self.classes < 1:
+            raise BadCard(f"a card's output: expected at least 1 class, got {self.classes}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -207,7 +215,7 @@ class Card:
         Raises:
             BadCard: a missing, unknown or ill-typed field.
         """
-        values = dict(fields)
+        values = _mapping(fields, "a card")
         major, minor = _format(values.pop("format", None))
         missing = [key for key in ("name", "task", "program", "output") if key not in values]
         if missing:
@@ -220,13 +228,16 @@ class Card:
             raise BadCard(str(UnknownName("task", str(values["task"]), TASKS)))
         labels = values.get("labels")
         if not (labels is None or _all(labels, str)):
-            raise BadCard(f"card field 'labels': expected a list of names or null, got {labels!r}.")
+            raise BadCard(f"card field 'labels': expected a list of names or null, got {_shown(labels)}.")
         values["labels"] = None if labels is None else tuple(labels)
         values["program"] = Program.from_list(values["program"])
         values["output"] = _output(values["output"])
-        values["inputs"] = tuple(_input(spec) for spec in values.get("inputs", ()))
+        values["inputs"] = tuple(_input(spec) for spec in _rows(values.get("inputs", ()), "inputs"))
         values["licence"] = _noun(Licence, values.get("licence", {}), "licence")
-        values["claims"] = tuple(_noun(Claim, row, "claim") for row in values.get("claims", ()))
+        values["claims"] = tuple(
+            _noun(Claim, row, "claim") for row in _rows(values.get("claims", ()), "claims")
+        )
+        _check_types(cls, {key: values[key] for key in (*_PLAIN, "lineage") if key in values}, "card")
         return cls(**values, extra=unknown)
 
 
@@ -259,7 +270,8 @@ def _format(value: object) -> tuple[int, int]:
             raise BadCard(f'a card: expected "format": {{"major", "minor"}}, got {value!r}.')
 
 
-def _output(fields: Mapping[str, Any]) -> OutputContract:
+def _output(stated: object) -> OutputContract:
+    fields = _mapping(stated, "a card's output")
     known = {spec.name for spec in dataclasses.fields(OutputContract)} - {"extra"}
     own = {key: value for key, value in fields.items() if key in known}
     if "head" not in own:
@@ -267,24 +279,72 @@ def _output(fields: Mapping[str, Any]) -> OutputContract:
     extra = {key: value for key, value in fields.items() if key not in known}
     if extra and own["head"] in ("softmax", "sigmoid", "embedding"):
         raise BadCard(str(UnknownName("output field", next(iter(extra)), known)))
+    _check_types(OutputContract, own, "output")
     return OutputContract(**own, extra=extra)
 
 
-def _input(fields: Mapping[str, Any]) -> InputSpec:
-    values = dict(fields)
-    values["shape"] = tuple(values.get("shape", ()))
+def _input(stated: object) -> InputSpec:
+    values = _mapping(stated, "a card's input")
+    values["shape"] = tuple(_rows(values.get("shape", ()), "shape"))
     return _noun(InputSpec, values, "input")
 
 
-def _noun(kind: type[T], fields: Mapping[str, Any], words: str) -> T:
+def _noun(kind: type[T], stated: object, words: str) -> T:
+    fields = _mapping(stated, f"a card's {words}")
     known = {spec.name for spec in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in fields:
         if key not in known:
             raise BadCard(str(UnknownName(f"{words} field", key, known)))
+    _check_types(kind, fields, words)
     try:
         return kind(**fields)
     except TypeError as error:
         raise BadCard(f"a card's {words}: {error}.") from error
+
+
+def _mapping(stated: object, words: str) -> dict[str, Any]:
+    if not isinstance(stated, Mapping) or not all(isinstance(key, str) for key in stated):
+        raise BadCard(f"{words}: expected an object with named fields, got {_shown(stated)}.")
+    return dict(stated)
+
+
+def _rows(stated: object, words: str) -> Sequence[Any]:
+    if not isinstance(stated, list | tuple):
+        raise BadCard(f"card field {words!r}: expected a list, got {_shown(stated)}.")
+    return stated
+
+
+def _check_types(kind: type, fields: Mapping[str, Any], words: str) -> None:
+    """Refuse a value that is not of the type that its field states.
+
+    Raises:
+        BadCard: naming the field, the type and the value.
+    """
+    hints = get_type_hints(kind)
+    for key, value in fields.items():
+        if not _fits(value, hints[key]):
+            wanted = str(hints[key]).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
+            raise BadCard(f"{words} field {key!r}: expected {wanted}, got {_shown(value)}.")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return isinstance(value, str) and value in parts
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is tuple:
+        return isinstance(value, list | tuple) and all(_fits(entry, parts[0]) for entry in value)
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, kind or hint)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _all(values: object, kind: type) -> bool:

@@ -37,6 +37,9 @@ from signet.steps import (
     Type,
 )
 
+LARGEST_PIXELS = 2**27
+"""No step makes a larger picture: a strip of 10,000 x 1 pixels would grow to 2 GB on its way to a crop."""
+
 _ROUND: dict[Rounding, Callable[[float], int]] = {"floor": math.floor, "round": round, "ceil": math.ceil}
 _FILTERS = {
     "nearest": PillowImage.Resampling.NEAREST,
@@ -175,7 +178,12 @@ def _finished(image: Image, steps: Sequence[Step], exact: bool) -> tuple[Array, 
     while position < len(steps):
         step = steps[position]
         after = steps[position + 1] if position + 1 < len(steps) else None
-        if not exact and isinstance(step, Resize) and isinstance(after, Crop) and after.size:
+        if (
+            isinstance(step, Resize)
+            and isinstance(after, Crop)
+            and after.size
+            and (not exact or _too_large(resized_size(step, state.place.prepared)))
+        ):
             fused = _resize_into_crop(step, after, state)
             if fused is not None:
                 state = fused
@@ -211,18 +219,19 @@ def _resize_into_crop(step: Resize, crop: Crop, state: _State) -> _State | None:
 
 def _apply(step: Step, state: _State, source: str) -> _State:
     array, place, channels_first = state
-    if isinstance(step, GEOMETRIC):
-        if channels_first:
-            raise BadInput(f"program step {step.name!r}: expected before the layout step, not after it.")
-        return _geometric(step, array, place)
     try:
+        if isinstance(step, GEOMETRIC):
+            return _geometric(step, state)
         result, channels_first = _numeric(step, array[None], channels_first)
     except BadInput as error:
         raise BadInput(f"{source or 'image'}: {error}") from error
     return _State(result[0], place, channels_first)
 
 
-def _geometric(step: Read | Crop | Resize | Pad, array: Array, place: Geometry) -> _State:
+def _geometric(step: Read | Crop | Resize | Pad, state: _State) -> _State:
+    array, place, channels_first = state
+    if channels_first:
+        raise BadInput(f"program step {step.name!r}: expected before the layout step, not after it.")
     match step:
         case Read(channels="L"):
             grey = PillowImage.fromarray(array).convert("L")
@@ -231,13 +240,27 @@ def _geometric(step: Read | Crop | Resize | Pad, array: Array, place: Geometry) 
             return _State(array, place)
         case Resize():
             to = resized_size(step, place.prepared)
+            _check_size(step, place.prepared, to)
             return _State(_resize(array, to, step), place.resized(to))
         case Crop():
             top, left, height, width = crop_box(step, place.prepared)
+            _check_size(step, place.prepared, (height, width))
             cut = _cut(array, (top, left), (height, width), step.fill)
             return _State(cut, place.cropped(top, left, (height, width)))
         case Pad():
             return _State(*_pad(array, place, step))
+
+
+def _too_large(size: Size) -> bool:
+    return size[0] * size[1] > LARGEST_PIXELS
+
+
+def _check_size(step: Step, size: Size, to: Size) -> None:
+    if _too_large(to):
+        raise BadInput(
+            f"program step {step.name!r}: a picture of {size[0]}x{size[1]} would become {to[0]}x{to[1]}; "
+            f"expected at most {LARGEST_PIXELS:,} pixels."
+        )
 
 
 def _resize(array: Array, to: Size, step: Resize) -> Array:
@@ -305,6 +328,7 @@ def _pad(array: Array, place: Geometry, step: Pad) -> tuple[Array, Geometry]:
     else:
         wanted = step.to or place.prepared
         to = (max(height, wanted[0]), max(width, wanted[1]))
+    _check_size(step, place.prepared, to)
     corner = (0, 0) if step.anchor == "top-left" else (-((to[0] - height) // 2), -((to[1] - width) // 2))
     return _cut(array, corner, to, step.value), place.cropped(*corner, to)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,8 @@ class Program:
         Raises:
             BadCard: an unknown step or field, or a value out of range.
         """
+        if not isinstance(steps, list | tuple):
+            raise BadCard(f"a program: expected a list of steps, got {_shown(steps)}.")
         return cls(tuple(_step(step) for step in steps))
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -98,16 +101,19 @@ class Program:
     def input_size(self) -> Size | None:
         """(height, width) that every image ends with, or None when it depends on the image."""
         size: Size | None = None
+        most: Size | None = None  # neither side is longer than this
         for step in self.steps:
             match step:
                 case Crop(size=box) if box is not None:
-                    size = box
-                case Resize(fit="stretch", size=to):
-                    size = to
-                case Pad(to=to) if to is not None:
-                    size = to
+                    size = most = box
+                case Resize(fit="stretch", size=to, upscale=True):
+                    size = most = to
+                case Pad(to=to) if to and most and most[0] <= to[0] and most[1] <= to[1]:
+                    size = most = to
+                case Resize(fit="pad", size=to):
+                    size, most = None, to
                 case Crop() | Resize() | Pad():
-                    size = None
+                    size = most = None
                 case _:
                     pass
         return size
@@ -118,9 +124,11 @@ class Program:
 
 
 def _step(fields: Mapping[str, Any]) -> Step:
+    if not isinstance(fields, Mapping):
+        raise BadCard(f'a program step: expected {{"step": NAME, ...}}, got {_shown(fields)}.')
     values = dict(fields)
     kind = values.pop("step", None)
-    if kind not in _STEPS:
+    if not isinstance(kind, str) or kind not in _STEPS:
         raise BadCard(str(UnknownName("program step", str(kind), _STEPS, _known(_STEPS))))
     step = _STEPS[kind]
     known = [field.name for field in dataclasses.fields(step)]
@@ -139,37 +147,51 @@ def _value(kind: str, key: str, value: Any) -> Any:
     choice = {"order": {"order": "RGB or BGR", "layout": "NCHW or NHWC"}.get(kind, key)}.get(key, key)
     if choice in _CHOICES and value not in _CHOICES[choice]:
         allowed = ", ".join(map(repr, _CHOICES[choice]))
-        raise BadCard(f"program step {kind!r}: {key} is one of {allowed}; got {value!r}.")
+        raise BadCard(f"program step {kind!r}: {key} is one of {allowed}; got {_shown(value)}.")
     match key, value:
         case (("orient" | "antialias" | "upscale"), bool()):
             return value
         case (("orient" | "antialias" | "upscale"), _):
             wanted = "true or false"
-        case (("size" | "to"), [int(height), int(width)]) if height > 0 and width > 0:
+        case (("size" | "to"), [height, width]) if _whole(height, 1) and _whole(width, 1):
             return (height, width)
         case (("size" | "to"), _):
             wanted = "[height, width] in pixels"
-        case (("short" | "longest" | "multiple"), int()) if value > 0:
+        case (("short" | "longest" | "multiple"), _) if _whole(value, 1):
             return value
         case (("short" | "longest" | "multiple"), _):
             wanted = "a whole number of pixels above 0"
-        case (("value" | "fill"), int()) if 0 <= value <= 255:
+        case (("value" | "fill"), _) if _whole(value, 0, 255):
             return value
-        case (("value" | "fill"), [int(), int(), int()]) if all(0 <= v <= 255 for v in value):
+        case (("value" | "fill"), [_, _, _]) if all(_whole(part, 0, 255) for part in value):
             return tuple(value)
         case (("value" | "fill"), _):
             wanted = "0 to 255, one number or three"
-        case (("mean" | "std"), [*numbers]) if all(isinstance(n, int | float) for n in numbers):
+        case (("mean" | "std"), [*numbers]) if all(map(_number, numbers)):
             return tuple(float(number) for number in numbers)
         case (("mean" | "std"), _):
             wanted = "a list of numbers"
-        case (("fraction" | "scale" | "offset"), int() | float()):
+        case (("fraction" | "scale" | "offset"), _) if _number(value):
             return float(value)
         case (("fraction" | "scale" | "offset"), _):
             wanted = "a number"
         case _:
             return value
-    raise BadCard(f"program step {kind!r}: {key} is {wanted}; got {value!r}.")
+    raise BadCard(f"program step {kind!r}: {key} is {wanted}; got {_shown(value)}.")
+
+
+def _whole(value: object, low: int, high: int = 2**31 - 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _shown(value: object) -> str:
+    """A hostile value, short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _known(names: Iterable[str]) -> str:

@@ -75,7 +75,9 @@ def test_the_middle_of_a_smooth_spot_comes_home(height: int, width: int) -> None
     original=some.tuples(SIDE, SIDE),
     to=some.tuples(SIDE, SIDE),
     corner=some.tuples(some.integers(-50, 50), some.integers(-50, 50)),
-    point=some.tuples(some.floats(-500, 500), some.floats(-500, 500)),
+    point=some.tuples(
+        some.floats(-500, 500, allow_subnormal=False), some.floats(-500, 500, allow_subnormal=False)
+    ),
 )
 def test_there_and_back_is_the_identity(
     original: tuple[int, int], to: tuple[int, int], corner: tuple[int, int], point: tuple[float, float]
