@@ -32,6 +32,7 @@ from signet.training.moments import (
     to_checkpoint,
 )
 from signet.training.pictures import Batches
+from signet.training.prefix import KeptPrefix, kept_prefix
 from signet.training.schedule import optimizer_of, rate_factor, set_rates
 from signet.training.settings import Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
@@ -112,6 +113,7 @@ class _Run:
         self.learned = Batches(data.train, program, settings, learning=True)
         self.judged = Batches(data.validation, program, settings, learning=False)
         self.steps = math.ceil(len(data.train) / settings.batch)
+        self.prefix: KeptPrefix | None = None
         self.moment = Moment()
         self.best: dict[str, Tensor] = {}
         self.best_logits_MC = torch.zeros(0)
@@ -125,6 +127,8 @@ class _Run:
             self.moment, self.best, self.best_logits_MC = from_checkpoint(found, self.module, self.optimizer)
         else:
             self._judge(0.0)  # the network as it was given: what training must beat
+        if not self.moment.finished and self.settings.augmentation == "none":
+            self.prefix = self._kept_prefix()
         while not self.moment.finished:
             self._epoch()
         self.module.load_state_dict(self.best, strict=True)
@@ -137,6 +141,15 @@ class _Run:
             stopped_early=moment.stopped_early,
             seconds=moment.seconds,
         )
+
+    def _kept_prefix(self) -> KeptPrefix | None:
+        """What the frozen start of the network makes of every image, where that can be computed once."""
+        set_learning_mode(self.module, self.frozen, self.settings.batchnorm)
+        # In the order of the images and in equal parts, whatever came before: a resumed run gets the same.
+        parts = np.array_split(np.arange(len(self.data.train)), self.steps)
+        batches = (self.learned.batch(part, 0).to(self.device) for part in parts)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
+            return kept_prefix(self.module, self.frozen, batches, self.settings)
 
     def _epoch(self) -> None:
         """What is left of the epoch under way."""
@@ -157,12 +170,13 @@ class _Run:
     def _prepared(self, parts: list[Integers]) -> Iterator[tuple[Integers, Tensor]]:
         """(indices, images) of each part, made in a thread of its own while the network computes."""
         epoch = self.moment.epoch
+        make = self.prefix.batch if self.prefix else self.learned.batch
         with ThreadPoolExecutor(1, "signet-batches") as worker:
             waiting: list[Future[Tensor]] = []
             try:
                 for place, indices in enumerate(parts):
                     for ahead in parts[place + len(waiting) : place + 1 + _AHEAD]:
-                        waiting.append(worker.submit(self.learned.batch, ahead, epoch))
+                        waiting.append(worker.submit(make, ahead, epoch))
                     yield indices, waiting.pop(0).result()
             finally:
                 worker.shutdown(wait=True, cancel_futures=True)
@@ -175,7 +189,7 @@ class _Run:
         seed_step(self.device, settings.seed, _DRAWN_BY_NETWORK, moment.epoch, moment.step)
         set_rates(self.optimizer, rate_factor(done, total, settings.warmup))
         targets_N = torch.from_numpy(self.data.train_targets[indices]).to(self.device)
-        logits_NC = self._logits(images_NCHW)
+        logits_NC = self._logits(images_NCHW, self.prefix)
         loss = nn.functional.cross_entropy(logits_NC, targets_N, label_smoothing=settings.label_smoothing)
         self._check_finite("loss", float(loss.detach()))
         self.optimizer.zero_grad(set_to_none=True)
@@ -228,11 +242,14 @@ class _Run:
         self._save()
         self._tell(moment.epoch * self.steps, settings.epochs * self.steps)
 
-    def _logits(self, images_NCHW: Tensor) -> Tensor:
-        """Float32 (N, C) of a batch; of a network with auxiliary heads, those of the last."""
-        images_NCHW = images_NCHW.to(self.device, memory_format=torch.channels_last)
+    def _logits(self, images_NCHW: Tensor, prefix: KeptPrefix | None = None) -> Tensor:
+        """Float32 (N, C) of a batch, or of what a prefix made of it; of several heads, those of the last."""
+        images_NCHW = images_NCHW.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
-            answer = self.module(images_NCHW)
+            if prefix:
+                answer = prefix.answer(self.module, images_NCHW)
+            else:
+                answer = self.module(images_NCHW.contiguous(memory_format=torch.channels_last))
         logits_NC: Tensor = answer if isinstance(answer, Tensor) else answer[0]
         if logits_NC.shape != (len(images_NCHW), self.data.classes):
             raise BadRequest(

@@ -99,7 +99,8 @@ class TrainSettings:
         bf16: compute in bfloat16 where torch's autocast thinks it safe.
         checkpoint_seconds: between checkpoints within an epoch; one is written at each epoch's end anyway.
         budget_seconds: training ends after the step that exceeds it, and the best epoch counts; 0 for none.
-        memory_bytes: decoded images that are kept; the rest is decoded anew each time.
+        memory_bytes: decoded images (without augmentation also what frozen stages make of them) that are
+            kept; the rest is made anew each time.
     """
 
     classifier: str
@@ -141,7 +142,9 @@ class TrainSettings:
 
     def deciding(self) -> dict[str, Any]:
         """The settings that the result depends on: plain JSON, for a fingerprint."""
-        aside = ("checkpoint_seconds", "budget_seconds", "memory_bytes")
+        aside = ["checkpoint_seconds", "budget_seconds"]
+        if self.augmentation != "none":
+            aside.append("memory_bytes")  # else it decides whether the frozen start is computed once
         fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in aside}
         return {**fields, "frozen": list(self.frozen)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from torch import nn
@@ -46,26 +47,22 @@ def stages_of(module: nn.Module, classifier: str = "") -> tuple[Stage, ...]:
         >>> [stage.name for stage in stages_of(net, "3")]
         ['0', '2', '3']
     """
-    every = [name for name, _ in module.named_parameters()]
-    head = [name for name in every if classifier and name.startswith(f"{classifier}.")]
-    body = [name for name in every if name not in set(head)]
-    stages: list[tuple[str, list[str]]] = []
-    placed: set[str] = set()
-    for name in _cut(module, "", set(body)):
-        inside = [parameter for parameter in body if parameter.startswith(f"{name}.")]
-        placed.update(inside)
-        if stages and all(_is_norm(module, parameter) for parameter in inside):
-            stages[-1][1].extend(inside)
-        else:
-            stages.append((name, inside))
-    beside = [name for name in body if name not in placed]
-    if beside and stages:
-        stages[0] = (stages[0][0], [*beside, *stages[0][1]])
-    elif beside:
-        stages.append((beside[0].rpartition(".")[0] or beside[0], beside))
-    if head:
-        stages.append((classifier, head))
-    return tuple(Stage(name, tuple(parameters)) for name, parameters in stages)
+    return tuple(Stage(piece.name, tuple(piece.parameters)) for piece in _pieces(module, classifier))
+
+
+def frozen_start(
+    module: nn.Module, classifier: str, frozen: AbstractSet[str]
+) -> tuple[tuple[str, ...], str] | None:
+    """(modules of the frozen stages before all that learns, the module that comes after them), by name.
+
+    None when the first stage learns, or nothing does.
+    """
+    start: list[str] = []
+    for piece in _pieces(module, classifier):
+        if not all(name in frozen for name in piece.parameters):
+            return (tuple(start), piece.name) if start else None
+        start.extend(piece.modules)
+    return None
 
 
 def all_but_last(stages: Sequence[Stage], count: int) -> tuple[str, ...]:
@@ -105,7 +102,39 @@ def frozen_parameters(module: nn.Module, classifier: str, names: Sequence[str]) 
     return frozenset(found)
 
 
-def _cut(module: nn.Module, prefix: str, wanted: set[str]) -> list[str]:
+class _Piece(NamedTuple):
+    """A stage while it is put together."""
+
+    name: str
+    parameters: list[str]
+    modules: list[str]
+
+
+def _pieces(module: nn.Module, classifier: str) -> list[_Piece]:
+    every = [name for name, _ in module.named_parameters()]
+    head = [name for name in every if classifier and name.startswith(f"{classifier}.")]
+    body = [name for name in every if name not in set(head)]
+    pieces: list[_Piece] = []
+    placed: set[str] = set()
+    for name in _cut(module, "", set(body), classifier):
+        inside = [parameter for parameter in body if parameter.startswith(f"{name}.")]
+        placed.update(inside)
+        if pieces and all(_is_norm(module, parameter) for parameter in inside):
+            pieces[-1].parameters.extend(inside)
+            pieces[-1].modules.append(name)
+        else:
+            pieces.append(_Piece(name, inside, [name]))
+    beside = [name for name in body if name not in placed]
+    if beside and pieces:
+        pieces[0].parameters[:0] = beside
+    elif beside:
+        pieces.append(_Piece(beside[0].rpartition(".")[0] or beside[0], beside, []))
+    if head:
+        pieces.append(_Piece(classifier, head, [classifier]))
+    return pieces
+
+
+def _cut(module: nn.Module, prefix: str, wanted: set[str], classifier: str) -> list[str]:
     """Dotted names of the stages below a module; children without any of the wanted parameters are none."""
     sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
     children = []
@@ -118,8 +147,11 @@ def _cut(module: nn.Module, prefix: str, wanted: set[str]) -> list[str]:
     total = sum(count for _, _, count in children)
     names: list[str] = []
     for name, child, count in children:
-        inner = _cut(child, f"{prefix}{name}.", wanted)
+        own = f"{prefix}{name}."
+        inner = _cut(child, own, wanted, classifier)
         opened = len(inner) > 1 and (name in _CONTAINERS or count > _WRAPPER_SHARE * total)
+        # A module that holds the head beside other layers is never one stage with it.
+        opened = opened or (bool(inner) and classifier.startswith(own))
         names.extend(inner if opened else [f"{prefix}{name}"])
     return names
 
