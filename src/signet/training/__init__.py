@@ -4,6 +4,7 @@ settings ── `TrainingData`, `TrainSettings`, `Trained`
 heads ── `head_of`, `set_head`, `with_head`
 stages ── `stages_of`, `all_but_last`: what can be frozen, by name
 sizing ── `program_at`: the evaluation program at another input size
+pace ── `images_per_second`: what a plan needs to say how long it will take
 loop ── `train`
 
     module = source.build()
@@ -35,6 +36,7 @@ from __future__ import annotations
 from signet.training.checkpoints import forget
 from signet.training.heads import Head, head_of, set_head, with_head
 from signet.training.loop import train
+from signet.training.pace import images_per_second
 from signet.training.settings import Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
 from signet.training.stages import Stage, all_but_last, stages_of
@@ -48,6 +50,7 @@ __all__ = [
     "all_but_last",
     "forget",
     "head_of",
+    "images_per_second",
     "program_at",
     "set_head",
     "stages_of",

@@ -33,10 +33,9 @@ from signet.training.moments import (
 )
 from signet.training.pictures import Batches
 from signet.training.prefix import KeptPrefix, kept_prefix
-from signet.training.schedule import optimizer_of, rate_factor, set_rates
+from signet.training.schedule import frozen_by, optimizer_of, rate_factor, set_rates
 from signet.training.settings import Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
-from signet.training.stages import frozen_parameters
 
 # Roles of random numbers, so that no two draw from one stream; augmentation has 2.
 _ORDER, _DRAWN_BY_NETWORK = 1, 3
@@ -105,7 +104,7 @@ class _Run:
         self.folder, self.on_progress = folder, on_progress
         self.device = _device(settings.device)
         self.fingerprint = fingerprint_of(module, data, settings)
-        self.frozen = _frozen(module, settings)
+        self.frozen = frozen_by(module, settings)
         freeze(module, self.frozen)
         # Channels last is what the CPU's and the GPU's convolutions are quick in.
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -304,14 +303,6 @@ class _Run:
                 f"finite {what}, got {value}. Lower backbone_rate (now {settings.backbone_rate:g}) and "
                 f"head_rate (now {settings.head_rate:g}) to a third, or freeze more stages."
             )
-
-
-def _frozen(module: nn.Module, settings: TrainSettings) -> frozenset[str]:
-    """Names of the parameters that do not learn."""
-    if settings.backbone_rate > 0:
-        return frozen_parameters(module, settings.classifier, settings.frozen)
-    head = f"{settings.classifier}."
-    return frozenset(name for name, _ in module.named_parameters() if not name.startswith(head))
 
 
 def _device(name: str) -> torch.device:

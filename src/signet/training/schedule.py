@@ -10,6 +10,7 @@ from torch import nn
 
 from signet.errors import BadRequest
 from signet.training.settings import TrainSettings
+from signet.training.stages import frozen_parameters
 
 
 def rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -27,6 +28,18 @@ def rate_factor(step: int, steps: int, warmup: float) -> float:
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def frozen_by(module: nn.Module, settings: TrainSettings) -> frozenset[str]:
+    """Names of the parameters that do not learn: those in frozen stages, or all but the head's at rate 0.
+
+    Raises:
+        UnknownName: `settings.frozen` names a stage that is none.
+    """
+    if settings.backbone_rate > 0:
+        return frozen_parameters(module, settings.classifier, settings.frozen)
+    head = f"{settings.classifier}."
+    return frozenset(name for name, _ in module.named_parameters() if not name.startswith(head))
 
 
 def optimizer_of(module: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:

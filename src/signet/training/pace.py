@@ -1,0 +1,54 @@
+"""How fast a network learns here: for the plan that is shown before a run.
+
+Shape suffixes: N images of a batch, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import torch
+from torch import nn
+
+from signet.geometry import Size
+from signet.training.exactness import bounded_threads, own_random_states
+from signet.training.freezing import freeze, set_learning_mode
+from signet.training.schedule import frozen_by, optimizer_of
+from signet.training.settings import TrainSettings
+
+_STEPS = 3
+
+
+def images_per_second(module: nn.Module, settings: TrainSettings, size: Size) -> float:
+    """Images that a network learns from in a second, by a few steps of a copy of it on empty images.
+
+    The pace of the network alone: reading and changing pictures goes on in a thread of its own beside it.
+
+    Args:
+        module: with its head; not changed.
+        settings: batch, threads, frozen stages, device.
+        size: (height, width) of its input.
+    """
+    device = torch.device(settings.device)
+    twin = copy.deepcopy(module).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    frozen = frozen_by(twin, settings)
+    freeze(twin, frozen)
+    set_learning_mode(twin, frozen, settings.batchnorm)
+    optimizer = optimizer_of(twin, settings)
+    images_NCHW = torch.zeros(settings.batch, 3, *size, device=device)
+    images_NCHW = images_NCHW.contiguous(memory_format=torch.channels_last)
+    fastest = float("inf")
+    with own_random_states(device), bounded_threads(settings.threads):
+        for _ in range(_STEPS):
+            start = time.perf_counter()
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                answer = twin(images_NCHW)
+            logits_NC = answer if isinstance(answer, torch.Tensor) else answer[0]
+            optimizer.zero_grad(set_to_none=True)
+            loss = logits_NC.float().square().mean()
+            loss.backward()
+            optimizer.step()
+            float(loss.detach())  # waits for the device
+            fastest = min(fastest, time.perf_counter() - start)
+    return settings.batch / fastest
