@@ -67,3 +67,9 @@ def hostile() -> ModuleType:
 def hostile_cases(hostile: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list:
     """All hostile cases, written once; `hostile_cases[0].root` is their folder. Not to be changed."""
     return hostile.make(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="session")
+def floor3() -> ModuleType:
+    """The module tests/floor3.py: tiny models as graph and as torch module."""
+    return _load("signet_floor3", ROOT / "tests" / "floor3.py")

@@ -40,9 +40,8 @@ def with_layer(pretrained: Pretrained, layer: str = PENULTIMATE, pool: str = "me
     if name is None:
         raise WrongTask(f"{pretrained.card.name} states no head; name the --layer.")
     tapped = _tapped(source, name, before=layer == PENULTIMATE, pool=pool)
-    output = dataclasses.replace(
-        pretrained.card.output, head="embedding", tensor="features", features="features"
-    )
+    # By place: a module that only the caller can build has no spec to call its answer "features" by.
+    output = dataclasses.replace(pretrained.card.output, head="embedding", tensor=0, features=0)
     card = dataclasses.replace(pretrained.card, task="embed", output=output, labels=None)
     return Pretrained(card, (tapped,), tapped.digest, pretrained.where)
 
@@ -96,6 +95,8 @@ def _tap(module: Any, layer: str, *, before: bool, pool: str) -> Any:
         def forward(self, images: Any) -> Any:
             self.taken.clear()
             self.module(images)
+            if not self.taken:
+                raise RuntimeError(f"layer {layer!r} takes no part in the answer; name another --layer")
             features = self.taken.pop()
             if pool == "none":
                 return features

@@ -1,0 +1,151 @@
+"""From module to graph: once, by whoever comes first, and never again with torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from signet import tracing
+from signet.errors import BadGraph, MissingExtra
+from signet.networks import ModuleSource, ModuleSpec
+from signet.testing import TinyNetwork
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+TESTS = Path(__file__).parent
+
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+{before}
+from pathlib import Path
+import numpy as np
+import floor3
+from signet import tracing
+graph = tracing.traced(floor3.module_source({digest!r}), Path(sys.argv[2]))
+import onnxruntime
+session = onnxruntime.InferenceSession(graph.path, providers=["CPUExecutionProvider"])
+images = np.linspace(0, 1, 3 * 3 * 16 * 12, dtype="f4").reshape(3, 3, 16, 12)
+logits, features = session.run(["logits", "features"], {{"images": images}})
+print(graph.digest, float(logits.sum()), "torch" in sys.modules and sys.modules["torch"] is not None)
+"""
+
+
+def started(cache: Path, before: str = "", digest: str = "a" * 64) -> subprocess.Popen[str]:
+    code = PROGRAM.format(before=before, digest=digest)
+    command = [sys.executable, "-c", code, str(TESTS), str(cache)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)
+
+
+def said(process: subprocess.Popen[str]) -> list[str]:
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return out.split()
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[str]]]:
+    """A cache that two processes filled at once, and what each of them said."""
+    cache = tmp_path_factory.mktemp("graphs")
+    both = [started(cache), started(cache)]
+    return cache, [said(process) for process in both]
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_make_one_graph(traced: tuple[Path, list[list[str]]]) -> None:
+    cache, answers = traced
+    assert answers[0][:2] == answers[1][:2]
+    assert len(list(cache.glob("*.onnx"))) == 1
+    assert not [path for path in cache.iterdir() if ".part" in path.name]
+
+
+@pytest.mark.slow
+def test_a_cached_graph_needs_no_torch(traced: tuple[Path, list[list[str]]]) -> None:
+    cache, answers = traced
+    block = "for name in ('torch', 'torchvision', 'timm', 'onnxscript', 'onnx'): sys.modules[name] = None"
+    digest, total, has_torch = said(started(cache, block))
+    assert [digest, total] == answers[0][:2]
+    assert has_torch == "False"
+
+
+@pytest.mark.slow
+def test_the_graph_answers_like_the_module_for_any_batch(
+    traced: tuple[Path, list[list[str]]], floor3: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(tracing, "export", lambda *_: pytest.fail("it was traced again"))
+    graph = tracing.traced(floor3.module_source(), traced[0])
+    session = onnxruntime.InferenceSession(graph.path, providers=["CPUExecutionProvider"])
+    assert [port.name for port in session.get_inputs()] == ["images"]
+    assert [port.name for port in session.get_outputs()] == ["logits", "features"]
+    images = np.random.default_rng(0).random((7, 3, 16, 12), np.float32)
+    for count in (1, 2, 7):
+        found = dict(zip(("logits", "features"), session.run(None, {"images": images[:count]}), strict=True))
+        for name, array in TinyNetwork.made().answer(images[:count]).items():
+            np.testing.assert_allclose(found[name], array, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_broken_graph_in_the_cache_is_never_half_a_file(
+    floor3: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export that fails half way leaves nothing under the name that others read."""
+
+    def save(self: object, path: str, **_: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr("torch.onnx.ONNXProgram.save", save)
+    with pytest.raises(BadGraph, match="the disk is full"):
+        tracing.traced(floor3.module_source("c" * 64), tmp_path)
+    assert not list(tmp_path.glob("*.onnx"))
+    assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+
+
+@pytest.mark.slow
+def test_a_module_that_cannot_be_a_graph_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    class Undecided(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if images.sum().item() > 0:
+                return images.mean(dim=(2, 3))
+            return images.amax(dim=(2, 3))
+
+    source = ModuleSource(Undecided, "b" * 64, (3, 8, 8))
+    with pytest.raises(BadGraph, match="--engine torch"):
+        tracing.traced(source, tmp_path)
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_without_the_exporter_the_missing_extra_is_named(
+    floor3: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(MissingExtra, match=r"signet\[train\]"):
+        tracing.traced(floor3.module_source("d" * 64), tmp_path)
+
+
+def test_the_key_of_a_graph_is_all_that_it_depends_on(
+    floor3: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dataclasses
+
+    made: list[str] = []
+    monkeypatch.setattr(tracing, "export", lambda source, to: (made.append(to.name), to.write_bytes(b"x")))
+    source = floor3.module_source()
+    spec = ModuleSpec("tests", "tiny")
+    for other in (
+        source,
+        dataclasses.replace(source, digest="e" * 64),
+        dataclasses.replace(source, input_shape=(3, 32, 32)),
+        dataclasses.replace(source, spec=spec),
+    ):
+        tracing.traced(other, tmp_path)
+    assert len(made) == len(set(made)) == 3, "how it came about does not matter, what it is does"
