@@ -28,7 +28,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/end_to_end.py --images $(IMAGES)
 
 docs: $(VENV)/.dev
-	$(BIN)/python tools/write_docs.py
+	$(PIP) pdoc
+	$(BIN)/pdoc signet --output-directory build/docs
 
 install: $(VENV)/.dev
 

@@ -81,7 +81,7 @@ def _tap(module: Any, layer: str, *, before: bool, pool: str) -> Any:
     if layer not in names:
         raise UnknownName("layer", layer, [name for name in names if name], "`signet show MODEL --layers`.")
 
-    class Tap(torch.nn.Module):  # type: ignore[misc]
+    class Tap(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.module = module

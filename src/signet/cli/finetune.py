@@ -51,7 +51,7 @@ def finetune(
     The plan is said first; the sealed model is verified last.
     """
     from signet.datasets import open_dataset
-    from signet.finetuning import finetune as adapt
+    from signet.finetuning import RunSettings, finetune as adapt
     from signet.models import resolve
     from signet.recipes import read_recipe
 
@@ -76,10 +76,12 @@ def finetune(
             data,
             out=out,
             recipe=chosen,
-            resume=resume,
             overwrite=overwrite,
-            on_progress=terminal.on_progress,
-            on_plan=lambda plan: _say_plan(terminal, plan),
+            run=RunSettings(
+                resume=resume,
+                on_progress=terminal.on_progress,
+                on_plan=lambda plan: _say_plan(terminal, plan),
+            ),
         )
         if as_json:
             terminal.object(done.to_dict())

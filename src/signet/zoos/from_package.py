@@ -66,7 +66,7 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
     if spec.classes:
         module = torch.nn.Sequential()
         module.add_module("backbone", StarterNet())
-        module.add_module("classifier", torch.nn.Linear(512, spec.classes))
+        module.add_module("head", torch.nn.Linear(512, spec.classes))
     if weights is not None:
         from safetensors.torch import load_file
 

@@ -1,0 +1,21 @@
+"""Fine-tuning: a pretrained model learns the labels of a folder of images, and is sealed.
+
+plans ── what is going to be done, and why, before it starts
+partition ── which images are learned from, which decide, which are kept for the end
+probes ── the frozen network's features and the head fitted on them; no torch
+trained ── the network trained further from the probe's head; torch
+joining ── a head on a graph, and as weights that can be trained further; no torch
+scoring ── a candidate's figures, with intervals
+closing ── the chosen candidate as a seal
+workplace ── the folder of a run, by which it resumes
+outcome ── what came of it
+tuning ── `finetune`: all of it in order
+"""
+
+from __future__ import annotations
+
+from signet.finetuning.outcome import Finetuned
+from signet.finetuning.plans import Plan
+from signet.finetuning.tuning import RunSettings, finetune
+
+__all__ = ["Finetuned", "Plan", "RunSettings", "finetune"]

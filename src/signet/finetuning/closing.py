@@ -1,0 +1,160 @@
+"""The chosen candidate as a sealed model: graph, weights, evidence, and the record of how it came about."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from signet.arrays import Floats
+from signet.engines.contract import EngineSettings
+from signet.evidence import expected_from, variant_of
+from signet.finetuning.jobs import Job
+from signet.finetuning.joining import (
+    Head,
+    Rebuilt,
+    base_graph,
+    card_of,
+    joined,
+    rebuilt,
+    traced_inputs,
+    write_state,
+)
+from signet.finetuning.partition import Parts
+from signet.finetuning.trained import TrainedNetwork
+from signet.finetuning.workplace import Workplace
+from signet.models import default_cache
+from signet.networks import GraphFile, ModuleSource, Pretrained
+from signet.recipes import Recipe
+from signet.records import Interval
+from signet.seals import FeatureStatistics, Seal, SealContents, golden_images, write_seal
+
+GOLDEN_CANDIDATES = 200
+"""Development images among which golden ones are looked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sealable:
+    """A candidate that can be sealed.
+
+    Attributes:
+        parent: the model that it was made from, at its input size.
+        graph: outputs `logits` and `features`.
+        rebuilt: the same as a module, or None.
+        features: of the development images, for the statistics.
+    """
+
+    parent: Pretrained
+    graph: GraphFile
+    rebuilt: Rebuilt | None
+    features: Floats
+
+
+def sealable_probe(pretrained: Pretrained, head: Head, features: Floats, work: Workplace) -> Sealable:
+    """The frozen network with the probe as its head."""
+    graph = joined(base_graph(pretrained, default_cache()), head, work.folder)
+    card = pretrained.card
+    if any(isinstance(network, ModuleSource) for network in pretrained.networks) and not any(
+        isinstance(network, GraphFile) for network in pretrained.networks
+    ):
+        card = dataclasses.replace(card, inputs=traced_inputs(card.input_size or (224, 224)))
+    parent = dataclasses.replace(pretrained, card=card)
+    return Sealable(parent, graph, rebuilt(pretrained, head), features)
+
+
+def sealable_tuned(tuned: TrainedNetwork, features: Floats) -> Sealable:
+    """The network as it was trained."""
+    size = tuned.sized.card.input_size or (224, 224)
+    card = dataclasses.replace(tuned.sized.card, inputs=traced_inputs(size))
+    return Sealable(dataclasses.replace(tuned.sized, card=card), tuned.graph, tuned.rebuilt, features)
+
+
+def close(
+    job: Job,
+    candidate: Sealable,
+    record: Mapping[str, Any],
+    target: Path,
+    *,
+    temperature: float,
+    overwrite: bool,
+) -> Seal:
+    """Write the seal.
+
+    Args:
+        job: whose labels, golden images, plan and recipe it has.
+        candidate: what is sealed.
+        record: metrics and history.
+        target: the folder to write.
+        temperature: of the calibration.
+        overwrite: replace what is there.
+    """
+    parts, plan, recipe = job.parts, job.plan, job.recipe
+    card = card_of(
+        candidate.parent.card,
+        parts.labels,
+        name=target.name.removesuffix(".signet"),
+        lineage={
+            "finetuned_from": {
+                "name": candidate.parent.card.name,
+                "digest": candidate.parent.digest,
+                "weights_digest": candidate.parent.card.weights_digest,
+            },
+            **({"parent": dict(candidate.parent.card.lineage)} if candidate.parent.card.lineage else {}),
+        },
+        origin=f"fine-tuned from {candidate.parent.card.name} by {plan.strategy}",
+        good_for=f"telling {len(parts.labels)} classes of images like those that it learned from apart",
+    )
+    card = dataclasses.replace(card, output=dataclasses.replace(card.output, temperature=temperature))
+    golden = golden_images(_golden_candidates(parts), recipe.golden, card.input_size)
+    settings = EngineSettings(cache=default_cache(), threads=recipe.threads)
+    weights = None
+    if candidate.rebuilt is not None:
+        weights = write_state(candidate.rebuilt.state, job.work.folder / "sealed.safetensors")
+    contents = SealContents(
+        card=card,
+        graph=candidate.graph,
+        golden=golden,
+        expected=expected_from(card, candidate.graph, golden, settings),
+        weights=weights,
+        module=None if candidate.rebuilt is None else candidate.rebuilt.spec,
+        training={
+            "dataset": plan.dataset,
+            "images": dict(plan.images),
+            "data_fingerprint": fingerprint(parts.digests, parts.development.targets.tolist()),
+            "split_fingerprint": fingerprint(parts.digests, parts.validation.tolist(), parts.folds.tolist()),
+            "strategy": plan.strategy,
+            "recipe": recipe.to_dict(),
+            **record,
+        },
+        calibration={"method": "temperature scaling", "temperature": temperature},
+        feature_statistics=FeatureStatistics.of(candidate.features),
+        variants=variant_of(card, candidate.graph, golden, _golden_candidates(parts), settings),
+    )
+    return write_seal(contents, target, overwrite)
+
+
+def golden_words(parts: Parts, plan_size: tuple[int, int] | None, recipe: Recipe) -> tuple[str, ...]:
+    """For the plan: which images become evidence inside the seal."""
+    chosen = golden_images(_golden_candidates(parts), recipe.golden, plan_size)
+    return tuple(image.words() for image in chosen)
+
+
+def plain(figures: Mapping[str, Interval]) -> dict[str, Any]:
+    """Figures for the record."""
+    return {name: figure.to_dict() for name, figure in figures.items()}
+
+
+def fingerprint(*values: Sequence[Any]) -> str:
+    """sha256 hex of lists of plain values."""
+    return hashlib.sha256(json.dumps([list(value) for value in values]).encode()).hexdigest()
+
+
+def _golden_candidates(parts: Parts) -> tuple[Path, ...]:
+    """Evenly over the development images, the same ones each time."""
+    paths = parts.development.paths
+    step = max(1, len(paths) // GOLDEN_CANDIDATES)
+    return paths[::step][:GOLDEN_CANDIDATES]

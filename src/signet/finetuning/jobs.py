@@ -1,0 +1,35 @@
+"""What every step of a run needs, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from signet.finetuning.partition import Parts
+from signet.finetuning.plans import Plan
+from signet.finetuning.workplace import Workplace
+from signet.networks import Pretrained
+from signet.progress import OnProgress, silent
+from signet.recipes import Recipe
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One run, under way.
+
+    Attributes:
+        start: the model that it begins with, with features.
+        parts: which images are for what.
+        plan: what was decided before the start.
+        recipe: every setting.
+        work: the folder of the run.
+        resume: continue from what lies there.
+        on_progress: told of every long step.
+    """
+
+    start: Pretrained
+    parts: Parts
+    plan: Plan
+    recipe: Recipe
+    work: Workplace
+    resume: bool = False
+    on_progress: OnProgress = silent

@@ -1,0 +1,112 @@
+"""What a fine-tuning has come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from signet.finetuning.plans import Plan
+from signet.records import Interval, Report
+from signet.reporting.finetuning import Story
+from signet.reporting.page import Row
+from signet.seals import Seal
+
+Candidate = Literal["probe", "fine-tuned"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Finetuned:
+    """The result of `finetune`.
+
+    Attributes:
+        seal: the sealed model, the better one by validation.
+        plan: as it was said before the start.
+        chosen: which candidate was sealed.
+        report: of the sealed model, on images that no decision used.
+        probe: figures of the probe on the same images.
+        tuned: those of the fine-tuned network; None when only a probe was fitted.
+        gain: how much more of these images the fine-tuned network gets right than the probe, paired.
+        validation: what decided: candidate to its accuracy on the validation images.
+        history: of the training, one mapping for each epoch.
+        kept_epoch: the epoch whose weights were kept, 0 for those of the start.
+        seconds: wall time of this process.
+    """
+
+    seal: Seal
+    plan: Plan
+    chosen: Candidate
+    report: Report
+    probe: Mapping[str, Interval]
+    tuned: Mapping[str, Interval] | None = None
+    gain: Interval | None = None
+    validation: Mapping[str, float]
+    history: tuple[Mapping[str, float], ...] = ()
+    kept_epoch: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def metrics(self) -> Mapping[str, Interval]:
+        """Figures of the sealed model."""
+        return self.report.metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of the command contract."""
+
+        def plain(figures: Mapping[str, Interval] | None) -> dict[str, Any] | None:
+            return None if figures is None else {name: figure.to_dict() for name, figure in figures.items()}
+
+        return {
+            "seal": str(self.seal.path),
+            "digest": self.seal.digest,
+            "plan": self.plan.to_dict(),
+            "metrics": plain(self.metrics),
+            "probe": plain(self.probe),
+            "finetuned": plain(self.tuned),
+            "gain": None if self.gain is None else self.gain.to_dict(),
+            "chosen": self.chosen,
+            "validation": dict(self.validation),
+            "measured_on": self.plan.measured_on,
+            "history": [dict(row) for row in self.history],
+            "unreadable": [{"source": row.source, "message": row.error} for row in self.report.unreadable],
+            "notes": list(self.report.notes),
+            "seconds": round(self.seconds, 1),
+        }
+
+    def words(self) -> list[str]:
+        """The result for a person, one line each."""
+        lines = [f"measured on {self.plan.measured_on}"]
+        if self.tuned is not None and self.gain is not None:
+            gain = self.gain
+            lines += [
+                f"probe: {self.probe['top1']}",
+                f"fine-tuned: {self.tuned['top1']}",
+                f"difference: {100 * gain.value:+.1f} points "
+                f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
+                f"sealed: the {self.chosen} one, which is better on the validation images "
+                f"({', '.join(f'{name} {100 * value:.1f} %' for name, value in self.validation.items())})",
+            ]
+        else:
+            lines.append(f"right: {self.probe['top1']}")
+        if self.report.unreadable:
+            lines.append(f"{len(self.report.unreadable)} images could not be read and are in no figure:")
+            lines += [f"  {row.error}" for row in self.report.unreadable[:10]]
+        lines += [f"note: {note}" for note in self.report.notes]
+        return [*lines, f"{self.seconds:.0f} seconds"]
+
+    def story(self) -> Story:
+        """What `signet.reporting.finetuning_page` tells."""
+        rows = [Row("Probe on frozen features", self.probe["top1"], chosen=self.chosen == "probe")]
+        if self.tuned is not None:
+            rows.append(Row("Fine-tuned", self.tuned["top1"], chosen=self.chosen == "fine-tuned"))
+        return Story(
+            model=self.plan.model,
+            dataset=self.plan.dataset,
+            report=self.report,
+            candidates=tuple(rows),
+            judged_on=self.plan.measured_on,
+            plan={line.partition(":")[0]: line.partition(":")[2].strip() for line in self.plan.words()[1:]},
+            history=self.history,
+            kept=self.kept_epoch,
+            seal={"path": str(self.seal.path), "digest": self.seal.digest, "bytes": self.seal.size_bytes},
+        )

@@ -1,0 +1,174 @@
+"""The plan of a run, from the model, the data and the recipe, with the time that a short trial expects."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signet.datasets import Dataset
+from signet.decoding import read
+from signet.engines.contract import usable_processors
+from signet.errors import BadInput
+from signet.finetuning.closing import golden_words
+from signet.finetuning.partition import Parts
+from signet.finetuning.plans import Plan
+from signet.finetuning.probes import at_size, opened
+from signet.finetuning.trained import frozen_stages, size_for
+from signet.networks import ModuleSource, Pretrained
+from signet.recipes import Recipe
+
+TRIAL_IMAGES = 16
+IMAGES_IN_ALL = 60_000
+LEAST_EPOCHS, MOST_EPOCHS = 4, 30
+
+
+def make_plan(
+    start: Pretrained,
+    dataset: Dataset[Any],
+    parts: Parts,
+    recipe: Recipe,
+    *,
+    strategy: str,
+    why: tuple[str, ...],
+) -> Plan:
+    """Decide what the recipe leaves open, and try how long it takes.
+
+    Args:
+        start: the model, with features.
+        dataset: for its name.
+        parts: which images are for what.
+        recipe: what is decided already.
+        strategy: "probe", "head", "partial" or "full".
+        why: the reasons so far.
+    """
+    side = _typical_side(parts)
+    probe_seconds = _extraction_seconds(start, parts, recipe)
+    images = {
+        "to learn from": len(parts.training),
+        "for validation": len(parts.validation),
+        "for the test": 0 if parts.test is None else len(parts.test),
+    }
+    common: dict[str, Any] = {
+        "model": start.card.name,
+        "dataset": dataset.source,
+        "labels": len(parts.labels),
+        "strategy": strategy,
+        "images": images,
+        "probe_size": start.card.input_size,
+        "threads": recipe.threads or usable_processors(),
+        "measured_on": _measured_on(parts),
+        "notes": parts.notes,
+    }
+    seconds = {"features": probe_seconds, "probe": _probe_seconds(parts)}
+    if strategy == "probe":
+        return Plan(
+            **common,
+            trained="a linear head on frozen features, "
+            f"its strength chosen by {recipe.folds}-fold cross-validation",
+            frozen="the whole network",
+            why=why,
+            golden=golden_words(parts, start.card.input_size, recipe),
+            seconds={**seconds, "measuring and sealing": 5.0},
+        )
+    size = size_for(start, side, recipe)
+    stages = frozen_stages(start, strategy, recipe)
+    epochs = recipe.epochs or int(
+        np.clip(round(IMAGES_IN_ALL / max(1, len(parts.training))), LEAST_EPOCHS, MOST_EPOCHS)
+    )
+    each = _step_seconds(start, size, stages, common["threads"], recipe.device)
+    training = each * len(parts.training) * epochs
+    if recipe.budget_seconds and training > recipe.budget_seconds and recipe.epochs is None:
+        epochs = max(1, int(recipe.budget_seconds / (each * len(parts.training))))
+        training = each * len(parts.training) * epochs
+        why = (*why, f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds")
+    if size != start.card.input_size:
+        why = (*why, f"{size[0]}x{size[1]} pixels, since the images are about {side} pixels large")
+    return Plan(
+        **common,
+        trained="a linear head first (the probe); then from its weights "
+        + (
+            "the head alone"
+            if strategy == "head"
+            else "the last stages and the head"
+            if stages
+            else "everything"
+        ),
+        frozen=f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing",
+        why=(*why, *_batchnorm_reason(recipe)),
+        input_size=size,
+        stages=stages,
+        epochs=epochs,
+        golden=golden_words(parts, size, recipe),
+        seconds={**seconds, "training": training, "measuring and sealing": 15.0},
+    )
+
+
+def _batchnorm_reason(recipe: Recipe) -> tuple[str, ...]:
+    if not recipe.freeze_batchnorm:
+        return ()
+    return ("every BatchNorm keeps its pretrained statistics: those of small batches are worse",)
+
+
+def _measured_on(parts: Parts) -> str:
+    if parts.test is None:
+        return "nested cross-validation (no test images; no decision saw the image that it is measured on)"
+    if parts.held_out:
+        return f"{len(parts.test)} images that were held out before anything else"
+    return f"the dataset's own test split, {len(parts.test)} images, opened only at the end"
+
+
+def _typical_side(parts: Parts) -> int:
+    """The median short side of some of the images, in pixels."""
+    sides = []
+    step = max(1, len(parts.development) // 50)
+    for path in parts.development.paths[::step]:
+        try:
+            sides.append(min(read(path).size))
+        except BadInput:
+            continue
+    return int(np.median(sides)) if sides else 224
+
+
+def _extraction_seconds(start: Pretrained, parts: Parts, recipe: Recipe) -> float:
+    """For all images, from a few of them."""
+    paths: list[Path] = list(parts.development.paths[:TRIAL_IMAGES])
+    count = len(parts.development) + (0 if parts.test is None else len(parts.test))
+    with opened(start, recipe) as model:
+        model(paths[0])
+        begin = time.monotonic()
+        model(paths)
+        return (time.monotonic() - begin) / len(paths) * count
+
+
+def _probe_seconds(parts: Parts) -> float:
+    """Measured on two cores: about 8 seconds for 4,200 images of 1,280 features and 10 classes."""
+    return max(1.0, 8.0 * len(parts.development) / 4200 * len(parts.labels) / 10)
+
+
+def _step_seconds(
+    start: Pretrained, size: tuple[int, int], stages: tuple[str, ...], threads: int, device: str
+) -> float:
+    """Seconds for one image of training, from two steps."""
+    import torch
+
+    sized = at_size(start, size)
+    source = next(network for network in sized.networks if isinstance(network, ModuleSource))
+    module = source.build().to(device)
+    names = tuple(f"{stage}." for stage in stages)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(not name.startswith(names) if names else True)
+    images = torch.zeros(8, 3, *size, device=device)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        times = []
+        for _ in range(3):
+            begin = time.monotonic()
+            module(images).sum().backward()
+            times.append(time.monotonic() - begin)
+    finally:
+        torch.set_num_threads(before)
+    return min(times) / len(images)

@@ -1,0 +1,100 @@
+"""What a run is going to do, decided before it starts, and said before it starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from signet.naming import shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The plan of one run.
+
+    Attributes:
+        model: what it begins with.
+        dataset: what it learns.
+        labels: how many classes.
+        strategy: "probe", "head", "partial" or "full".
+        images: how many are for what: development, training, validation, test.
+        trained: what learns, in words.
+        frozen: what stays as it is, in words.
+        why: the reasons, one sentence each.
+        probe_size: (height, width) at which the probe sees images; None when it depends on the image.
+        input_size: (height, width) at which training sees them.
+        stages: names of the stages that stay frozen.
+        epochs: passes over the training images; 0 without training.
+        threads: processor threads.
+        measured_on: what the figures are measured on, in words.
+        golden: the images that become evidence inside the seal, one line each: this is what leaves the
+            machine with it.
+        seconds: expected, from a short trial; it is no part of what decides the result.
+        notes: what else a person should know.
+    """
+
+    model: str
+    dataset: str
+    labels: int
+    strategy: str
+    images: Mapping[str, int]
+    trained: str
+    frozen: str
+    why: tuple[str, ...]
+    probe_size: tuple[int, int] | None
+    input_size: tuple[int, int] | None = None
+    stages: tuple[str, ...] = ()
+    epochs: int = 0
+    threads: int = 1
+    measured_on: str = ""
+    golden: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def expected_seconds(self) -> float:
+        """All steps together."""
+        return sum(self.seconds.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; `from_dict` of it is an equal plan."""
+        plain = dataclasses.asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
+        """From the plain JSON of an earlier process."""
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**fields)
+
+    def words(self) -> list[str]:
+        """The plan for a person, one line each."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.images.items() if count)
+        lines = [
+            f"{self.model} learns the {self.labels} classes of {shown(self.dataset)} ({counts})",
+            f"trained: {self.trained}",
+            f"frozen: {self.frozen}",
+            *(f"why: {reason}" for reason in self.why),
+        ]
+        if self.epochs and self.input_size:
+            lines.append(
+                f"training: {self.epochs} epochs at {self.input_size[0]}x{self.input_size[1]} pixels, "
+                f"{self.threads} {'thread' if self.threads == 1 else 'threads'}"
+            )
+        lines.append(f"measured on: {self.measured_on}")
+        steps = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in self.seconds.items())
+        lines.append(f"expected time: {_duration(self.expected_seconds)}{f' ({steps})' if steps else ''}")
+        lines += [f"in the seal as evidence: {line}" for line in self.golden]
+        return lines + [f"note: {note}" for note in self.notes]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

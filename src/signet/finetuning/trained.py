@@ -1,0 +1,221 @@
+"""The network trained further, from the probe's head on. The only part of a run that needs torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signet import tracing
+from signet.arrays import Floats
+from signet.catalogue.configs import digest_of
+from signet.errors import BadRequest, MissingExtra
+from signet.finetuning.jobs import Job
+from signet.finetuning.joining import Rebuilt, module_of, write_state
+from signet.finetuning.plans import Plan
+from signet.finetuning.probes import all_readable, at_size, features_of
+from signet.graphs.opening import open_graph
+from signet.networks import GraphFile, ModuleSource, ModuleSpec, Pretrained
+from signet.probing import Probe, refit
+from signet.recipes import Recipe
+from signet.resolving import module_source
+
+LEAST_SIZE, SMALL_FACTOR = 96, 3
+"""Images far smaller than the network's input are trained at a smaller one: at most about three times their
+own side, and at least 96 pixels, rounded to 16. Enlarging 32 pixels to 224 multiplies the work, not the
+content."""
+
+TRAINED_STAGES = 4
+"""Stages at the end, head included, that a partial fine-tuning trains."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedNetwork:
+    """What training came to.
+
+    Attributes:
+        rebuilt: the module with its new head, as data and tensors.
+        source: the same as a module that can be built.
+        graph: the same as a graph.
+        sized: the model that it began with, at the size of the training.
+        validation_logits: float32 (V, C) at the kept epoch.
+        history: one mapping for each epoch, times left out.
+        best_epoch: 0 when no epoch was better than the probe's head.
+    """
+
+    rebuilt: Rebuilt
+    source: ModuleSource
+    graph: GraphFile
+    sized: Pretrained
+    validation_logits: Floats
+    history: tuple[dict[str, float], ...]
+    best_epoch: int
+
+
+def can_train(pretrained: Pretrained) -> str | None:
+    """Why a model cannot be trained beyond a probe here, or None when it can."""
+    if module_of(pretrained) is None:
+        return f"{pretrained.card.name} is a graph, which has no form that torch can train"
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        return "torch is not installed (python -m pip install 'signet[train]')"
+    return None
+
+
+def require_training(pretrained: Pretrained, strategy: str) -> None:
+    """Refuse a strategy that cannot be had.
+
+    Raises:
+        BadRequest: the model has no torch form.
+        MissingExtra: torch is not installed.
+    """
+    reason = can_train(pretrained)
+    if reason is None:
+        return
+    if module_of(pretrained) is None:
+        raise BadRequest(f"--strategy {strategy}: {reason}. Use --strategy probe.")
+    raise MissingExtra(f"--strategy {strategy}", "train", "torch")
+
+
+def size_for(pretrained: Pretrained, typical_side: int, recipe: Recipe) -> tuple[int, int]:
+    """(height, width) to train at: the recipe's, or the network's own, or less for small images."""
+    own = pretrained.card.input_size or (224, 224)
+    if recipe.input_size is not None:
+        return (recipe.input_size, recipe.input_size)
+    wanted = max(LEAST_SIZE, -(-SMALL_FACTOR * typical_side // 16) * 16)
+    return own if wanted >= min(own) else (wanted, wanted)
+
+
+def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tuple[str, ...]:
+    """Names of the leading stages that stay as they are."""
+    from signet.training import all_but_last, stages_of
+
+    module, classifier = _with_head(pretrained, 2)
+    stages = stages_of(module, classifier)
+    if recipe.frozen_stages is not None:
+        return tuple(stage.name for stage in stages[: min(recipe.frozen_stages, len(stages) - 1)])
+    match strategy:
+        case "full":
+            return ()
+        case "head":
+            return all_but_last(stages, 1)
+        case _:
+            return all_but_last(stages, TRAINED_STAGES)
+
+
+def train_further(job: Job, probe: Probe) -> TrainedNetwork:
+    """Train from the probe's head on, and write the result as weights and as a graph.
+
+    Args:
+        job: the run.
+        probe: its strength is used again at the training's size.
+    """
+    from signet.training import TrainingData, set_head, train
+
+    parts, plan, recipe, work = job.parts, job.plan, job.recipe, job.work
+    size = plan.input_size or (224, 224)
+    sized = at_size(job.start, size)
+    classes = len(parts.labels)
+    known, unseen = parts.development.subset(parts.training), parts.development.subset(parts.validation)
+    digests = [parts.digests[place] for place in parts.training.tolist()]
+
+    def head() -> dict[str, Any]:
+        rows, readable, failures = features_of(sized, known.paths, recipe, job.on_progress, digests)
+        all_readable(readable, len(known), failures)
+        weights, bias = refit(probe, rows, known.targets, classes)
+        return {"weights": weights, "bias": bias}
+
+    first = work.arrays("head", head)
+    module, classifier = _with_head(sized, classes)
+    set_head(module, classifier, first["weights"], first["bias"])
+    data = TrainingData(
+        known.paths,
+        known.targets,
+        unseen.paths,
+        unseen.targets,
+        classes,
+        sized.card.program,
+        digest=",".join(parts.digests),
+    )
+    settings = _settings(plan, recipe, classifier)
+    done = train(module, data, settings, folder=work.training, resume=job.resume, on_progress=job.on_progress)
+    state = {name: np.array(tensor.cpu().numpy()) for name, tensor in done.best.items()}
+    spec = _spec(sized, classes, classifier)
+    weights = write_state(state, work.folder / "tuned.safetensors")
+    source = module_source(spec, weights, digest_of(spec, _digest(weights)), size)
+    if source is None:
+        raise BadRequest(f"{spec.zoo}: expected a zoo that can build its modules again.")
+    graph = work.folder / "tuned.onnx"
+    tracing.export(source, graph)
+    history = tuple(
+        {key: float(value) for key, value in row.items() if key != "seconds"} for row in done.history
+    )
+    return TrainedNetwork(
+        Rebuilt(spec, state),
+        source,
+        open_graph(graph),
+        sized,
+        done.validation_logits,
+        history,
+        done.best_epoch,
+    )
+
+
+def _settings(plan: Plan, recipe: Recipe, classifier: str) -> Any:
+    from signet.training import TrainSettings
+
+    return TrainSettings(
+        classifier=classifier,
+        epochs=plan.epochs,
+        batch=recipe.batch,
+        head_rate=recipe.head_rate,
+        backbone_rate=0.0 if plan.strategy == "head" else recipe.backbone_rate,
+        weight_decay=recipe.weight_decay,
+        warmup=recipe.warmup,
+        label_smoothing=recipe.label_smoothing,
+        augmentation=recipe.augmentation,
+        patience=recipe.patience,
+        clip=recipe.gradient_clip,
+        frozen=plan.stages,
+        batchnorm="frozen" if recipe.freeze_batchnorm else "batch",
+        seed=recipe.seed,
+        threads=plan.threads,
+        device=recipe.device,
+        checkpoint_seconds=recipe.checkpoint_seconds,
+        budget_seconds=recipe.budget_seconds or 0.0,
+    )
+
+
+def _with_head(pretrained: Pretrained, classes: int) -> tuple[Any, str]:
+    """The module with a head of so many classes, and the head's dotted name."""
+    from signet.training import set_head, with_head
+
+    source = module_of(pretrained)
+    if source is None:
+        raise BadRequest(f"{pretrained.card.name}: expected a model that torch can build.")
+    module = source.build()
+    if source.classifier is None:
+        width = pretrained.card.output.width or 512
+        return with_head(module, np.zeros((classes, width), np.float32), np.zeros(classes, np.float32))
+    from signet.training import head_of
+
+    width = head_of(module, source.classifier).weights.shape[1]
+    set_head(module, source.classifier, np.zeros((classes, width), np.float32), np.zeros(classes, np.float32))
+    return module, source.classifier
+
+
+def _spec(pretrained: Pretrained, classes: int, classifier: str) -> ModuleSpec:
+    source = module_of(pretrained)
+    if source is None or source.spec is None:
+        raise BadRequest(f"{pretrained.card.name}: expected a model that torch can build.")
+    return dataclasses.replace(source.spec, classes=classes, classifier=classifier)
+
+
+def _digest(path: Path) -> str:
+    from signet.storage import digest_of as file_digest
+
+    return file_digest(path)

@@ -1,0 +1,353 @@
+"""`finetune`: features, probe, further training, choice, measurement, seal."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signet import answers, machine, streaming
+from signet.arrays import Floats, Integers
+from signet.datasets import Dataset
+from signet.duplicates import duplicate_groups
+from signet.errors import AlreadyExists, BadDataset, WrongTask
+from signet.finetuning import closing, scoring
+from signet.finetuning.jobs import Job
+from signet.finetuning.joining import card_of, traced_inputs
+from signet.finetuning.outcome import Candidate, Finetuned
+from signet.finetuning.partition import Part, partition
+from signet.finetuning.planning import make_plan
+from signet.finetuning.plans import Plan
+from signet.finetuning.probes import (
+    all_readable,
+    featured,
+    features_of,
+    fitted,
+    head_of,
+    opened,
+    probe_settings,
+)
+from signet.finetuning.trained import TrainedNetwork, can_train, require_training, train_further
+from signet.finetuning.workplace import workplace
+from signet.fingerprints import Fingerprints, read_fingerprints
+from signet.metrics.calibration import fit_temperature
+from signet.models import resolve
+from signet.networks import Pretrained
+from signet.probing import Probe, nested_logits
+from signet.progress import OnProgress, silent
+from signet.recipes import Recipe
+from signet.records import Mistake
+from signet.seals import check_out
+
+_NOT_DECIDING = ("threads", "checkpoint_seconds", "golden")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How a run goes about it; nothing of this decides the result.
+
+    Attributes:
+        resume: continue an interrupted run of the same model, data and recipe.
+        on_progress: told of every long step.
+        on_plan: told the plan, before anything long begins.
+    """
+
+    resume: bool = False
+    on_progress: OnProgress = silent
+    on_plan: Callable[[Plan], None] | None = None
+
+
+def finetune(
+    model: str | Path | Pretrained,
+    dataset: Dataset[Any],
+    *,
+    out: str | Path,
+    recipe: Recipe | None = None,
+    overwrite: bool = False,
+    run: RunSettings | None = None,
+) -> Finetuned:
+    """Teach a pretrained model the labels of a dataset, and seal the result.
+
+    A linear probe on the frozen features comes first; where torch is installed and the recipe allows it, the
+    probe's weights start a further training; the better of the two on the validation images is calibrated
+    and sealed. Figures are from images that no decision used: the test split where there is one, a part held
+    out before anything else, or (for a probe alone) nested cross-validation. Without torch, any model that
+    has a graph can be taken this far by its probe.
+
+    Args:
+        model: a catalogue name, a path, or what `resolve` found.
+        dataset: one label an image, at least two classes.
+        out: the seal to write, `NAME.signet`.
+        recipe: every setting; the defaults when None.
+        overwrite: replace what is there, and throw away an interrupted run.
+        run: resuming and progress.
+
+    Raises:
+        AlreadyExists: `out` is there and `overwrite` was not given.
+        WrongTask: the model neither classifies nor embeds.
+        BadDataset: the images cannot be learned from: too few, one class, several labels an image.
+        BadRequest: the recipe asks for what this model cannot do.
+        MissingExtra: the recipe asks for training, and torch is not installed.
+
+    Example:
+        >>> finetune("starter", open_dataset("birds/"), out="birds.signet").metrics["top1"]  # doctest: +SKIP
+        Interval(value=0.94, low=0.91, high=0.96)
+    """
+    begin = time.monotonic()
+    chosen, ways = recipe or Recipe(), run or RunSettings()
+    target = check_out(out)
+    if target.exists() and not overwrite:
+        raise AlreadyExists(target)
+    found = model if isinstance(model, Pretrained) else resolve(model, on_progress=ways.on_progress)
+    if found.card.output.head not in ("softmax", "sigmoid", "embedding"):
+        raise WrongTask(
+            f"{found.card.name} (task {found.card.task!r}) can be fine-tuned as a classifier only from a "
+            "classifier or a model that gives vectors."
+        )
+    start = featured(found)
+    strategy, why = _strategy(found, chosen)
+    identity = {
+        "model": found.digest,
+        "data": dataset.fingerprint,
+        "strategy": strategy,
+        "recipe": {key: value for key, value in chosen.to_dict().items() if key not in _NOT_DECIDING},
+    }
+    with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
+        parts = partition(dataset, chosen, training=strategy != "probe", on_progress=ways.on_progress)
+        plan = Plan.from_dict(
+            work.values(
+                "plan", lambda: make_plan(start, dataset, parts, chosen, strategy=strategy, why=why).to_dict()
+            )
+        )
+        if ways.on_plan is not None:
+            ways.on_plan(plan)
+        job = Job(start, parts, plan, chosen, work, ways.resume, ways.on_progress)
+        done = _sealed(job, dataset, target, overwrite)
+        work.remove()
+    return dataclasses.replace(done, seconds=time.monotonic() - begin)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Decided:
+    """Both candidates, and what the validation images said of them."""
+
+    kept: Candidate
+    validation: Mapping[str, float]
+    temperature: float
+    probe: Probe
+    tuned: TrainedNetwork | None
+    rows: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tested:
+    """The images that figures are from, and the candidates' logits on them."""
+
+    part: Part
+    probe: Floats
+    tuned: Floats | None
+    unreadable: tuple[Mistake, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def _strategy(found: Pretrained, recipe: Recipe) -> tuple[str, tuple[str, ...]]:
+    """(strategy, why it is this one)."""
+    if recipe.strategy == "probe":
+        return "probe", ("the recipe asks for a probe only",)
+    if recipe.strategy != "auto":
+        require_training(found, recipe.strategy)
+        return recipe.strategy, (f"the recipe asks for strategy {recipe.strategy}",)
+    reason = can_train(found)
+    if reason is not None:
+        return "probe", (f"a probe only, since {reason}",)
+    return "partial", ("a probe first, then the last stages from its weights; the better one is sealed",)
+
+
+def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> Finetuned:
+    parts, recipe = job.parts, job.recipe
+    classes = len(parts.labels)
+    rows, readable, failures = features_of(
+        job.start, parts.development.paths, recipe, job.on_progress, parts.digests
+    )
+    all_readable(readable, len(parts.development), failures)
+    training = job.plan.strategy != "probe"
+    known = parts.training if training else np.arange(len(parts.development))
+    targets = parts.development.targets
+    probe = fitted(rows[known], targets[known], classes, parts.folds[known], recipe, job.on_progress)
+    tuned: TrainedNetwork | None = None
+    deciding = probe.out_of_fold, targets[known]
+    if training:
+        deciding = probe.logits(rows[parts.validation]), targets[parts.validation]
+        tuned = train_further(job, probe)
+    kept, validation = _better(deciding, tuned)
+    logits = tuned.validation_logits if kept == "fine-tuned" and tuned is not None else deciding[0]
+    temperature = float(fit_temperature(logits, deciding[1]))
+    tested = _measure(job, probe, tuned, rows)
+    decided = _Decided(kept, validation, temperature, probe, tuned, rows)
+    return _finished(job, dataset, decided, tested, target=target, overwrite=overwrite)
+
+
+def _better(
+    deciding: tuple[Floats, Integers], tuned: TrainedNetwork | None
+) -> tuple[Candidate, dict[str, float]]:
+    """The better candidate on the validation images, and what decided."""
+    first = scoring.judged(*deciding)
+    if tuned is None:
+        return "probe", {"probe": first.accuracy}
+    second = scoring.judged(tuned.validation_logits, deciding[1])
+    accuracies = {"probe": first.accuracy, "fine-tuned": second.accuracy}
+    return ("fine-tuned" if second.beats(first) else "probe"), accuracies
+
+
+def _measure(job: Job, probe: Probe, tuned: TrainedNetwork | None, rows: Floats) -> _Tested:
+    """Open the test images, now that all is decided; without any, nested folds estimate the probe."""
+    begin = time.monotonic()
+    parts, recipe, tell = job.parts, job.recipe, job.on_progress
+    if parts.test is None:
+        logits = nested_logits(
+            rows,
+            parts.development.targets,
+            len(parts.labels),
+            parts.folds,
+            settings=probe_settings(recipe),
+            on_progress=tell,
+        )
+        return _Tested(parts.development, logits, None, (), (), time.monotonic() - begin)
+    features, readable, failures = features_of(job.start, parts.test.paths, recipe, tell)
+    if not len(readable):
+        raise BadDataset(f"none of the {len(parts.test)} test images can be read; first: {failures[0][1]}")
+    part = parts.test.subset(readable)
+    unreadable = tuple(
+        Mistake(
+            str(parts.test.paths[place]),
+            parts.labels[int(parts.test.targets[place])],
+            "",
+            0.0,
+            0.0,
+            error=str(error),
+        )
+        for place, error in failures
+    )
+    answers_of_tuned = None if tuned is None else _logits(tuned, part, recipe)
+    prints = read_fingerprints(part.paths, on_progress=tell)
+    return _Tested(
+        part,
+        probe.logits(features),
+        answers_of_tuned,
+        unreadable,
+        _leaks(parts.fingerprints, prints),
+        time.monotonic() - begin,
+    )
+
+
+def _logits(tuned: TrainedNetwork, part: Part, recipe: Recipe) -> Floats:
+    """The trained network's logits, by the graph that will be sealed."""
+    contract = card_of(tuned.sized.card, ("",) * tuned.rebuilt.spec.classes).output
+    card = dataclasses.replace(
+        tuned.sized.card, task="classify", output=contract, labels=None, inputs=_inputs(tuned)
+    )
+    model = opened(Pretrained(card, (tuned.graph,), tuned.graph.digest, "traced"), recipe)
+    with model:
+        rows = list(streaming.outputs(model, part.paths, lambda raw: list(answers.logits(raw, contract))))
+    for row in rows:
+        if row.answer is None:
+            raise BadDataset(f"{row.source} changed while the model was measured: {row.error}")
+    return np.stack([row.answer for row in rows if row.answer is not None])
+
+
+def _inputs(tuned: TrainedNetwork) -> Any:
+    return traced_inputs(tuned.sized.card.input_size or (224, 224))
+
+
+def _leaks(known: Fingerprints, test: Fingerprints) -> tuple[str, ...]:
+    """A sentence when test images are copies of images that were learned from."""
+    groups = duplicate_groups(
+        (*known.digests, *test.digests),
+        np.concatenate([known.hashes, test.hashes]),
+        np.concatenate([known.thumbnails, test.thumbnails]),
+    )
+    learned = set(groups[: len(known)].tolist())
+    copies = sum(group in learned for group in groups[len(known) :].tolist())
+    if not copies:
+        return ()
+    return (f"{copies} of the {len(test)} test images are copies of images that were learned from.",)
+
+
+def _finished(
+    job: Job, dataset: Dataset[Any], decided: _Decided, tested: _Tested, *, target: Path, overwrite: bool
+) -> Finetuned:
+    """Seal the chosen candidate and report both."""
+    kept, temperature, tuned, probe = decided.kept, decided.temperature, decided.tuned, decided.probe
+    seed, labels = job.recipe.seed, job.parts.labels
+    by_probe = scoring.Measured(tested.probe, temperature if kept == "probe" else 1.0)
+    by_tuned = None
+    if tested.tuned is not None:
+        by_tuned = scoring.Measured(tested.tuned, temperature if kept == "fine-tuned" else 1.0)
+    best = by_tuned if kept == "fine-tuned" and by_tuned is not None else by_probe
+    targets = tested.part.targets
+    report = scoring.report_of(
+        best,
+        tested.part,
+        labels,
+        seed=seed,
+        about={
+            "seconds": tested.seconds,
+            "unreadable": (*job.parts.unreadable, *tested.unreadable),
+            "notes": (*job.parts.notes, *tested.notes),
+            "provenance": _provenance(job, dataset, len(tested.part)),
+        },
+    )
+    figures = scoring.metrics_of(by_probe, targets, labels, seed)
+    others = None if by_tuned is None else scoring.metrics_of(by_tuned, targets, labels, seed)
+    gain = None if by_tuned is None else scoring.gain_of(by_tuned, by_probe, targets, seed)
+    candidate = (
+        closing.sealable_tuned(tuned, decided.rows)
+        if kept == "fine-tuned" and tuned is not None
+        else closing.sealable_probe(job.start, head_of(probe, job.start), decided.rows, job.work)
+    )
+    history = () if tuned is None else tuned.history
+    record: dict[str, Any] = {
+        "chosen": kept,
+        "validation": dict(decided.validation),
+        "measured_on": job.plan.measured_on,
+        "metrics": closing.plain(report.metrics),
+        "probe": {"strength": probe.strength, "method": probe.method, "metrics": closing.plain(figures)},
+    }
+    if others is not None:
+        record["finetuned"] = {"metrics": closing.plain(others), "history": list(history)}
+    seal = closing.close(job, candidate, record, target, temperature=temperature, overwrite=overwrite)
+    return Finetuned(
+        seal=seal,
+        plan=job.plan,
+        chosen=kept,
+        report=report,
+        probe=figures,
+        tuned=others,
+        gain=gain,
+        validation=decided.validation,
+        history=history,
+        kept_epoch=None if tuned is None else tuned.best_epoch,
+    )
+
+
+def _provenance(job: Job, dataset: Dataset[Any], count: int) -> dict[str, Any]:
+    return {
+        "model": job.start.card.name,
+        "model_digest": job.start.digest,
+        "dataset": dataset.source,
+        "data_format": dataset.format,
+        "data_fingerprint": dataset.fingerprint,
+        "images": count,
+        "measured_on": job.plan.measured_on,
+        "engine": job.recipe.engine,
+        "precision": job.recipe.precision,
+        "processor": machine.processor(),
+        "seed": job.recipe.seed,
+        **{f"version {name}": version for name, version in machine.versions().items()},
+    }

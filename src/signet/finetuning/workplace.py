@@ -1,0 +1,125 @@
+"""The folder of a run beside its result: what it is a run of, and what each step has come to so far."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signet import storage
+from signet.arrays import Array
+from signet.errors import BadInput, BadRequest, SignetError
+from signet.naming import shown
+
+_RECORD = "run.json"
+_FORMAT = 1
+CHECKPOINTS = "training"
+
+
+class Workplace:
+    """The hidden folder `.NAME.run` beside the seal to write. It is removed when the seal is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def training(self) -> Path:
+        """Where training keeps its checkpoints."""
+        return self.folder / CHECKPOINTS
+
+    def arrays(self, name: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
+        """The arrays of a step: read where the step was done before, else made and written, whole."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file, save
+
+        path = self.folder / f"{name}.safetensors"
+        if path.is_file():
+            try:
+                return dict(load_file(path))
+            except (SafetensorError, OSError, ValueError):
+                path.unlink()  # a disk's failure: the step is done again
+        made = {key: np.asarray(value, order="C") for key, value in make().items()}
+        storage.write_bytes(path, save(made), overwrite=True)
+        return made
+
+    def values(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """The plain JSON of a step, likewise."""
+        path = self.folder / f"{name}.json"
+        if path.is_file():
+            try:
+                return storage.read_json(path)
+            except BadInput:
+                path.unlink()
+        made = json.loads(json.dumps(make(), allow_nan=False))
+        storage.write_json(path, made, overwrite=True)
+        return dict(made)
+
+    def remove(self) -> None:
+        """Nothing is left to resume."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def workplace(
+    target: Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> Iterator[Workplace]:
+    """The workplace of a run, held against other processes.
+
+    Args:
+        target: the seal to write.
+        identity: what decides the result (model, data, recipe): plain JSON.
+        resume: go on with a run of the same identity, where there is one.
+        overwrite: throw away what an interrupted run has left.
+
+    Raises:
+        BadRequest: `resume`, and what lies there is a run of something else; or neither, and an interrupted
+            training lies there.
+        SignetError: another process works on it.
+    """
+    folder = target.with_name(f".{target.name}.run")
+    with storage.locked(folder, seconds=0.0):
+        if folder.is_dir():
+            _check(folder, target, identity, resume=resume, overwrite=overwrite)
+        if not (folder / _RECORD).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            storage.write_json(folder / _RECORD, {"format": _FORMAT, **identity}, overwrite=True)
+        yield Workplace(folder)
+    if not folder.exists():
+        folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
+
+
+def _check(folder: Path, target: Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
+    """Keep what lies there when it is to be resumed; remove it when it may be."""
+    if not resume:
+        if (folder / CHECKPOINTS).is_dir() and not overwrite:
+            raise BadRequest(
+                f"{shown(target.name)}: an interrupted training lies beside it. "
+                "Continue it with --resume, or begin anew with --overwrite."
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    try:
+        before = storage.read_json(folder / _RECORD)
+    except SignetError:
+        return  # killed before anything was written
+    wanted = json.loads(json.dumps({"format": _FORMAT, **identity}))
+    different = sorted(key for key in {*before, *wanted} if before.get(key) != wanted.get(key))
+    if different:
+        details = "; ".join(_difference(key, before.get(key), wanted.get(key)) for key in different)
+        raise BadRequest(
+            f"{shown(target.name)}: what was interrupted is another run: {details}. Resume with the same "
+            "model, data and recipe, or begin anew with --overwrite and without --resume."
+        )
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        inner = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+        words = ", ".join(f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in inner)
+        return f"{key} ({words})"
+    return f"{key} was {before!r}, is {now!r}"
