@@ -91,7 +91,7 @@ def torchvision_entries() -> Iterator[dict[str, Any]]:
 
 
 def imagenet_labels() -> list[str]:
-    """The 1,000 names, in index order; two of them occur twice (crane, maillot)."""
+    """The 1,000 names, in index order; torchvision tells the two cranes and the two maillots apart."""
     from torchvision.models import ResNet50_Weights
 
     return list(ResNet50_Weights.IMAGENET1K_V2.meta["categories"])

@@ -106,7 +106,7 @@ def _from_name(name: str, offline: bool, on_progress: OnProgress | None) -> Pret
     try:
         full = index.full_name(name)
     except UnknownName as error:
-        if error.near or "models are called so" in str(error):
+        if "models are called so" in str(error):
             raise
         raise UnknownName(
             "model", name, (*index.names(), *hub.list_mirror()), "See `signet find`."

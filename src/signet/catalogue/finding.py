@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from signet.storage import read_json
 Status = Literal["embedded", "mirrored", "downloadable", "no public weights"]
 STATUSES: tuple[Status, ...] = ("embedded", "mirrored", "downloadable", "no public weights")
 SORT_KEYS = ("name", "params", "gmacs", "size_bytes", "input_size", "top1")
-NON_COMMERCIAL = ("nc", "non-commercial", "agpl", "gpl")
+NON_COMMERCIAL = re.compile(r"(^|[^a-z])(nc|non-?commercial|a?gpl)($|[^a-z])|(^|[^a-z])a?gplv?\d")
+"""What `commercial` refuses, as it stands between the words of a licence's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,8 @@ def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> F
     for key in (sort, *pareto):
         if key not in SORT_KEYS:
             raise UnknownName("sort key", key, SORT_KEYS, f"Known: {', '.join(SORT_KEYS)}.")
+    if "name" in pareto:
+        raise BadRequest("--pareto: expected figures to weigh against each other; 'name' is none.")
     if query.status is not None and query.status not in STATUSES:
         raise UnknownName("status", query.status, STATUSES, f"Known: {', '.join(STATUSES)}.")
     if query.licence not in (None, "permissive", "commercial"):
@@ -208,11 +212,7 @@ def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> F
     unknown = sum(entry.licence.verdict == "unknown" for entry in fitting) if query.licence else 0
     if pareto:
         allowed = _front(allowed, pareto)
-    descending = sort == "top1"
-    known = [entry for entry in allowed if entry.key(sort) is not None]
-    missing = [entry for entry in allowed if entry.key(sort) is None]
-    known.sort(key=lambda entry: (entry.key(sort), entry.name), reverse=descending)
-    return Found((*known, *missing), unknown)
+    return Found(tuple(_sorted(allowed, sort)), unknown)
 
 
 def entries() -> list[Entry]:
@@ -288,6 +288,19 @@ def _indexed(name: str, config: Mapping[str, Any]) -> Entry:
     )
 
 
+def _sorted(found: Sequence[Entry], key: str) -> list[Entry]:
+    """By one key, then by name; accuracies best first; those without the figure last."""
+    if key == "name":
+        return sorted(found, key=lambda entry: entry.name)
+
+    def place(entry: Entry) -> tuple[bool, float, str]:
+        value = entry.key(key)
+        figure = value if isinstance(value, int | float) else 0.0
+        return value is None, -figure if key == "top1" else figure, entry.name
+
+    return sorted(found, key=place)
+
+
 def _fits(entry: Entry, query: Query) -> bool:
     words = query.text.lower().split()
     text = f"{entry.name} {entry.family}".lower()
@@ -309,23 +322,23 @@ def _licensed(licence: Licence, wanted: str | None) -> bool:
         return False
     if wanted == "permissive":
         return licence.verdict == "permissive"
-    return not any(term in licence.weights.lower() for term in NON_COMMERCIAL)
+    return NON_COMMERCIAL.search(licence.weights.lower()) is None
 
 
 def _front(candidates: Sequence[Entry], keys: Sequence[str]) -> list[Entry]:
     """Those that no other one beats: at least as good in every key and better in one."""
-    known = [entry for entry in candidates if all(entry.key(key) is not None for key in keys)]
-
-    def points(entry: Entry) -> list[float]:
+    points: list[tuple[Entry, tuple[float, ...]]] = []
+    for entry in candidates:
         values = [(key, entry.key(key)) for key in keys]
-        return [-value if key == "top1" else value for key, value in values if isinstance(value, int | float)]
+        own = tuple(-v if key == "top1" else v for key, v in values if isinstance(v, int | float))
+        if len(own) == len(keys):
+            points.append((entry, own))
+    different = {own for _, own in points}
 
-    def beaten(entry: Entry) -> bool:
-        own = points(entry)
+    def beaten(own: tuple[float, ...]) -> bool:
         return any(
-            all(theirs <= mine for theirs, mine in zip(points(other), own, strict=True))
-            and points(other) != own
-            for other in known
+            theirs != own and all(a <= b for a, b in zip(theirs, own, strict=True)) for theirs in different
         )
 
-    return [entry for entry in known if not beaten(entry)]
+    left = {own for own in different if not beaten(own)}
+    return [entry for entry, own in points if own in left]

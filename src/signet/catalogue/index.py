@@ -61,7 +61,7 @@ def full_name(name: str) -> str:
     if candidates:
         listed = ", ".join(candidates[:6]) + (", ..." if len(candidates) > 6 else "")
         raise UnknownName(
-            "one model",
+            "single model",
             name,
             (),
             f"{len(candidates)} models are called so, with other weights: {listed}. "

@@ -1,0 +1,192 @@
+"""Finding models: filters, licence rules, order, and the front of the best."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from signet.cards import Claim, Licence
+from signet.catalogue import finding, index
+from signet.catalogue.finding import Entry, Query, find, select
+from signet.errors import BadRequest, UnknownName
+from signet.zoos import from_package
+
+
+def entry(name: str, **fields: object) -> Entry:
+    whole: dict[str, object] = {
+        "task": "classify",
+        "family": "ResNet",
+        "params": 10,
+        "gmacs": 1.0,
+        "depth": None,
+        "size_bytes": None,
+        "input_size": (224, 224),
+        "licence": Licence("mit", stated=True),
+        "status": "downloadable",
+        "claims": (),
+    }
+    return Entry(name=name, **{**whole, **fields})
+
+
+def top1(value: float) -> tuple[Claim, ...]:
+    return (Claim("top1", value, "d", "s"),)
+
+
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
+    rows = [
+        entry("timm/b.x", params=20, claims=top1(0.8), licence=Licence("cc-by-nc-4.0", stated=True)),
+        entry("timm/a.x", params=20, claims=top1(0.8)),
+        entry("timm/c.x", params=5, gmacs=None, claims=top1(0.7), family="ViT"),
+        entry("torchvision/d.y", params=None, licence=Licence("mit", stated=False), input_size=(96, 100)),
+        entry("timm/e.x", params=30, claims=top1(0.75), licence=Licence("apple-amlr", stated=True)),
+        entry("starter", params=2, task="embed", status="embedded", gmacs=0.1, domain="natural"),
+        entry("timm/f.x", params=7, licence=Licence(), domain="medical"),
+    ]
+    monkeypatch.setattr(finding, "entries", lambda: rows)
+    return rows
+
+
+def names(found: object) -> list[str]:
+    return [row.name.rpartition("/")[2] for row in found]
+
+
+@pytest.mark.usefixtures("catalogue")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (Query(), ["starter", "a.x", "b.x", "c.x", "e.x", "f.x", "d.y"]),
+        (Query(text="timm C"), ["c.x"]),
+        (Query(text="vit"), ["c.x"]),
+        (Query(text="vit torchvision"), []),
+        (Query(task="embed"), ["starter"]),
+        (Query(family="resnet", max_params=10), ["starter", "f.x"]),
+        (Query(max_params=20), ["starter", "a.x", "b.x", "c.x", "f.x"]),
+        (Query(max_gmacs=0.5), ["starter"]),
+        (Query(status="embedded"), ["starter"]),
+        (Query(domain="medical"), ["f.x"]),
+        (Query(licence="permissive"), ["starter", "a.x", "c.x"]),
+        (Query(licence="commercial"), ["starter", "a.x", "c.x", "e.x"]),
+    ],
+)
+def test_filters(query: Query, expected: list[str]) -> None:
+    assert names(select(query)) == expected
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_models_of_unknown_licence_are_left_out_and_counted() -> None:
+    assert select(Query(licence="permissive")).licence_unknown == 2
+    assert select(Query(licence="permissive", text="timm")).licence_unknown == 1
+    assert select(Query()).licence_unknown == 0
+
+
+@pytest.mark.parametrize(
+    ("licence", "allowed"),
+    [
+        ("mit", True),
+        ("apache-2.0", True),
+        ("cc-by-nc-4.0", False),
+        ("CC-BY-NC-SA-4.0", False),
+        ("agpl-3.0", False),
+        ("AGPL", False),
+        ("gpl-3.0-only", False),
+        ("GPLv2", False),
+        ("non-commercial research", False),
+        ("noncommercial", False),
+        ("lgpl-2.1", True),
+        ("apple-amlr", True),
+        ("some licence of its own", True),
+        ("Vincent's licence", True),
+    ],
+)
+def test_what_commercial_refuses(licence: str, allowed: bool) -> None:
+    assert finding._licensed(Licence(licence, stated=True), "commercial") == allowed
+    assert not finding._licensed(Licence(licence, stated=False), "commercial"), "inherited is unknown"
+
+
+@pytest.mark.usefixtures("catalogue")
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("name", ["starter", "a.x", "b.x", "c.x", "e.x", "f.x", "d.y"]),
+        ("params", ["starter", "c.x", "f.x", "a.x", "b.x", "e.x", "d.y"]),
+        ("top1", ["a.x", "b.x", "e.x", "c.x", "starter", "f.x", "d.y"]),
+        ("input_size", ["d.y", "starter", "a.x", "b.x", "c.x", "e.x", "f.x"]),
+    ],
+)
+def test_order_best_first_then_by_name_and_unknown_last(sort: str, expected: list[str]) -> None:
+    assert names(select(Query(), sort=sort)) == expected
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_front_keeps_what_no_other_beats_in_everything() -> None:
+    assert names(select(Query(), pareto=("params", "top1"))) == ["a.x", "b.x", "c.x"]
+    assert names(select(Query(), pareto=("params",))) == ["starter"]
+    assert names(select(Query(), sort="params", pareto=("params", "top1"))) == ["c.x", "a.x", "b.x"]
+    assert names(select(Query(licence="permissive"), pareto=("top1",))) == ["a.x"]
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_what_is_asked_wrongly_is_refused() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'params'"):
+        select(Query(), sort="param")
+    with pytest.raises(UnknownName, match="No sort key named 'speed'"):
+        select(Query(), pareto=("speed",))
+    with pytest.raises(BadRequest, match="--pareto"):
+        select(Query(), pareto=("name", "params"))
+    with pytest.raises(UnknownName, match="Did you mean 'mirrored'"):
+        select(Query(status="mirorred"))
+    with pytest.raises(BadRequest, match="permissive or commercial"):
+        select(Query(licence="free"))
+
+
+def test_an_entry_goes_to_plain_json() -> None:
+    plain = json.loads(json.dumps(entry("timm/a.x", claims=top1(0.8)).to_dict()))
+    assert plain["input_size"] == [224, 224]
+    assert plain["licence"] == {"weights": "mit", "stated": True, "verdict": "permissive"}
+    assert plain["claims"] == [{"metric": "top1", "value": 0.8, "dataset": "d", "source": "s"}]
+    assert list(plain)[:10] == [
+        "name", "task", "family", "params", "gmacs", "depth", "size_bytes", "input_size", "licence", "status",
+    ]  # fmt: skip
+
+
+def test_names_are_escaped_in_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "entries", lambda: [entry("<b>x</b>")])
+    shown = find()._repr_html_()
+    assert "<b>" not in shown
+    assert "&lt;b&gt;" in shown
+
+
+@pytest.fixture
+def _starter() -> None:
+    if not (from_package.folder() / "card.json").is_file():
+        pytest.skip("the starter is not in this package")
+
+
+@pytest.mark.usefixtures("_starter")
+def test_the_whole_catalogue_holds_together() -> None:
+    rows = finding.entries()
+    assert [row.name for row in rows if row.status == "embedded"] == [index.STARTER]
+    assert {row.name for row in rows} == set(index.names())
+    for row in rows:
+        json.dumps(row.to_dict(), allow_nan=False)
+        assert row.input_size is not None
+    assert select(Query(licence="permissive")).licence_unknown > 1600, (
+        "the index states no weight's own licence"
+    )
+    assert len(find("classify", max_params=5_000_000)) > 50
+    front = select(Query(), pareto=("params", "top1"), sort="params")
+    figures = [(row.key("params"), row.key("top1")) for row in front]
+    assert figures == sorted(figures)
+    assert [figure[1] for figure in figures] == sorted(figure[1] for figure in figures)
+
+
+@pytest.mark.usefixtures("_starter")
+def test_the_mirror_is_part_of_the_catalogue(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNET_MIRROR", str(shared / "weights"))
+    found = select(Query(status="mirrored"))
+    assert names(found) == ["mobilenetv2_100.coral_in1k", "squeezenet1_0.dc_in1k"]
+    assert [row.licence.verdict for row in found] == ["permissive", "permissive"]
+    assert all(row.size_bytes and row.input_size for row in found)
