@@ -9,8 +9,8 @@ Without --model and --images it makes a tiny classifier and small pictures of it
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import random
@@ -23,12 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 SIGNET = [sys.executable, "-m", "signet"]
 POLL_SECONDS = 0.001
-TIMES = frozenset({"seconds"})
-"""Keys of seal.json that say how long something took: they differ from run to run."""
 
 
 @dataclass
@@ -86,23 +83,34 @@ def predicting(words: list[str], out: Path) -> list[str]:
 def finetune(words: list[str], folder: Path, times: int, chance: random.Random) -> Outcome:
     """Kill `signet finetune WORDS` at random moments of an uninterrupted run's time.
 
-    Each run has a cache of its own, so that the killed one cannot take its features from the other.
+    Each run has a cache of its own, so that a killed one cannot take its features from another. A run that
+    ends before it was killed often enough is compared, and another is begun.
     """
-    whole, out = folder / "whole.signet", folder / "killed.signet"
+    whole = folder / "whole" / "x.signet"  # of one name, because a seal holds its name
     begin = time.monotonic()
-    _run([*SIGNET, "finetune", *words, "--out", str(whole), "--quiet"], _cache(folder / "cache-whole"))
+    _run([*SIGNET, "finetune", *words, "--out", str(whole), "--quiet"], _cache(folder / "whole"))
     seconds = time.monotonic() - begin
-    surroundings = _cache(folder / "cache-killed")
-    command = [*SIGNET, "finetune", *words, "--out", str(out), "--quiet", "--resume"]
     outcome = Outcome()
-    for _ in range(times):
-        _kill(command, _after(chance.uniform(0, seconds)), outcome, None, surroundings)
-        if out.exists():
-            break
-    if not out.exists():
-        _run(command, surroundings)
-    outcome.differences = differences(whole, out)
-    return outcome
+    for number in itertools.count():
+        out = folder / str(number) / "x.signet"
+        command = [*SIGNET, "finetune", *words, "--out", str(out), "--quiet", "--resume"]
+        while outcome.killed < times and not out.exists():
+            _kill(command, _after(chance.uniform(0, seconds)), outcome, None, _cache(folder / str(number)))
+        if not out.exists():
+            _run(command, _cache(folder / str(number)))
+        outcome.differences += [f"{name} of run {number}" for name in differences(whole, out)]
+        if outcome.killed >= times:
+            return outcome
+    raise AssertionError
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """The files in which two seals differ; every byte of every file counts."""
+    files = [
+        {path.relative_to(seal).as_posix(): path.read_bytes() for path in seal.rglob("*") if path.is_file()}
+        for seal in (first, second)
+    ]
+    return sorted(name for name in {*files[0], *files[1]} if files[0].get(name) != files[1].get(name))
 
 
 def _tear(out: Path, chance: random.Random) -> bool:
@@ -113,31 +121,6 @@ def _tear(out: Path, chance: random.Random) -> bool:
     return True
 
 
-def differences(first: Path, second: Path) -> list[str]:
-    """The files in which two seals differ, times left out."""
-    files = [_digests(seal) for seal in (first, second)]
-    return sorted(name for name in {*files[0], *files[1]} if files[0].get(name) != files[1].get(name))
-
-
-def _digests(seal: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted(seal.rglob("*")):
-        name = path.relative_to(seal).as_posix()
-        if path.is_dir() or name == "seal.sha256":  # the digest of seal.json, times and all
-            continue
-        data = path.read_bytes()
-        if name == "seal.json":
-            data = json.dumps(_timeless(json.loads(data)), sort_keys=True).encode()
-        found[name] = hashlib.sha256(data).hexdigest()
-    return found
-
-
-def _timeless(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _timeless(part) for key, part in value.items() if key not in TIMES}
-    return [_timeless(part) for part in value] if isinstance(value, list) else value
-
-
 def _kill(
     command: list[str],
     due: Callable[[], bool],
@@ -146,7 +129,8 @@ def _kill(
     surroundings: dict[str, str] | None = None,
 ) -> None:
     """Run a command, and end it with SIGKILL as soon as it is due."""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=surroundings) as process:
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, env=surroundings) as process:
         while process.poll() is None and not due():
             time.sleep(POLL_SECONDS)
         process.kill()
@@ -174,7 +158,8 @@ def _run(command: list[str], surroundings: dict[str, str] | None = None) -> None
 
 
 def _cache(folder: Path) -> dict[str, str]:
-    return {**os.environ, "SIGNET_CACHE": str(folder)}
+    folder.mkdir(parents=True, exist_ok=True)
+    return {**os.environ, "SIGNET_CACHE": str(folder / "cache")}
 
 
 def tiny() -> ModuleType:
@@ -202,7 +187,9 @@ def predict_words(folder: Path, model: str | None, images: str | None, lines: in
 
 
 def finetune_words(folder: Path, model: str | None, images: str | None, strategy: str) -> list[str]:
-    """What to fine-tune on: a folder of classes."""
+    """What to fine-tune on: a folder of classes; how: briefly, with a checkpoint at every chance."""
+    recipe = folder / "recipe.toml"
+    recipe.write_text("epochs = 3\nbatch = 8\ncheckpoint_seconds = 0.1\n")
     here = images
     if here is None:
         dataset = folder / "dataset"
@@ -211,7 +198,8 @@ def finetune_words(folder: Path, model: str | None, images: str | None, strategy
             place.parent.mkdir(parents=True, exist_ok=True)
             path.rename(place)
         here = str(dataset)
-    return [model or "starter", here, "--strategy", strategy, "--golden", "made", "--seed", "1"]
+    words = ["--strategy", strategy, "--recipe", str(recipe), "--golden", "made", "--seed", "1"]
+    return [model or "starter", here, *words]
 
 
 def main() -> int:

@@ -42,6 +42,32 @@ def test_a_killed_prediction_ends_as_if_it_had_not_been(script, tmp_path):
     assert any(0 < moment < size for moment in outcome.moments)
 
 
+def test_a_killed_probe_ends_as_if_it_had_not_been(script, tmp_path):
+    words = script.finetune_words(tmp_path, None, None, "probe")
+    outcome = script.finetune(words, tmp_path, 3, random.Random(1))
+    assert outcome.differences == []
+    assert outcome.killed == 3
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_as_if_it_had_not_been(script, tmp_path):
+    pytest.importorskip("torch")
+    words = script.finetune_words(tmp_path, None, None, "full")
+    outcome = script.finetune(words, tmp_path, 3, random.Random(2))
+    assert outcome.differences == []
+    assert outcome.killed == 3
+
+
+def test_every_byte_of_a_seal_counts(script, tmp_path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name / "golden").mkdir(parents=True)
+        (tmp_path / name / "golden" / "x").write_bytes(content)
+    (tmp_path / "b" / "more").touch()
+    assert script.differences(tmp_path / "a", tmp_path / "a") == []
+    assert script.differences(tmp_path / "a", tmp_path / "b") == ["more"]
+    assert script.differences(tmp_path / "a", tmp_path / "c") == ["golden/x"]
+
+
 def test_a_file_that_is_not_resumed_would_be_noticed(script, tmp_path, monkeypatch):
     monkeypatch.setattr(
         script, "predicting", lambda words, out: [*script.SIGNET, "find", "--names", "starter", "--quiet"]

@@ -51,7 +51,8 @@ def finetune(
     The plan is said first; the sealed model is verified last.
     """
     from signet.datasets import open_dataset
-    from signet.finetuning import RunSettings, finetune as adapt
+    from signet.finetuning import RunSettings
+    from signet.finetuning import finetune as adapt
     from signet.models import resolve
     from signet.recipes import read_recipe
 

@@ -158,7 +158,7 @@ class Trained:
             same when `train` returns.
         best_epoch: 1 for the first; 0 when no epoch was better than the module as it was given.
         history: for each epoch from 0 (the module as given, no training loss): `epoch`, `train_loss`,
-            `validation_loss`, `validation_accuracy` (0 to 1), `learning_rate` (of the head, at its end),
+            `validation_loss`, `validation_accuracy` (0 to 1), `learning_rate` (the greatest, at its end),
             `seconds`.
         validation_logits: float32 (M, C) at the best epoch, in the order of the validation images.
         stopped_early: whether patience or the budget ended the run.

@@ -1,0 +1,128 @@
+"""`signet finetune` with the probe: keys, exit codes, the plan, and a seal that stands on its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+KEYS = {"seal", "plan", "metrics", "probe", "seconds"}
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny, tmp_path_factory):
+    """A folder of four classes of colour, twelve pictures each, and one that is none; not to be changed."""
+    folder = tmp_path_factory.mktemp("dataset")
+    for number, path in enumerate(tiny.make_pictures(folder / "all", 48)):
+        place = folder / "data" / f"{tiny.answer(number)} things" / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+    (folder / "data" / "red things" / "broken.png").write_bytes(b"no picture")
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("tuned")
+
+
+@pytest.fixture
+def tuned(signet, dataset, kept):
+    """A finished run, made once: (its object, its seal)."""
+    out, place = kept / "x.signet", kept / "ran.json"
+    if not place.exists():
+        words = ["--strategy", "probe", "--golden", "made", "--seed", "1"]
+        ran = signet("finetune", "starter", dataset, "--out", out, *words, "--json")
+        assert ran.code == 0, ran.err
+        place.write_text(json.dumps({"object": ran.object, "err": ran.err}))
+    return json.loads(place.read_text()), out
+
+
+def test_json_has_the_keys_of_the_contract(tuned):
+    ran, out = tuned
+    assert ran["object"].keys() >= KEYS
+    assert ran["object"]["seal"] == str(out)
+    assert ran["object"]["metrics"]["top1"]["value"] > 0.9  # four plain colours
+    assert ran["object"]["metrics"]["top1"]["low"] < ran["object"]["metrics"]["top1"]["high"]
+
+
+def test_the_plan_is_said_before_the_end(tuned):
+    ran, _ = tuned
+    assert "plan\n" in ran["err"]
+    assert "folder, 49 images, 4 labels" in ran["err"]
+
+
+def test_what_could_not_be_read_is_named(tuned):
+    ran, _ = tuned
+    assert "broken.png" in json.dumps(ran["object"]) + ran["err"]
+
+
+def test_the_seal_verifies_and_predicts(signet, tuned, dataset, tiny):
+    _, out = tuned
+    assert signet("verify", out).code == 0
+    rows = signet("predict", out, dataset / "blue things", dataset / "green things", "--top", "1").lines
+    assert [row["top"][0]["label"] for row in rows] == ["blue things"] * 12 + ["green things"] * 12
+
+
+def test_same_seed_same_seal(signet, tuned, dataset, tmp_path):
+    _, first = tuned
+    second = tmp_path / "again.signet"
+    words = ["--strategy", "probe", "--golden", "made", "--seed", "1"]
+    assert signet("finetune", "starter", dataset, "--out", second, *words).code == 0
+    for path in first.rglob("*"):
+        if path.suffix in (".onnx", ".safetensors"):
+            assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path.name
+
+
+def test_for_a_person(signet, classifier, dataset, tmp_path):
+    out = tmp_path / "x.signet"
+    words = ["--strategy", "probe", "--golden", "made"]
+    ran = signet("finetune", classifier, dataset, "--out", out, *words)
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[0].split()[:3] == ["sealed", "model", "value"]
+    assert ran.out.splitlines()[-1] == f"sealed: {out}"
+    assert f"signet verify {out}" in ran.err
+
+
+def test_nothing_is_overwritten_and_nothing_slow_is_done_before_that_is_said(signet, tuned, dataset):
+    _, out = tuned
+    before = (out / "seal.json").read_bytes()
+    ran = signet("finetune", "starter", dataset, "--out", out, "--strategy", "probe")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--overwrite" in ran.err
+    assert (out / "seal.json").read_bytes() == before
+
+
+def test_a_recipe_file(signet, dataset, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('strategy = "probe"\ngolden = "made"\nseed = 3\n')
+    ran = signet("finetune", "starter", dataset, "--out", tmp_path / "x.signet", "--recipe", recipe)
+    assert ran.code == 0, ran.err
+    recipe.write_text('strategy = "probe"\nsead = 3\n')
+    ran = signet("finetune", "starter", dataset, "--out", tmp_path / "y.signet", "--recipe", recipe, "--json")
+    assert ran.code in (1, 2)
+    assert "seed" in ran.object["error"]["message"]
+    assert not (tmp_path / "y.signet").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--strategy", "lora"], ["--golden", "fools"], ["--recipe", "nothing.toml"]]
+)
+def test_wrong_requests(signet, dataset, tmp_path, words):
+    ran = signet("finetune", "starter", dataset, "--out", tmp_path / "x.signet", *words)
+    assert ran.code in (1, 2)
+    assert ran.out == ""
+    assert words[1] in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_datasets_that_cannot_be_learned(signet, dataset, tmp_path):
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(dataset / "red things", tmp_path / "one" / "red")
+    for name in ("nothing", "empty", "one"):
+        out = tmp_path / "x.signet"
+        ran = signet("finetune", "starter", tmp_path / name, "--out", out, "--strategy", "probe")
+        assert ran.code in (1, 2), name
+        assert name in ran.err
+        assert not out.exists()
