@@ -1,0 +1,186 @@
+"""The probe: chosen by what it did not see, repeatable, and honest about small and odd data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from signet.errors import BadDataset, BadInput, BadRequest
+from signet.probing import Probe, ProbeSettings, fit_probe, folds_of, nested_logits, refit
+
+pytest.importorskip("sklearn")
+
+
+def data(count=150, width=20, classes=3, seed=0, signal=2.0):
+    random = np.random.default_rng(seed)
+    truth = np.arange(count) % classes
+    rows = random.normal(size=(count, width)) + signal * np.eye(classes, width)[truth]
+    return rows.astype(np.float32), truth.astype(np.int64)
+
+
+def accuracy(logits, truth):
+    return float((logits.argmax(axis=1) == truth).mean())
+
+
+@pytest.mark.parametrize("method", ["logistic", "ridge"])
+def test_what_is_learned_holds_on_other_images(method):
+    rows, truth = data()
+    others, answers = data(seed=1)
+    probe = fit_probe(rows, truth, 3, settings=ProbeSettings(method=method))
+    assert probe.weights.shape == (3, 20)
+    assert probe.bias.shape == (3,)
+    assert probe.weights.dtype == probe.bias.dtype == probe.out_of_fold.dtype == np.float32
+    assert probe.method == method
+    assert accuracy(probe.logits(others), answers) > 0.7
+    assert abs(accuracy(probe.out_of_fold, truth) - accuracy(probe.logits(others), answers)) < 0.12
+
+
+def test_the_standardisation_is_folded_in():
+    rows, truth = data()
+    moved = rows * np.float32(37) + np.float32(11)
+    first, second = fit_probe(rows, truth, 3), fit_probe(moved, truth, 3)
+    np.testing.assert_allclose(first.logits(rows), second.logits(moved), atol=0.02)
+
+
+def test_same_seed_same_result_to_the_bit():
+    rows, truth = data()
+    one, other = (fit_probe(rows, truth, 3, settings=ProbeSettings(seed=4)) for _ in range(2))
+    np.testing.assert_array_equal(one.weights, other.weights)
+    np.testing.assert_array_equal(one.out_of_fold, other.out_of_fold)
+    assert one.curve == other.curve
+
+
+def test_the_strength_follows_the_noise():
+    rows, truth = data(count=90, width=200, signal=0.8)
+    clear, sure = data(count=900, width=10, signal=4)
+    assert fit_probe(rows, truth, 3).strength > fit_probe(clear, sure, 3).strength
+
+
+def test_the_chosen_one_has_the_least_loss_of_those_tried():
+    rows, truth = data()
+    probe = fit_probe(rows, truth, 3)
+    best = min(probe.curve, key=lambda tried: tried.loss)
+    assert (best.strength, best.evenness) == (probe.strength, probe.evenness)
+
+
+def test_images_of_one_group_are_in_one_fold_and_do_not_help_themselves():
+    """Twenty copies of each image with labels drawn at random: only a leak would be right."""
+    random = np.random.default_rng(5)
+    rows = random.normal(size=(30, 40)).astype(np.float32).repeat(8, axis=0)
+    truth = random.permutation(np.arange(30) % 2).repeat(8)
+    groups = np.arange(30).repeat(8)
+    folds = folds_of(truth, ProbeSettings(), groups=groups.tolist())
+    assert all(len(set(folds[groups == group])) == 1 for group in range(30))
+    honest = fit_probe(rows, truth, 2, folds=folds)
+    leaking = fit_probe(rows, truth, 2)
+    assert accuracy(honest.out_of_fold, truth) < 0.75
+    assert accuracy(leaking.out_of_fold, truth) > 0.95
+
+
+def test_nested_folds_are_not_fooled_by_noise():
+    rows, truth = data(count=120, width=60, classes=2, signal=0)
+    folds = folds_of(truth, ProbeSettings())
+    assert 0.3 < accuracy(nested_logits(rows, truth, 2, folds), truth) < 0.7
+
+
+def test_nested_folds_find_what_is_there_and_do_not_depend_on_the_order():
+    rows, truth = data()
+    folds = folds_of(truth, ProbeSettings())
+    table = nested_logits(rows, truth, 3, folds)
+    assert table.shape == (150, 3)
+    assert accuracy(table, truth) > 0.7
+    order = np.random.default_rng(0).permutation(150)
+    again = nested_logits(rows[order], truth[order], 3, folds[order])
+    np.testing.assert_allclose(again, table[order], atol=0.05)
+
+
+def test_a_class_that_only_one_fold_holds_is_never_answered_without_it():
+    rows, truth = data(count=60, classes=2)
+    truth[:2] = 2
+    folds = np.arange(60) % 3
+    folds[:2] = 0
+    table = nested_logits(rows, truth, 3, folds)
+    assert (table[folds == 0].argmax(axis=1) != 2).all()
+    assert np.isfinite(table).all()
+
+
+def test_two_images_a_class_are_enough_to_go_on():
+    rows, truth = data(count=6, classes=3, signal=9)
+    probe = fit_probe(rows, truth, 3)
+    assert len(np.unique(probe.folds)) > 1
+    assert accuracy(probe.logits(rows), truth) == 1
+
+
+def test_refit_takes_features_of_another_width():
+    rows, truth = data()
+    probe = fit_probe(rows, truth, 3)
+    weights, bias = refit(probe, rows[:, :7], truth, 3)
+    assert weights.shape == (3, 7)
+    assert accuracy(rows[:, :7] @ weights.T + bias, truth) > 0.7
+    same, _ = refit(probe, rows, truth, 3)
+    np.testing.assert_allclose(same, probe.weights, atol=0.02)
+
+
+def test_large_problems_take_the_closed_form():
+    from signet import probing
+
+    rows, truth = data()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probing, "_MOST_CELLS", 10)
+        assert fit_probe(rows, truth, 3).method == "ridge"
+
+
+def test_ridge_scores_mean_what_they_say():
+    from signet.metrics.calibration import fit_temperature
+
+    rows, truth = data()
+    probe = fit_probe(rows, truth, 3, settings=ProbeSettings(method="ridge"))
+    assert fit_temperature(probe.out_of_fold, truth) == pytest.approx(1, abs=0.05)
+
+
+def test_the_threads_of_linear_algebra_are_as_before():
+    from threadpoolctl import threadpool_info
+
+    rows, truth = data()
+    fit_probe(rows, truth, 3)
+    before = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+    fit_probe(rows, truth, 3, settings=ProbeSettings(threads=1))
+    assert {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()} == before
+
+
+def test_it_tells_how_far_it_is():
+    seen = []
+    rows, truth = data()
+    probe = fit_probe(rows, truth, 3, on_progress=seen.append)
+    assert len(seen) == len(probe.curve)
+    assert {moment.stage for moment in seen} == {"fitting the probe"}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda rows, truth: (rows, truth, 1), BadDataset, "at least 2 classes"),
+        (lambda rows, truth: (rows, truth, 5), BadDataset, r"none of 2 of them \(class 3, 4\)"),
+        (lambda rows, truth: (rows, truth + 1, 3), BadInput, "from 0 to 2"),
+        (lambda rows, truth: (rows, truth[:-1], 3), BadInput, "expected shape"),
+        (lambda rows, truth: (rows * np.float32(np.nan), truth, 3), BadInput, "finite"),
+        (lambda rows, truth: (rows[:0], truth[:0], 3), BadInput, "at least one image"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(change, error, words):
+    with pytest.raises(error, match=words):
+        fit_probe(*change(*data()))
+
+
+@pytest.mark.parametrize("wrong", [{"strengths": ()}, {"strengths": (0.0,)}, {"folds": 1}])
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(BadRequest, match=next(iter(wrong))):
+        ProbeSettings(**wrong)
+
+
+def test_a_probe_is_its_arrays_and_nothing_else():
+    """So that it can be joined to any graph."""
+    rows, truth = data()
+    probe = fit_probe(rows, truth, 3)
+    assert isinstance(probe, Probe)
+    np.testing.assert_allclose(probe.logits(rows), rows @ probe.weights.T + probe.bias, atol=1e-5)

@@ -1,0 +1,137 @@
+"""Recipes: to TOML and back, and no setting that nobody knows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from signet.errors import BadCard, BadRequest, UnknownName
+from signet.recipes import Recipe, read_recipe
+
+pytest.importorskip("tomli_w")
+
+OTHERS = {
+    "strategy": "full",
+    "epochs": 7,
+    "batch": 64,
+    "head_rate": 0.01,
+    "backbone_rate": 1e-4,
+    "weight_decay": 0.1,
+    "warmup": 0.2,
+    "label_smoothing": 0.0,
+    "augmentation": "medium",
+    "patience": 3,
+    "gradient_clip": 0.5,
+    "frozen_stages": 2,
+    "freeze_batchnorm": False,
+    "input_size": 96,
+    "seed": 11,
+    "budget_seconds": 60.0,
+    "validation_fraction": 0.3,
+    "test_fraction": 0.1,
+    "folds": 3,
+    "strengths": (1.0, 0.1),
+    "golden": "made",
+    "threads": 2,
+    "checkpoint_seconds": 5.0,
+    "engine": "onnx",
+    "precision": "bf16",
+    "device": "cuda",
+}
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(**OTHERS)])
+def test_toml_and_back_is_the_same_recipe(recipe):
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_each_setting_is_kept(name):
+    recipe = Recipe(**{name: OTHERS[name]})
+    assert getattr(Recipe.from_toml(recipe.to_toml()), name) == OTHERS[name]
+    assert recipe != Recipe()
+
+
+def test_toml_says_what_is_not_given():
+    assert "# epochs is not given" in Recipe().to_toml()
+    assert "# epochs" not in Recipe(epochs=3).to_toml()
+
+
+def test_every_setting_is_described():
+    for spec in dataclasses.fields(Recipe):
+        assert f"\n    {spec.name}: " in Recipe.__doc__ or f"\n        {spec.name}: " in Recipe.__doc__
+
+
+def test_an_unknown_setting_has_near_misses():
+    with pytest.raises(UnknownName, match="Did you mean 'epochs'") as caught:
+        Recipe.from_toml("epoch = 3")
+    assert isinstance(caught.value, BadRequest)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("epochs", 0, "a whole number from 1 to 10000; got 0"),
+        ("epochs", True, "a whole number"),
+        ("epochs", 2.5, "a whole number"),
+        ("batch", None, "a whole number"),
+        ("head_rate", -1e-3, "from 0 to 1"),
+        ("head_rate", float("nan"), "a number"),
+        ("head_rate", "fast", "a number"),
+        ("strategy", "ful", "one of 'auto', 'probe'"),
+        ("freeze_batchnorm", 1, "true or false"),
+        ("strengths", [], "a list of numbers"),
+        ("strengths", [0.1, -1], "from 1e-12"),
+        ("engine", 3, "text"),
+        ("input_size", 8, "from 16 to 2048"),
+    ],
+)
+def test_a_value_out_of_range_says_what_was_expected(name, value, words):
+    with pytest.raises(BadRequest, match=words) as caught:
+        Recipe.from_dict({name: value})
+    assert name in str(caught.value)
+
+
+def test_whole_numbers_are_taken_for_fractions():
+    assert Recipe(head_rate=1).head_rate == 1.0
+    assert isinstance(Recipe(head_rate=1).head_rate, float)
+
+
+def test_a_changed_recipe_is_a_new_one():
+    first = Recipe()
+    assert first.changed(epochs=5).epochs == 5
+    assert first.epochs is None
+    with pytest.raises(UnknownName):
+        first.changed(epoch=5)
+
+
+def test_a_file_with_settings_beside_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('strategy = "partial"\nepochs = 9\n')
+    assert read_recipe(path, {"epochs": 2}) == Recipe(strategy="partial", epochs=2)
+    assert read_recipe(None) == Recipe()
+    assert read_recipe(None, {"seed": 3}).seed == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        (b"strategy = ", BadCard, "expected a recipe in TOML"),
+        (b"\xff\xfe", BadCard, "expected a recipe in TOML"),
+        (b"epochs = -1", BadRequest, r"mine\.toml: recipe: epochs"),
+        (b"speed = 1", BadRequest, r"mine\.toml: No setting"),
+        (b"#" * (1 << 21), BadCard, "at most"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, content, error, words):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(error, match=words):
+        read_recipe(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(BadCard, match=r"gone\.toml"):
+        read_recipe(tmp_path / "gone.toml")
