@@ -74,7 +74,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """How a network is fine-tuned. The defaults are those that were measured (see the package's page).
+    """How a network is fine-tuned. The defaults are those that were measured on a small MobileNetV2.
 
     Attributes:
         classifier: dotted name of the head inside the module; it learns with `head_rate`.
@@ -94,7 +94,9 @@ class TrainSettings:
         batchnorm: "frozen": every BatchNorm uses its stored statistics and leaves them as they are;
             "batch": those outside frozen stages use and gather the statistics of each batch.
         seed: decides order, augmentation, dropout.
-        threads: of torch while it trains; what was set before is restored.
+        threads: of torch while it trains; what was set before is restored. One fewer than there are
+            processors leaves one to the thread that makes the batches; with more threads than processors are
+            free, all wait for each other.
         device: as torch names it.
         bf16: compute in bfloat16 where torch's autocast thinks it safe.
         checkpoint_seconds: between checkpoints within an epoch; one is written at each epoch's end anyway.
@@ -104,10 +106,10 @@ class TrainSettings:
     """
 
     classifier: str
-    epochs: int = 15
+    epochs: int = 8
     batch: int = 32
     head_rate: float = 1e-3
-    backbone_rate: float = 3e-4
+    backbone_rate: float = 1e-4
     weight_decay: float = 0.02
     warmup: float = 0.1
     label_smoothing: float = 0.1
@@ -118,7 +120,7 @@ class TrainSettings:
     frozen: tuple[str, ...] = ()
     batchnorm: BatchNormPolicy = "frozen"
     seed: int = 0
-    threads: int = 2
+    threads: int = 1
     device: str = "cpu"
     bf16: bool = False
     checkpoint_seconds: float = 60.0
