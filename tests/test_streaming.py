@@ -18,7 +18,7 @@ from signet.engines.contract import EngineSettings
 from signet.errors import BadInput, EngineError
 from signet.images import Image
 from signet.models import Model, load
-from signet.streaming import AHEAD, outputs, predictions, settings_for, stream
+from signet.streaming import outputs, predictions, settings_for, stream
 
 
 @pytest.fixture
@@ -133,9 +133,8 @@ def test_an_endless_input_is_taken_only_as_it_is_needed(model: Model[Any], floor
     answers = predictions(model, endless())
     first = list(itertools.islice(answers, 10))
     assert [answer.source for answer in first] == [f"picture {seed}" for seed in range(10)]
-    settings = model.running.settings
-    ahead = settings.batch * settings.workers * (1 + AHEAD)
-    assert last < 10 + settings.batch + ahead
+    # 2 workers with chunks of 4 pictures, each at most two chunks ahead of the one that is waited for.
+    assert last < 10 + 4 + 2 * 4 * 3
     before = last
     answers.close()
     assert last == before, "nothing more is taken once nobody listens"

@@ -28,6 +28,11 @@ from pathlib import Path
 import numpy as np
 import floor3
 from signet import tracing
+def counted(source, to, export=tracing.export):
+    with (to.parent / "exports.log").open("a") as log:
+        log.write("one\\n")
+    export(source, to)
+tracing.export = counted
 graph = tracing.traced(floor3.module_source({digest!r}), Path(sys.argv[2]))
 import onnxruntime
 session = onnxruntime.InferenceSession(graph.path, providers=["CPUExecutionProvider"])
@@ -63,6 +68,7 @@ def test_two_processes_at_once_make_one_graph(traced: tuple[Path, list[list[str]
     cache, answers = traced
     assert answers[0][:2] == answers[1][:2]
     assert len(list(cache.glob("*.onnx"))) == 1
+    assert (cache / "exports.log").read_text() == "one\n", "the second one waits for the first"
     assert not [path for path in cache.iterdir() if ".part" in path.name]
 
 

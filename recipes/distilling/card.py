@@ -30,9 +30,9 @@ METRICS = {
 TRAINING_DATA = (
     "Photographs of four public sets, see lineage: ImageNet pictures of a one-image-a-class sample (no "
     "licence is stated there; ImageNet gives access for non-commercial research and education), a small "
-    "part of COCO 2017 (COCO terms of use; the pictures are Flickr's, under their owners' terms), BCCD "
-    "(MIT) and nuclei of the 2018 Data Science Bowl (CC0). No set is itself marked non-commercial; nobody "
-    "has cleared the rights of each ImageNet or COCO picture. The teacher was trained on ImageNet-1k by its "
+    "part of COCO 2017 (COCO terms of use; the pictures are Flickr's, under their owners' terms), BCCD (MIT) "
+    "and nuclei of the 2018 Data Science Bowl (CC0). No set is itself marked non-commercial; nobody has "
+    "cleared the rights of each ImageNet or COCO picture. The teacher was trained on ImageNet-1k by its "
     "authors."
 )
 GOOD_FOR = (

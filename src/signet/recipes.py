@@ -38,7 +38,7 @@ class Recipe:
             augmented images. "partial": the last stages too. "full": everything. "auto": probe, then
             partial where torch is installed, and the better of the two is sealed.
         head: the kind of head; "linear".
-        epochs: passes over the training images; None for about 60,000 images in all, 4 to 30 passes.
+        epochs: passes over the training images; None for about 30,000 images in all, 4 to 30 passes.
         batch: images for each step.
         head_rate: highest learning rate of the head.
         backbone_rate: highest learning rate of all below the head.
@@ -74,8 +74,8 @@ class Recipe:
     epochs: int | None = _setting(None, 1, 10_000)
     batch: int = _setting(32, 2, 65_536)
     head_rate: float = _setting(1e-3, 0, 1)
-    backbone_rate: float = _setting(5e-4, 0, 0.1)
-    weight_decay: float = _setting(0.05, 0, 1)
+    backbone_rate: float = _setting(1e-4, 0, 0.1)
+    weight_decay: float = _setting(0.02, 0, 1)
     warmup: float = _setting(0.1, 0, 0.9)
     label_smoothing: float = _setting(0.1, 0, 0.9)
     augmentation: Augmentation = "light"

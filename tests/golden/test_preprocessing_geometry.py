@@ -56,16 +56,24 @@ def test_a_marked_pixel_comes_home(height: int, width: int, data: some.DataObjec
         assert np.abs(home - [x + 0.5, y + 0.5]).max() < 1e-6
 
 
+SPOTS = (
+    (Resize(short=120), Crop(size=(112, 112))),
+    (Crop(fraction=0.875), Resize(size=(112, 112), fit="stretch")),
+    (Pad(multiple=64), Resize(size=(112, 112), fit="stretch"), Crop(size=(110, 110))),
+)
+
+
+@pytest.mark.parametrize("steps", SPOTS, ids=["resize, crop", "crop, resize", "pad, resize, crop"])
 @given(height=some.integers(64, 300), width=some.integers(64, 300))
-def test_the_middle_of_a_smooth_spot_comes_home(height: int, width: int) -> None:
-    """The centre of mass of a spot, measured after resize and crop, lies where it lay before."""
+def test_the_middle_of_a_smooth_spot_comes_home(steps: tuple[object, ...], height: int, width: int) -> None:
+    """The centre of mass of a spot, measured in the prepared pixels, lies where it lay before."""
     rows, columns = np.mgrid[0:height, 0:width]
     y, x = height * 0.5 + 3.3, width * 0.5 - 2.7
     spot = 250 * np.exp(-((rows + 0.5 - y) ** 2 + (columns + 0.5 - x) ** 2) / 60)
     image = Image(np.repeat(np.rint(spot).astype(np.uint8)[..., None], 3, axis=2))
-    batch = prepare([image], Program((Read(), Resize(short=120), Crop(size=(112, 112)))))
+    batch = prepare([image], Program((Read(), *steps)))
     weights = np.asarray(batch.arrays)[0, ..., 0].astype(np.float64)
-    rows, columns = np.mgrid[0:112, 0:112] + 0.5
+    rows, columns = np.indices(weights.shape) + 0.5
     middle = np.array([(columns * weights).sum(), (rows * weights).sum()]) / weights.sum()
     home = batch.geometry[0].to_original(middle)
     assert np.abs(home - [x, y]).max() < 0.15

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from signet.decoding import read
 from signet.images import Image
@@ -45,6 +47,16 @@ def same(pictures: list[Image], transform: Any, *steps: Any) -> None:
 def test_resize_of_the_short_side_is_torchvisions(kernel: str, pictures: list[Image]) -> None:
     transform = transforms.Resize(96, InterpolationMode(kernel))
     same(pictures, transform, Resize(short=96, filter=kernel))
+
+
+@given(height=some.integers(1, 4000), width=some.integers(1, 4000), side=some.integers(16, 1000))
+def test_the_length_of_the_long_side_is_torchvisions(height: int, width: int, side: int) -> None:
+    """Its own order of operations: another one cuts at another whole number for 1 size in 100."""
+    short, long = sorted((height, width))
+    expected = (side, int(side * long / short)) if height <= width else (int(side * long / short), side)
+    assert resized_size(Resize(short=side), (height, width)) == expected
+    again = resized_size(Resize(short=short * side), (height, width))
+    assert again == (height * side, width * side), "a whole factor is exact"
 
 
 @pytest.mark.parametrize("kernel", FILTERS)

@@ -189,7 +189,7 @@ def predict_words(folder: Path, model: str | None, images: str | None, lines: in
 def finetune_words(folder: Path, model: str | None, images: str | None, strategy: str) -> list[str]:
     """What to fine-tune on: a folder of classes; how: briefly, with a checkpoint at every chance."""
     recipe = folder / "recipe.toml"
-    recipe.write_text("epochs = 3\nbatch = 8\ncheckpoint_seconds = 0.1\n")
+    recipe.write_text("epochs = 2\nbatch = 8\ncheckpoint_seconds = 0.1\n")
     here = images
     if here is None:
         dataset = folder / "dataset"

@@ -21,7 +21,7 @@ from signet.networks import ModuleSource, Pretrained
 from signet.recipes import Recipe
 
 TRIAL_IMAGES = 16
-IMAGES_IN_ALL = 60_000
+IMAGES_IN_ALL = 30_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 30
 
 

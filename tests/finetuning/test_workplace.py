@@ -1,0 +1,110 @@
+"""The folder of a run: resumed by the same run only, never by two at once, never half a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from signet.errors import BadRequest, SignetError
+from signet.finetuning.workplace import CHECKPOINTS, workplace
+
+IDENTITY = {"model": "abc", "recipe": {"epochs": 3, "strengths": (1.0, 0.1)}}
+
+
+def opened(tmp_path, identity=IDENTITY, *, resume=False, overwrite=False):
+    return workplace(tmp_path / "x.signet", identity, resume=resume, overwrite=overwrite)
+
+
+def test_a_step_is_done_once_and_read_again(tmp_path):
+    count = []
+
+    def make():
+        count.append(1)
+        return {"weights": np.eye(3, dtype=np.float32), "steps": np.array(7)}
+
+    with opened(tmp_path) as work:
+        first = work.arrays("probe", make)
+    with opened(tmp_path, resume=True) as work:
+        second = work.arrays("probe", make)
+    assert len(count) == 1
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
+        assert array.shape == second[name].shape
+
+
+def test_values_come_back_as_plain_json_also_the_first_time(tmp_path):
+    with opened(tmp_path) as work:
+        first = work.values("plan", lambda: {"stages": ("a", "b"), "size": (3, 4)})
+    with opened(tmp_path, resume=True) as work:
+        assert work.values("plan", dict) == first == {"stages": ["a", "b"], "size": [3, 4]}
+
+
+def test_a_broken_step_is_done_again(tmp_path):
+    with opened(tmp_path) as work:
+        work.arrays("probe", lambda: {"a": np.zeros(2)})
+        (work.folder / "probe.safetensors").write_bytes(b"\x00" * 9)
+        (work.folder / "plan.json").write_bytes(b"{")
+    with opened(tmp_path, resume=True) as work:
+        assert work.arrays("probe", lambda: {"a": np.ones(2)})["a"].tolist() == [1, 1]
+        assert work.values("plan", lambda: {"b": 1}) == {"b": 1}
+
+
+def test_without_resume_one_begins_anew(tmp_path):
+    with opened(tmp_path) as work:
+        work.values("plan", lambda: {"old": True})
+    with opened(tmp_path) as work:
+        assert work.values("plan", lambda: {"old": False}) == {"old": False}
+
+
+def test_hours_of_training_are_not_thrown_away_unasked(tmp_path):
+    with opened(tmp_path) as work:
+        work.training.mkdir()
+    with pytest.raises(BadRequest, match="--resume"), opened(tmp_path):
+        pass
+    with opened(tmp_path, overwrite=True) as work:
+        assert not (work.folder / CHECKPOINTS).exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({**IDENTITY, "model": "abd"}, "model was 'abc', is 'abd'"),
+        ({**IDENTITY, "recipe": {"epochs": 4, "strengths": (1.0, 0.1)}}, r"recipe \(epochs was 3, is 4\)"),
+        ({**IDENTITY, "data": "new"}, "data was None, is 'new'"),
+    ],
+)
+def test_another_run_is_not_resumed(tmp_path, changed, words):
+    with opened(tmp_path):
+        pass
+    with pytest.raises(BadRequest, match=words), opened(tmp_path, changed, resume=True):
+        pass
+
+
+def test_killed_before_the_record_was_written_it_begins(tmp_path):
+    (tmp_path / ".x.signet.run").mkdir()
+    with opened(tmp_path, resume=True) as work:
+        assert (work.folder / "run.json").is_file()
+
+
+def test_two_processes_do_not_share_one(tmp_path):
+    with opened(tmp_path), pytest.raises(SignetError, match="in use by another process"), opened(tmp_path):
+        pass
+
+
+def test_it_is_hidden_beside_the_result_and_removed(tmp_path):
+    with opened(tmp_path) as work:
+        assert work.folder == tmp_path / ".x.signet.run"
+        work.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_stays_when_something_fails(tmp_path):
+    def run():
+        with opened(tmp_path) as work:
+            work.values("plan", lambda: {"a": 1})
+            raise ValueError("a failure")
+
+    with pytest.raises(ValueError, match="a failure"):
+        run()
+    with opened(tmp_path, resume=True) as work:
+        assert work.values("plan", dict) == {"a": 1}
