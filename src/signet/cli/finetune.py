@@ -84,11 +84,23 @@ def finetune(
                 on_plan=lambda plan: _say_plan(terminal, plan),
             ),
         )
+        report = _report(done, out)
         if as_json:
-            terminal.object(done.to_dict())
+            terminal.object({**done.to_dict(), "report": str(report)})
         else:
             _tell(terminal, done)
+            terminal.say(f"report:      {report}")
         return 0
+
+
+def _report(done: Any, out: Path) -> Path:
+    """The page of the run, beside the seal: a seal holds nothing that is not sealed."""
+    from signet import storage
+    from signet.reporting import finetuning_page, render
+
+    path = out.with_name(f"{out.name.removesuffix('.signet')}.report.html")
+    storage.write_bytes(path, render(finetuning_page(done.story())).encode(), overwrite=True)
+    return path
 
 
 def _say_plan(terminal: Terminal, plan: Any) -> None:
