@@ -155,3 +155,11 @@ def test_the_key_of_a_graph_is_all_that_it_depends_on(
     ):
         tracing.traced(other, tmp_path)
     assert len(made) == len(set(made)) == 3, "how it came about does not matter, what it is does"
+
+
+@pytest.mark.slow
+def test_a_graph_holds_no_path_of_this_machine(floor3: ModuleType, tmp_path: Path) -> None:
+    graph = tracing.traced(floor3.module_source("d" * 64), tmp_path).path.read_bytes()
+    for path in (tracing.__file__, torch.__file__, __file__):
+        assert str(Path(path).parent.parent).encode() not in graph
+    assert b"stack_trace" not in graph

@@ -17,7 +17,7 @@ from signet.errors import BadGraph, MissingExtra
 from signet.networks import GraphFile, ModuleSource
 
 OPSET = 20
-_FORMAT = "1"
+_FORMAT = "2"
 """Raised when this file writes other graphs, so that cached ones are not taken for new ones."""
 
 
@@ -72,6 +72,7 @@ def export(source: ModuleSource, to: Path) -> None:
                 opset_version=OPSET,
                 verbose=False,
             )
+            _forget_the_machine(program.model)
             with storage.new_file(to, overwrite=True) as temporary:
                 program.save(str(temporary), external_data=False)
     except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
@@ -86,6 +87,24 @@ def export(source: ModuleSource, to: Path) -> None:
 
 def _headless(source: ModuleSource) -> bool:
     return source.spec is not None and source.spec.classes == 0
+
+
+def _forget_the_machine(model: Any) -> None:
+    """Take out what the exporter notes of where each node was traced: paths of this machine's folders.
+
+    A graph goes into seals and to other people; and one network shall give one file wherever it is traced.
+    """
+    parts = (model.graph, *model.functions.values())
+    model.metadata_props.clear()
+    for part in parts:
+        part.metadata_props.clear()
+        values = [*part.inputs, *part.outputs]
+        for node in part.all_nodes():
+            node.metadata_props.clear()
+            node.doc_string = None
+            values += node.outputs
+        for value in values:
+            value.metadata_props.clear()
 
 
 def _with_features(torch: Any, module: Any, classifier: str) -> Any:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from signet.arrays import Floats
@@ -122,7 +122,8 @@ def close(
         weights=weights,
         module=None if candidate.rebuilt is None else candidate.rebuilt.spec,
         training={
-            "dataset": plan.dataset,
+            # Its name and not its path, which would tell of folders and their owner.
+            "dataset": PurePath(plan.dataset).name,
             "images": dict(plan.images),
             "data_fingerprint": fingerprint(parts.digests, parts.development.targets.tolist()),
             "split_fingerprint": fingerprint(parts.digests, parts.validation.tolist(), parts.folds.tolist()),

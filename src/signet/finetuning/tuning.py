@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import numpy as np
 
 from signet import answers, machine, streaming
 from signet.arrays import Floats, Integers
+from signet.batches import Outputs
+from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.duplicates import duplicate_groups
 from signet.errors import AlreadyExists, BadDataset, WrongTask
@@ -44,6 +46,7 @@ from signet.recipes import Recipe
 from signet.records import Mistake
 from signet.seals import check_out
 
+_STATISTICS_IMAGES = 2000
 _NOT_DECIDING = ("threads", "checkpoint_seconds", "golden")
 
 
@@ -248,17 +251,33 @@ def _measure(job: Job, probe: Probe, tuned: TrainedNetwork | None, rows: Floats)
 
 def _logits(tuned: TrainedNetwork, part: Part, recipe: Recipe) -> Floats:
     """The trained network's logits, by the graph that will be sealed."""
-    contract = card_of(tuned.sized.card, ("",) * tuned.rebuilt.spec.classes).output
+    contract = _contract(tuned)
+    return _through(tuned, part.paths, recipe, lambda raw: answers.logits(raw, contract))
+
+
+def _own_features(tuned: TrainedNetwork, paths: Sequence[Path], recipe: Recipe) -> Floats:
+    """The trained network's features of some images, evenly from all; the frozen network's were others."""
+    contract = _contract(tuned)
+    chosen = paths[:: -(-len(paths) // _STATISTICS_IMAGES)]
+    return _through(tuned, chosen, recipe, lambda raw: answers.features(raw, contract))
+
+
+def _through(
+    tuned: TrainedNetwork, paths: Sequence[Path], recipe: Recipe, take: Callable[[Outputs], Floats]
+) -> Floats:
     card = dataclasses.replace(
-        tuned.sized.card, task="classify", output=contract, labels=None, inputs=_inputs(tuned)
+        tuned.sized.card, task="classify", output=_contract(tuned), labels=None, inputs=_inputs(tuned)
     )
-    model = opened(Pretrained(card, (tuned.graph,), tuned.graph.digest, "traced"), recipe)
-    with model:
-        rows = list(streaming.outputs(model, part.paths, lambda raw: list(answers.logits(raw, contract))))
+    with opened(Pretrained(card, (tuned.graph,), tuned.graph.digest, "traced"), recipe) as model:
+        rows = list(streaming.outputs(model, paths, lambda raw: list(take(raw))))
     for row in rows:
         if row.answer is None:
             raise BadDataset(f"{row.source} changed while the model was measured: {row.error}")
     return np.stack([row.answer for row in rows if row.answer is not None])
+
+
+def _contract(tuned: TrainedNetwork) -> OutputContract:
+    return card_of(tuned.sized.card, ("",) * tuned.rebuilt.spec.classes).output
 
 
 def _inputs(tuned: TrainedNetwork) -> Any:
@@ -307,7 +326,7 @@ def _finished(
     others = None if by_tuned is None else scoring.metrics_of(by_tuned, targets, labels, seed)
     gain = None if by_tuned is None else scoring.gain_of(by_tuned, by_probe, targets, seed)
     candidate = (
-        closing.sealable_tuned(tuned, decided.rows)
+        closing.sealable_tuned(tuned, _own_features(tuned, job.parts.development.paths, job.recipe))
         if kept == "fine-tuned" and tuned is not None
         else closing.sealable_probe(job.start, head_of(probe, job.start), decided.rows, job.work)
     )
