@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from signet.decoding import read
 from signet.preprocessing import prepare
@@ -54,8 +55,6 @@ def test_what_is_kept_does_not_change_what_is_seen(tiny: ModuleType, images: Pat
 
 
 def test_a_large_picture_is_kept_small(tiny: ModuleType, tmp_path: Path) -> None:
-    from PIL import Image
-
     path = tmp_path / "large.png"
     Image.new("RGB", (300, 200), (10, 20, 30)).save(path)
     some = Batches([path], tiny.PROGRAM, tiny.settings(augmentation="light"), learning=True)
@@ -81,6 +80,21 @@ def test_the_light_crop_keeps_at_least_its_share(tiny: ModuleType) -> None:
         view = augmented(pixels, (50, 50), STRENGTHS["light"], generator_of(place))
         spread = int(view.max()) - int(view.min())
         assert spread >= 40  # of 99: never a small part of the picture, nor one without colour
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_left_and_right_are_exchanged_only_where_they_may_be(
+    tiny: ModuleType, tmp_path: Path, flip: bool
+) -> None:
+    ramp = np.zeros((40, 40, 3), np.uint8)
+    ramp[:, :] = np.linspace(0, 255, 40).astype(np.uint8)[None, :, None]
+    path = tmp_path / "ramp.png"
+    Image.fromarray(ramp).save(path)
+    some = Batches([path] * 24, tiny.PROGRAM, tiny.settings(augmentation="light", flip=flip), learning=True)
+    views = some.batch(np.arange(24), 1).numpy()
+    rising = (views[..., -1] > views[..., 0]).mean(axis=(1, 2)) > 0.5
+    assert rising.all() != flip
+    assert rising.any()
 
 
 def test_numeric_steps_before_a_resize_still_count(tiny: ModuleType, images: Path) -> None:

@@ -178,6 +178,7 @@ def _settings(plan: Plan, recipe: Recipe, classifier: str) -> Any:
         warmup=recipe.warmup,
         label_smoothing=recipe.label_smoothing,
         augmentation=recipe.augmentation,
+        flip=recipe.flip,
         patience=recipe.patience,
         clip=recipe.gradient_clip,
         frozen=plan.stages,

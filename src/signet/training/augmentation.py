@@ -31,12 +31,14 @@ class Strength:
         ratio: greatest factor between the crop's proportions and those of the input.
         colour: greatest relative change of brightness, contrast and saturation.
         operations: small random operations after that.
+        mirror: half of the pictures are mirror images.
     """
 
     area: float
     ratio: float
     colour: float
     operations: int
+    mirror: bool = True
 
 
 STRENGTHS: dict[Augmentation, Strength] = {
@@ -70,7 +72,8 @@ def augmented(pixels: Bytes, size: Size, strength: Strength, generator: np.rando
     picture = functional.resized_crop(
         picture, top, left, height, width, list(size), InterpolationMode.BILINEAR
     )
-    if generator.random() < 0.5:
+    # Drawn in any case, so that the other chances are the same with and without mirror images.
+    if generator.random() < 0.5 and strength.mirror:
         picture = functional.horizontal_flip(picture)
     for change in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
         picture = change(picture, 1 + generator.uniform(-strength.colour, strength.colour))

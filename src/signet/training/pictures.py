@@ -6,6 +6,7 @@ Shape suffixes: N images, H rows, W columns, C channels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ class Batches:
         first = program.steps[0]
         size = program.input_size()
         strength = STRENGTHS.get(settings.augmentation) if learning else None
+        strength = replace(strength, mirror=settings.flip) if strength else None
         if not isinstance(first, Read) or (strength and size is None):
             raise BadGraph(
                 "training: expected a program that gives every image one size, got one whose size depends on "

@@ -87,6 +87,7 @@ class TrainSettings:
         label_smoothing: 0 to below 1.
         augmentation: "none", "light" (crop of at least 0.6 of the area, mirror image, slight colour) or
             "medium" (stronger, and two small random operations).
+        flip: whether left and right may be exchanged; False for letters, digits and all that has a side.
         patience: epochs without a better validation before the run ends early; 0 never ends early.
         select: what "better" means: the accuracy (equal ones by the loss), or the loss.
         clip: greatest norm of the gradient; 0 does not clip.
@@ -114,6 +115,7 @@ class TrainSettings:
     warmup: float = 0.1
     label_smoothing: float = 0.1
     augmentation: Augmentation = "light"
+    flip: bool = True
     patience: int = 5
     select: Selection = "accuracy"
     clip: float = 1.0
