@@ -95,7 +95,8 @@ def finetune(words: list[str], folder: Path, times: int, chance: random.Random) 
         out = folder / str(number) / "x.signet"
         command = [*SIGNET, "finetune", *words, "--out", str(out), "--quiet", "--resume"]
         while outcome.killed < times and not out.exists():
-            _kill(command, _after(chance.uniform(0, seconds)), outcome, None, _cache(folder / str(number)))
+            due = _after(chance.uniform(0, 0.9 * seconds))
+            _kill(command, due, outcome, None, _cache(folder / str(number)))
         if not out.exists():
             _run(command, _cache(folder / str(number)))
         outcome.differences += [f"{name} of run {number}" for name in differences(whole, out)]
