@@ -94,6 +94,22 @@ def test_nothing_is_overwritten_and_nothing_slow_is_done_before_that_is_said(sig
     assert (out / "seal.json").read_bytes() == before
 
 
+def test_another_report_is_not_overwritten(signet, dataset, tmp_path):
+    report = tmp_path / "x.report.html"
+    report.write_text("mine")
+    ran = signet("finetune", "starter", dataset, "--out", tmp_path / "x.signet", "--strategy", "probe")
+    assert (ran.code, ran.out) == (2, "")
+    assert "x.report.html" in ran.err
+    assert report.read_text() == "mine"
+
+
+def test_the_report_stands_beside_the_seal(tuned):
+    ran, out = tuned
+    report = out.with_name("x.report.html")
+    assert ran["object"]["report"] == str(report)
+    assert report.read_text("utf-8").lstrip().lower().startswith("<!doctype html>")
+
+
 def test_a_recipe_file(signet, dataset, tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('strategy = "probe"\ngolden = "made"\nseed = 3\n')

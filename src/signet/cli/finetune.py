@@ -10,6 +10,8 @@ import typer
 
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
+from signet.errors import AlreadyExists
+from signet.naming import shown
 
 
 class Strategy(enum.StrEnum):
@@ -67,6 +69,8 @@ def finetune(
         "device": None if device == "cpu" else device,
         "batch": batch,
     }
+    if _report_place(out).exists() and not (overwrite or resume):
+        raise AlreadyExists(shown(_report_place(out)))
     chosen = read_recipe(recipe, {key: value for key, value in given.items() if value is not None})
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         data = open_dataset(dataset, dataset_format)
@@ -93,12 +97,17 @@ def finetune(
         return 0
 
 
+def _report_place(out: Path) -> Path:
+    """Beside the seal: a seal holds nothing that is not sealed."""
+    return out.with_name(f"{out.name.removesuffix('.signet')}.report.html")
+
+
 def _report(done: Any, out: Path) -> Path:
-    """The page of the run, beside the seal: a seal holds nothing that is not sealed."""
+    """The page of the run; that it may be written was asked before the run."""
     from signet import storage
     from signet.reporting import finetuning_page, render
 
-    path = out.with_name(f"{out.name.removesuffix('.signet')}.report.html")
+    path = _report_place(out)
     storage.write_bytes(path, render(finetuning_page(done.story())).encode(), overwrite=True)
     return path
 
