@@ -16,7 +16,7 @@ OTHERS = {
     "epochs": 7,
     "batch": 64,
     "head_rate": 0.01,
-    "backbone_rate": 1e-4,
+    "backbone_rate": 2e-4,
     "weight_decay": 0.1,
     "warmup": 0.2,
     "label_smoothing": 0.0,

@@ -16,7 +16,7 @@ pytest.importorskip("torchvision")
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
     """The module tiny.py: a network, data, settings."""
-    name = "signet_tiny"
+    name = "signet_training_tiny"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("tiny.py"))
         assert spec is not None
