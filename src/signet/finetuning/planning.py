@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from signet.errors import BadInput
 from signet.finetuning.closing import golden_words
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
-from signet.finetuning.probes import at_size, opened
-from signet.finetuning.trained import frozen_stages, size_for
-from signet.networks import ModuleSource, Pretrained
+from signet.finetuning.probes import opened
+from signet.finetuning.trained import frozen_stages, seconds_per_image, size_for
+from signet.networks import Pretrained
 from signet.recipes import Recipe
 
 TRIAL_IMAGES = 16
@@ -58,7 +59,9 @@ def make_plan(
         "strategy": strategy,
         "images": images,
         "probe_size": start.card.input_size,
-        "threads": recipe.threads or usable_processors(),
+        # One is left to the thread that makes the batches: with more threads than processors are free, all
+        # wait for each other, and training is many times slower.
+        "threads": recipe.threads or max(1, usable_processors() - 1),
         "measured_on": _measured_on(parts),
         "notes": parts.notes,
     }
@@ -75,35 +78,34 @@ def make_plan(
         )
     size = size_for(start, side, recipe)
     stages = frozen_stages(start, strategy, recipe)
-    epochs = recipe.epochs or int(
-        np.clip(round(IMAGES_IN_ALL / max(1, len(parts.training))), LEAST_EPOCHS, MOST_EPOCHS)
-    )
-    each = _step_seconds(start, size, stages, common["threads"], recipe.device)
-    training = each * len(parts.training) * epochs
-    if recipe.budget_seconds and training > recipe.budget_seconds and recipe.epochs is None:
-        epochs = max(1, int(recipe.budget_seconds / (each * len(parts.training))))
-        training = each * len(parts.training) * epochs
-        why = (*why, f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds")
     if size != start.card.input_size:
         why = (*why, f"{size[0]}x{size[1]} pixels, since the images are about {side} pixels large")
-    return Plan(
+    draft = Plan(
         **common,
-        trained="a linear head first (the probe); then from its weights "
-        + (
-            "the head alone"
-            if strategy == "head"
-            else "the last stages and the head"
-            if stages
-            else "everything"
-        ),
+        trained=f"a linear head first (the probe); then from its weights {_learning(strategy, stages)}",
         frozen=f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing",
         why=(*why, *_batchnorm_reason(recipe)),
         input_size=size,
         stages=stages,
-        epochs=epochs,
+        epochs=1,
         golden=golden_words(parts, size, recipe),
-        seconds={**seconds, "training": training, "measuring and sealing": 15.0},
     )
+    epochs = recipe.epochs or int(
+        np.clip(round(IMAGES_IN_ALL / max(1, len(parts.training))), LEAST_EPOCHS, MOST_EPOCHS)
+    )
+    each = (len(parts.training) + len(parts.validation) / 3) * seconds_per_image(start, draft, recipe)
+    if recipe.budget_seconds and each * epochs > recipe.budget_seconds and recipe.epochs is None:
+        epochs = max(1, int(recipe.budget_seconds / each))
+        reason = f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds"
+        draft = dataclasses.replace(draft, why=(*draft.why, reason))
+    seconds = {**seconds, "training": each * epochs, "measuring and sealing": 15.0}
+    return dataclasses.replace(draft, epochs=epochs, seconds=seconds)
+
+
+def _learning(strategy: str, stages: tuple[str, ...]) -> str:
+    if strategy == "head":
+        return "the head alone"
+    return "the last stages and the head" if stages else "everything"
 
 
 def _batchnorm_reason(recipe: Recipe) -> tuple[str, ...]:
@@ -146,29 +148,3 @@ def _extraction_seconds(start: Pretrained, parts: Parts, recipe: Recipe) -> floa
 def _probe_seconds(parts: Parts) -> float:
     """Measured on two cores: about 8 seconds for 4,200 images of 1,280 features and 10 classes."""
     return max(1.0, 8.0 * len(parts.development) / 4200 * len(parts.labels) / 10)
-
-
-def _step_seconds(
-    start: Pretrained, size: tuple[int, int], stages: tuple[str, ...], threads: int, device: str
-) -> float:
-    """Seconds for one image of training, from two steps."""
-    import torch
-
-    sized = at_size(start, size)
-    source = next(network for network in sized.networks if isinstance(network, ModuleSource))
-    module = source.build().to(device)
-    names = tuple(f"{stage}." for stage in stages)
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(not name.startswith(names) if names else True)
-    images = torch.zeros(8, 3, *size, device=device)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        times = []
-        for _ in range(3):
-            begin = time.monotonic()
-            module(images).sum().backward()
-            times.append(time.monotonic() - begin)
-    finally:
-        torch.set_num_threads(before)
-    return min(times) / len(images)

@@ -107,6 +107,15 @@ def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tupl
             return all_but_last(stages, TRAINED_STAGES)
 
 
+def seconds_per_image(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> float:
+    """How long training takes for one image here, by a few steps of a copy of the network."""
+    from signet.training import images_per_second
+
+    size = plan.input_size or (224, 224)
+    module, classifier = _with_head(at_size(pretrained, size), plan.labels)
+    return 1 / images_per_second(module, _settings(plan, recipe, classifier), size)
+
+
 def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     """Train from the probe's head on, and write the result as weights and as a graph.
 

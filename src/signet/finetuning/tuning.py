@@ -40,7 +40,7 @@ from signet.fingerprints import Fingerprints, read_fingerprints
 from signet.metrics.calibration import fit_temperature
 from signet.models import resolve
 from signet.networks import Pretrained
-from signet.probing import Probe, nested_logits
+from signet.probing import Probe, nested_logits, refit
 from signet.progress import OnProgress, silent
 from signet.recipes import Recipe
 from signet.records import Mistake
@@ -191,6 +191,10 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     kept, validation = _better(deciding, tuned)
     logits = tuned.validation_logits if kept == "fine-tuned" and tuned is not None else deciding[0]
     temperature = float(fit_temperature(logits, deciding[1]))
+    if training:
+        # All is decided: the probe that is measured, and perhaps sealed, learns from all of them.
+        weights, bias = refit(probe, rows, targets, classes)
+        probe = dataclasses.replace(probe, weights=weights, bias=bias)
     tested = _measure(job, probe, tuned, rows)
     decided = _Decided(kept, validation, temperature, probe, tuned, rows)
     return _finished(job, dataset, decided, tested, target=target, overwrite=overwrite)
