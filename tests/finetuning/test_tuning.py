@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -18,6 +19,7 @@ from signet.finetuning import Finetuned, RunSettings, finetune, scoring
 from signet.models import load
 from signet.predictions import Classes
 from signet.recipes import Recipe
+from signet.records import Interval
 from signet.seals import open_seal
 from signet.verification import verify
 
@@ -127,6 +129,45 @@ def test_the_plan_names_the_images_that_are_sealed(shapes, tmp_path):
     assert len(named) == len(own)
     assert all("/train/" in line for line in named)
     assert [line for line in plan.words() if line.startswith("in the seal as evidence")]
+
+
+def keys_of(value):
+    """Every key of nested JSON, in order."""
+    if isinstance(value, dict):
+        return [*value, *(key for part in value.values() for key in keys_of(part))]
+    return [key for part in value for key in keys_of(part)] if isinstance(value, list) else []
+
+
+def test_keys_of_the_json_are_identifiers_and_the_plan_is_prose(probed):
+    plain = json.loads(json.dumps(probed.to_dict()))
+    assert all(key.isidentifier() for key in keys_of(plain)), keys_of(plain)
+    assert plain["plan"]["images"] == {"training": 60, "validation": 0, "test": 30}
+    assert set(plain["plan"]["seconds"]) == {"features", "probe", "closing"}
+    words = " ".join(probed.plan.words())
+    assert "60 to learn from, 30 for the test" in words
+    assert "measuring and sealing" in words
+
+
+def test_what_the_plan_noted_is_not_said_twice(probed):
+    assert probed.plan.notes
+    said = [*probed.plan.words(), *probed.words()]
+    for note in probed.plan.notes:
+        assert sum(note in line for line in said) == 1
+    later = dataclasses.replace(
+        probed, report=dataclasses.replace(probed.report, notes=(*probed.plan.notes, "new"))
+    )
+    assert "note: new" in later.words()
+
+
+def test_a_tie_is_not_called_better(probed):
+    tied = dataclasses.replace(
+        probed,
+        tuned=probed.probe,
+        gain=Interval(0.0, 0.0, 0.0),
+        validation={"probe": 0.5, "fine-tuned": 0.5},
+    )
+    assert not any("better" in line for line in tied.words())
+    assert tied.to_dict()["validation"] == {"probe": 0.5, "finetuned": 0.5}
 
 
 def test_same_seed_same_bytes(probed, shapes, tmp_path):
@@ -240,8 +281,6 @@ def test_a_graph_has_nothing_to_train(shapes, tmp_path, floor3):
 
 
 def test_a_model_of_another_task_is_refused(shapes, tmp_path, floor3):
-    import dataclasses
-
     output = dataclasses.replace(floor3.card().output, head="yolox")
     with pytest.raises(WrongTask):
         finetune(

@@ -15,6 +15,11 @@ from signet.seals import Seal
 Candidate = Literal["probe", "fine-tuned"]
 
 
+def by_key(validation: Mapping[str, float]) -> dict[str, float]:
+    """What decided, for JSON: keys `probe` and `finetuned`."""
+    return {candidate.replace("-", ""): value for candidate, value in validation.items()}
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Finetuned:
     """The result of `finetune`.
@@ -51,7 +56,7 @@ class Finetuned:
         return self.report.metrics
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of the command contract."""
+        """The JSON of the command contract; every key is an identifier."""
 
         def plain(figures: Mapping[str, Interval] | None) -> dict[str, Any] | None:
             return None if figures is None else {name: figure.to_dict() for name, figure in figures.items()}
@@ -65,7 +70,7 @@ class Finetuned:
             "finetuned": plain(self.tuned),
             "gain": None if self.gain is None else self.gain.to_dict(),
             "chosen": self.chosen,
-            "validation": dict(self.validation),
+            "validation": by_key(self.validation),
             "measured_on": self.plan.measured_on,
             "history": [dict(row) for row in self.history],
             "unreadable": [{"source": row.source, "message": row.error} for row in self.report.unreadable],
@@ -83,7 +88,7 @@ class Finetuned:
                 f"fine-tuned: {self.tuned['top1']}",
                 f"difference: {100 * gain.value:+.1f} points "
                 f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
-                f"sealed: the {self.chosen} one, which is better on the validation images "
+                f"sealed: the {self.chosen} one, which is {self._better()} on the validation images "
                 f"({', '.join(f'{name} {100 * value:.1f} %' for name, value in self.validation.items())})",
             ]
         else:
@@ -91,8 +96,14 @@ class Finetuned:
         if self.report.unreadable:
             lines.append(f"{len(self.report.unreadable)} images could not be read and are in no figure:")
             lines += [f"  {row.error}" for row in self.report.unreadable[:10]]
-        lines += [f"note: {note}" for note in self.report.notes]
+        # What the plan noted was said with the plan.
+        lines += [f"note: {note}" for note in self.report.notes if note not in self.plan.notes]
         return [*lines, f"{self.seconds:.0f} seconds"]
+
+    def _better(self) -> str:
+        """What made the choice; equal accuracies are told apart by their loss."""
+        tied = len(set(self.validation.values())) == 1
+        return "as often right and surer of it" if tied else "better"
 
     def story(self) -> Story:
         """What `signet.reporting.finetuning_page` tells."""

@@ -48,9 +48,9 @@ def make_plan(
     side = _typical_side(parts)
     probe_seconds = _extraction_seconds(start, parts, recipe)
     images = {
-        "to learn from": len(parts.training),
-        "for validation": len(parts.validation),
-        "for the test": 0 if parts.test is None else len(parts.test),
+        "training": len(parts.training),
+        "validation": len(parts.validation),
+        "test": 0 if parts.test is None else len(parts.test),
     }
     common: dict[str, Any] = {
         "model": start.card.name,
@@ -74,7 +74,7 @@ def make_plan(
             frozen="the whole network",
             why=why,
             golden=golden_words(parts, start.card.input_size, recipe),
-            seconds={**seconds, "measuring and sealing": 5.0},
+            seconds={**seconds, "closing": 5.0},
         )
     size = size_for(start, side, recipe)
     stages = frozen_stages(start, strategy, recipe)
@@ -98,7 +98,7 @@ def make_plan(
         epochs = max(1, int(recipe.budget_seconds / each))
         reason = f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds"
         draft = dataclasses.replace(draft, why=(*draft.why, reason))
-    seconds = {**seconds, "training": each * epochs, "measuring and sealing": 15.0}
+    seconds = {**seconds, "training": each * epochs, "closing": 15.0}
     return dataclasses.replace(draft, epochs=epochs, seconds=seconds)
 
 

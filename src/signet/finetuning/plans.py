@@ -9,6 +9,14 @@ from typing import Any
 
 from signet.naming import shown
 
+_IMAGES = {"training": "to learn from", "validation": "for validation", "test": "for the test"}
+_STEPS = {
+    "features": "features",
+    "probe": "probe",
+    "training": "training",
+    "closing": "measuring and sealing",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -19,7 +27,7 @@ class Plan:
         dataset: what it learns.
         labels: how many classes.
         strategy: "probe", "head", "partial" or "full".
-        images: how many are for what: development, training, validation, test.
+        images: how many are for what: keys `training`, `validation`, `test`.
         trained: what learns, in words.
         frozen: what stays as it is, in words.
         why: the reasons, one sentence each.
@@ -31,7 +39,8 @@ class Plan:
         measured_on: what the figures are measured on, in words.
         golden: the images that become evidence inside the seal, one line each: this is what leaves the
             machine with it.
-        seconds: expected, from a short trial; it is no part of what decides the result.
+        seconds: expected, from a short trial: keys `features`, `probe`, `training`, `closing` (measuring and
+            sealing). It is no part of what decides the result.
         notes: what else a person should know.
     """
 
@@ -73,7 +82,7 @@ class Plan:
 
     def words(self) -> list[str]:
         """The plan for a person, one line each."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.images.items() if count)
+        counts = ", ".join(f"{count} {_IMAGES[name]}" for name, count in self.images.items() if count)
         lines = [
             f"{self.model} learns the {self.labels} classes of {shown(self.dataset)} ({counts})",
             f"trained: {self.trained}",
@@ -86,7 +95,7 @@ class Plan:
                 f"{self.threads} {'thread' if self.threads == 1 else 'threads'}"
             )
         lines.append(f"measured on: {self.measured_on}")
-        steps = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in self.seconds.items())
+        steps = ", ".join(f"{_STEPS[name]} {_duration(seconds)}" for name, seconds in self.seconds.items())
         lines.append(f"expected time: {_duration(self.expected_seconds)}{f' ({steps})' if steps else ''}")
         lines += [f"in the seal as evidence: {line}" for line in self.golden]
         return lines + [f"note: {note}" for note in self.notes]

@@ -21,7 +21,7 @@ from signet.errors import AlreadyExists, BadDataset, WrongTask
 from signet.finetuning import closing, scoring
 from signet.finetuning.jobs import Job
 from signet.finetuning.joining import card_of, traced_inputs
-from signet.finetuning.outcome import Candidate, Finetuned
+from signet.finetuning.outcome import Candidate, Finetuned, by_key
 from signet.finetuning.partition import Part, partition
 from signet.finetuning.planning import make_plan
 from signet.finetuning.plans import Plan
@@ -337,7 +337,7 @@ def _finished(
     history = () if tuned is None else tuned.history
     record: dict[str, Any] = {
         "chosen": kept,
-        "validation": dict(decided.validation),
+        "validation": by_key(decided.validation),
         "measured_on": job.plan.measured_on,
         "metrics": closing.plain(report.metrics),
         "probe": {"strength": probe.strength, "method": probe.method, "metrics": closing.plain(figures)},

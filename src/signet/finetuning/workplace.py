@@ -17,7 +17,7 @@ from signet.errors import BadInput, BadRequest, SignetError
 from signet.naming import shown
 
 _RECORD = "run.json"
-_FORMAT = 1
+_FORMAT = 2
 CHECKPOINTS = "training"
 
 
