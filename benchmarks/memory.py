@@ -55,6 +55,8 @@ def main() -> None:
     chosen = parser.parse_args()
     paths = list(list_images([chosen.images]))
     with tempfile.TemporaryDirectory() as scratch:
+        # Not counted: the first prediction with a model builds its graph, which needs torch and much more.
+        peak_bytes(chosen.model, paths, 8, Path(scratch))
         peaks = {
             count: peak_bytes(chosen.model, paths, count, Path(scratch))
             for count in (chosen.few, chosen.many)
