@@ -15,7 +15,7 @@ import pytest
 from signet.datasets import open_dataset
 from signet.errors import AlreadyExists, BadDataset, BadRequest, WrongTask
 from signet.evaluation import evaluate
-from signet.finetuning import Finetuned, RunSettings, finetune, scoring
+from signet.finetuning import Finetuned, RunSettings, finetune, scoring, workplace
 from signet.models import load
 from signet.predictions import Classes
 from signet.recipes import Recipe
@@ -297,7 +297,28 @@ def test_a_test_split_that_cannot_be_read_says_so(make_shapes, tmp_path):
         path.write_bytes(b"nothing")
     with pytest.raises(BadDataset, match="none of the 3 test images"):
         finetune("starter", open_dataset(folder), out=tmp_path / "x.signet", recipe=PROBE)
-    assert not (tmp_path / "x.signet").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_killed_between_the_seal_and_the_end_it_is_resumed_to_the_same_seal(shapes, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        """Ends the run without a word, as SIGKILL does."""
+
+    def die(_):
+        raise Killed
+
+    out = tmp_path / "x.signet"
+    with monkeypatch.context() as patch:
+        patch.setattr(workplace.Workplace, "remove", die)
+        patch.setattr(workplace, "_leave", lambda *_: None)
+        with pytest.raises(Killed):
+            finetune("starter", open_dataset(shapes), out=out, recipe=PROBE)
+    before = (out / "seal.json").read_bytes()
+    with pytest.raises(AlreadyExists):
+        finetune("starter", open_dataset(shapes), out=out, recipe=PROBE)
+    finetune("starter", open_dataset(shapes), out=out, recipe=PROBE, run=RunSettings(resume=True))
+    assert (out / "seal.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["x.signet"]
 
 
 TRAINED = Recipe(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from signet.errors import BadRequest, SignetError
-from signet.finetuning.workplace import CHECKPOINTS, workplace
+from signet.errors import BadDataset, BadInput, BadRequest, CheckFailed, SignetError
+from signet.finetuning.workplace import CHECKPOINTS, was_sealing, workplace
 
 IDENTITY = {"model": "abc", "recipe": {"epochs": 3, "strengths": (1.0, 0.1)}}
 
@@ -98,13 +98,53 @@ def test_it_is_hidden_beside_the_result_and_removed(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_it_stays_when_something_fails(tmp_path):
-    def run():
-        with opened(tmp_path) as work:
-            work.values("plan", lambda: {"a": 1})
-            raise ValueError("a failure")
+def failing(tmp_path, error, *, trained, resume=False):
+    with opened(tmp_path, resume=resume) as work:
+        work.values("plan", lambda: {"a": 1})
+        if trained:
+            (work.training / "checkpoint-000001").mkdir(parents=True)
+        raise error
 
-    with pytest.raises(ValueError, match="a failure"):
-        run()
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), BadInput("gone"), KeyboardInterrupt()])
+def test_what_was_trained_stays_when_something_fails_and_the_error_says_how_to_go_on(tmp_path, error):
+    with pytest.raises(type(error)) as caught:
+        failing(tmp_path, error, trained=True)
+    (note,) = caught.value.__notes__
+    assert "--resume" in note
+    assert "x.signet" in note
     with opened(tmp_path, resume=True) as work:
         assert work.values("plan", dict) == {"a": 1}
+
+
+def test_without_training_an_error_leaves_nothing(tmp_path):
+    with pytest.raises(BadDataset):
+        failing(tmp_path, BadDataset("one class"), trained=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_check_that_said_no_is_not_worth_resuming(tmp_path):
+    error = CheckFailed("the loss is no number")
+    with pytest.raises(CheckFailed):
+        failing(tmp_path, error, trained=True)
+    assert not list(tmp_path.iterdir())
+    assert not getattr(error, "__notes__", [])
+
+
+def test_a_refusal_to_begin_harms_nothing_of_an_interrupted_run(tmp_path):
+    with opened(tmp_path) as work:
+        (work.training / "checkpoint-000001").mkdir(parents=True)
+    for values in ({}, {"identity": {"model": "other"}, "resume": True}):
+        with pytest.raises(BadRequest), opened(tmp_path, **values):
+            pass
+    assert (tmp_path / ".x.signet.run" / CHECKPOINTS / "checkpoint-000001").is_dir()
+
+
+def test_a_kill_while_sealing_is_told_from_an_error_while_sealing(tmp_path):
+    target = tmp_path / "x.signet"
+    with opened(tmp_path) as work:
+        work.begin_sealing()
+    assert was_sealing(target)
+    with pytest.raises(OSError, match="full"):
+        failing(tmp_path, OSError("the disk is full"), trained=True, resume=True)
+    assert not was_sealing(target)

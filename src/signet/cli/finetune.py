@@ -10,7 +10,7 @@ import typer
 
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
-from signet.errors import AlreadyExists
+from signet.errors import AlreadyExists, Interrupted
 from signet.naming import shown
 
 
@@ -76,18 +76,22 @@ def finetune(
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
         found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
-        done = adapt(
-            found,
-            data,
-            out=out,
-            recipe=chosen,
-            overwrite=overwrite,
-            run=RunSettings(
-                resume=resume,
-                on_progress=terminal.on_progress,
-                on_plan=lambda plan: _say_plan(terminal, plan),
-            ),
-        )
+        try:
+            done = adapt(
+                found,
+                data,
+                out=out,
+                recipe=chosen,
+                overwrite=overwrite,
+                run=RunSettings(
+                    resume=resume,
+                    on_progress=terminal.on_progress,
+                    on_plan=lambda plan: _say_plan(terminal, plan),
+                ),
+            )
+        except KeyboardInterrupt as error:
+            words = getattr(error, "__notes__", ["Nothing was trained yet; features are kept."])
+            raise Interrupted(" ".join(["interrupted.", *words])) from error
         report = _report(done, out)
         if as_json:
             terminal.object({**done.to_dict(), "report": str(report)})

@@ -134,7 +134,8 @@ def _told(error: SignetError, as_json: bool) -> int:
     from signet.naming import shown
 
     prefix = "" if isinstance(error, Interrupted) else "error: "
-    print(wrapped(shown(f"{prefix}{error}"), sys.stderr), file=sys.stderr)  # noqa: T201
+    for line in (f"{prefix}{error}", *getattr(error, "__notes__", ())):
+        print(wrapped(shown(line), sys.stderr), file=sys.stderr)  # noqa: T201
     if as_json:
         _write_error(error)
     return exit_code(error)

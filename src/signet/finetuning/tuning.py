@@ -35,7 +35,7 @@ from signet.finetuning.probes import (
     probe_settings,
 )
 from signet.finetuning.trained import TrainedNetwork, can_train, require_training, train_further
-from signet.finetuning.workplace import workplace
+from signet.finetuning.workplace import was_sealing, workplace
 from signet.fingerprints import Fingerprints, read_fingerprints
 from signet.metrics.calibration import fit_temperature
 from signet.models import resolve
@@ -104,6 +104,7 @@ def finetune(
     begin = time.monotonic()
     chosen, ways = recipe or Recipe(), run or RunSettings()
     target = check_out(out)
+    overwrite = overwrite or (ways.resume and was_sealing(target))
     if target.exists() and not overwrite:
         raise AlreadyExists(target)
     found = model if isinstance(model, Pretrained) else resolve(model, on_progress=ways.on_progress)
@@ -344,6 +345,7 @@ def _finished(
     }
     if others is not None:
         record["finetuned"] = {"metrics": closing.plain(others), "history": list(history)}
+    job.work.begin_sealing()
     seal = closing.close(job, candidate, record, target, temperature=temperature, overwrite=overwrite)
     return Finetuned(
         seal=seal,

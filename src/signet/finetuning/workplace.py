@@ -13,10 +13,10 @@ import numpy as np
 
 from signet import storage
 from signet.arrays import Array
-from signet.errors import BadInput, BadRequest, SignetError
+from signet.errors import BadInput, BadRequest, CheckFailed, SignetError
 from signet.naming import shown
 
-_RECORD = "run.json"
+_RECORD, _SEALING = "run.json", "sealing.json"
 _FORMAT = 2
 CHECKPOINTS = "training"
 
@@ -59,6 +59,10 @@ class Workplace:
         storage.write_json(path, made, overwrite=True)
         return dict(made)
 
+    def begin_sealing(self) -> None:
+        """Note that the seal is about to be written: see `was_sealing`."""
+        storage.write_json(self.folder / _SEALING, {}, overwrite=True)
+
     def remove(self) -> None:
         """Nothing is left to resume."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -69,6 +73,9 @@ def workplace(
     target: Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool
 ) -> Iterator[Workplace]:
     """The workplace of a run, held against other processes.
+
+    When the body fails, what was trained stays for a resume and the error has a note that says so; without
+    training, or when a check said no, nothing stays.
 
     Args:
         target: the seal to write.
@@ -81,16 +88,50 @@ def workplace(
             training lies there.
         SignetError: another process works on it.
     """
-    folder = target.with_name(f".{target.name}.run")
-    with storage.locked(folder, seconds=0.0):
-        if folder.is_dir():
-            _check(folder, target, identity, resume=resume, overwrite=overwrite)
-        if not (folder / _RECORD).is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            storage.write_json(folder / _RECORD, {"format": _FORMAT, **identity}, overwrite=True)
-        yield Workplace(folder)
-    if not folder.exists():
-        folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
+    folder = _folder_for(target)
+    held = False
+    try:
+        with storage.locked(folder, seconds=0.0):
+            held = True
+            if folder.is_dir():
+                _check(folder, target, identity, resume=resume, overwrite=overwrite)
+            if not (folder / _RECORD).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                storage.write_json(folder / _RECORD, {"format": _FORMAT, **identity}, overwrite=True)
+            work = Workplace(folder)
+            try:
+                yield work
+            except BaseException as error:
+                _leave(work, target, error)
+                raise
+    finally:
+        if held and not folder.exists():
+            folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
+
+
+def was_sealing(target: Path) -> bool:
+    """Whether a run was killed after it began to write this very seal: what lies there is then its own."""
+    return (_folder_for(target) / _SEALING).is_file()
+
+
+def _folder_for(target: Path) -> Path:
+    return target.with_name(f".{target.name}.run")
+
+
+def _leave(work: Workplace, target: Path, error: BaseException) -> None:
+    """After an error: keep what is worth going on from, and say so; else leave nothing behind.
+
+    Features are in the cache and a probe takes seconds, so only training is worth it. A check that said no
+    would say so again: the same run does the same.
+    """
+    (work.folder / _SEALING).unlink(missing_ok=True)
+    if isinstance(error, CheckFailed) or not any(work.training.glob("checkpoint-*")):
+        work.remove()
+        return
+    error.add_note(
+        f"What was trained so far is kept beside {shown(target.name)}: "
+        "continue with --resume (resume=True), or begin anew with --overwrite."
+    )
 
 
 def _check(folder: Path, target: Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
