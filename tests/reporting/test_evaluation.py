@@ -1,3 +1,7 @@
+import math
+import re
+from dataclasses import replace
+
 import numpy as np
 
 from signet.errors import BadInput
@@ -12,6 +16,7 @@ from signet.reporting.evaluation import (
     meaning,
     mistake,
     picture_of,
+    provenance,
     sentence,
 )
 from signet.reporting.page import (
@@ -25,6 +30,7 @@ from signet.reporting.page import (
     Table,
     Tiles,
 )
+from signet.reporting.views import confusion_view
 
 from .sample import report
 
@@ -43,7 +49,60 @@ def test_the_result_is_one_sentence_with_its_interval():
     assert plain(sentence(measured)) == (
         "On 1,000 test images the model was right on 83.2 % (95 % interval 80.8 to 85.5 %)."
     )
-    assert "less than about 2 points" in meaning(measured)
+    assert "less than about 2 points" in plain(meaning(measured))
+
+
+def test_a_small_or_unknown_interval_is_told_as_what_it_is():
+    close = report(metrics={"top1": Interval(0.832, 0.830, 0.834)})
+    assert "less than about 0.2 points" in plain(meaning(close))
+    unknown = report(metrics={"top1": Interval(math.nan, math.nan, math.nan)})
+    assert meaning(unknown) == ""
+    render(evaluation_page(unknown))
+
+
+def test_images_of_a_cross_validation_are_not_called_test_images():
+    nested = report(
+        count=160,
+        metrics={"top1": Interval(0.881, 0.825, 0.925)},
+        provenance={"measured_on": "nested cross-validation (no test images)"},
+    )
+    assert plain(headline(nested)) == "Right on 88.1 % of 160 images, cross-validated"
+    assert plain(sentence(nested)) == (
+        "On 160 images, each answered by a model that had not learned from it (nested cross-validation), "
+        "the answers were right on 88.1 % (95 % interval 82.5 to 92.5 %)."
+    )
+
+
+def test_the_head_of_a_page_names_no_folder_and_its_foot_the_version():
+    made = report(
+        provenance={"model": "timm/resnet18", "dataset": "/home/ada/birds", "version signet": "0.1.0"}
+    )
+    page = evaluation_page(made)
+    assert page.kicker == "Evaluation · timm/resnet18 · birds"
+    assert page.colophon == "Made by Signet 0.1.0."
+
+
+def test_versions_are_one_row_of_provenance():
+    made = report(provenance={"engine": "onnx", "version signet": "0.1.0", "version torch": "2.9"})
+    (table,) = [one for one in provenance(made) if one.title == "How it was made"]
+    assert dict(table.rows)["versions"] == "signet 0.1.0, torch 2.9"
+    assert [name for name, _ in table.rows] == ["engine", "versions", "time"]
+
+
+def test_classes_that_share_first_or_last_place_are_counted():
+    def words(recalls):
+        rows = tuple(
+            replace(row, label=label, count=10, recall=Interval(value, 0, 1))
+            for row, (label, value) in zip(report(tuple(recalls)).per_class, recalls.items(), strict=True)
+        )
+        measured = report(tuple(recalls), per_class=rows)
+        (bars,) = [one for one in details(measured, read=grey) if isinstance(one, ClassBars)]
+        return re.sub("[\u2066-\u2069]", "", plain(bars.lead))
+
+    assert words({"ant": 0.9, "bee": 0.2, "cat": 0.2, "dog": 0.2}) == (
+        "Found best: “ant”, 90.0 % of its images. Found worst: “bee” and 2 others, each 20.0 %."
+    )
+    assert words({"ant": 1.0, "bee": 1.0}) == "Every class was found alike: 100.0 % of its images."
 
 
 def test_a_model_of_several_labels_has_its_own_sentence():
@@ -61,6 +120,7 @@ def test_a_page_has_every_part_in_order():
         Note,
         Confusion,
         ClassBars,
+        Table,
         Reliability,
         Pictures,
         Table,
@@ -75,7 +135,7 @@ def test_a_page_has_every_part_in_order():
 
 def test_what_there_is_none_of_has_no_section():
     bare = report(("a", "b"), mistakes=(), unreadable=(), provenance={}, notes=())
-    assert [type(section) for section in details(bare)] == [Confusion, ClassBars, Reliability]
+    assert [type(section) for section in details(bare)] == [Confusion, ClassBars, Table, Reliability]
     render(evaluation_page(bare))
 
 
@@ -108,13 +168,14 @@ def test_scores_are_judged_in_words():
     )
     assert words(0.7, 80).endswith("10 points too modest.")
     assert words(0.8, 80).endswith("the scores are honest.")
+    assert words(0.77, 80).endswith("a difference that chance alone can make.")
 
 
 def test_many_classes_are_shown_by_their_ends_and_worst_pairs():
     many = report(tuple(f"class {number}" for number in range(60)), mistakes=())
     text = render(evaluation_page(many))
-    assert 'class="heat"' not in text
     assert "Most often confused" in text
+    assert plain("Of 60 classes, the 12 most often confused.") in plain(text)
     assert "classes between" in text
     some = render(evaluation_page(report(tuple(f"class {number}" for number in range(30)), mistakes=())))
     assert 'class="heat"' in some
@@ -132,3 +193,25 @@ def test_classes_that_do_not_occur_are_left_out_of_the_picture():
 def test_nothing_is_said_of_confusions_that_did_not_happen():
     text = render(evaluation_page(report(("a", "b"), confusion=np.diag([3, 4]), mistakes=())))
     assert "No class was taken for another." in text
+
+
+def test_the_picture_of_many_classes_has_those_of_the_worst_pairs_with_all_their_images():
+    counts = np.diag(np.full(40, 7))
+    counts[33, 2], counts[5, 33] = 3, 1
+    view = confusion_view(Confusion("x", tuple(f"c{number}" for number in range(40)), counts))
+    assert view.labels == ("c2", "c5", "c33")
+    assert view.counts.tolist() == [[7, 0, 0], [0, 7, 1], [3, 0, 7]]
+    assert view.images.tolist() == [7, 8, 10]
+    assert [(pair.truth, pair.answer, pair.images, pair.of) for pair in view.pairs] == [
+        ("c33", "c2", 3, 10),
+        ("c5", "c33", 1, 8),
+    ]
+    nothing_wrong = Confusion("x", tuple(map(str, range(40))), np.diag(np.full(40, 7)))
+    assert confusion_view(nothing_wrong).labels == ()
+
+
+def test_columns_bear_the_names_of_their_classes():
+    text = render(evaluation_page(report(tuple("0123456789"), mistakes=())))
+    names = re.search(r'<div class="columns"[^>]*>(.*?)</div>', text, re.DOTALL).group(1)
+    assert re.findall(r"<bdi>(.*?)</bdi>", names) == list("0123456789")
+    assert '<div class="columns upright"' in render(evaluation_page(report(("heron", "b"), mistakes=())))

@@ -112,3 +112,15 @@ def test_any_number_of_steps_can_be_drawn(steps):
 
 def test_a_curve_of_nothing_is_an_empty_chart():
     assert parsed(line_chart(Panel("Loss", (Line("a", (None, None)),)), (1, 2), "epoch")).tag == "svg"
+
+
+def test_shares_of_a_part_of_a_matrix_are_of_all_images():
+    drawing = heat_map(np.array([[4, 1]] * 2), ("a", "b"), np.array([10, 5]))
+    assert "a called b: 1 of 10 (10.0\u00a0%)" in drawing
+
+
+def test_the_columns_of_a_reliability_diagram_have_a_scale():
+    drawing = reliability_diagram(reliability(np.full(1200, 0.9), np.ones(1200, bool)))
+    words = [one.text for one in parsed(drawing).iter("text")]
+    assert "1,200" in words
+    assert "answers" in words

@@ -167,6 +167,11 @@ def test_every_drawing_has_words_or_is_hidden_and_every_picture_has_a_descriptio
     assert described == ["name, called name with 50.0\u00a0%"]
 
 
+def test_pictures_are_there_before_anyone_scrolls_to_them():
+    # A page that is printed or captured from its top would have empty frames.
+    assert 'loading="lazy"' not in render(everything())
+
+
 def test_the_page_can_be_written_whatever_it_holds():
     render(everything("\ud800\x00\ufffe")).encode("utf-8")
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.records import Interval
-from signet.reporting.words import counted, duration, facts, percent, quoted, span, visible, whole
+from signet.reporting.words import counted, duration, facts, percent, points, quoted, span, visible, whole
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,19 @@ def test_facts_of_a_nested_mapping():
         ("versions, numpy", "2.4"),
         ("many", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more"),
     )
+
+
+def test_what_is_more_than_nothing_is_never_shown_as_nothing():
+    assert percent(0.0004) == "under 0.1\u00a0%"
+    assert percent(0.0) == "0.0\u00a0%"
+    assert percent(0.0005) == "0.1\u00a0%"
+
+
+def test_a_difference_is_told_in_points():
+    assert [points(value) for value in (0.0231, -0.012, 0.009, 0.0036, 0.0)] == [
+        "2\u00a0points",
+        "1\u00a0point",
+        "0.9\u00a0points",
+        "0.4\u00a0points",
+        "0.0\u00a0points",
+    ]

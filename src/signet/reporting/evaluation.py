@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from signet.errors import SignetError
 from signet.images import Image
-from signet.records import Mistake, Report
+from signet.records import ClassReport, Interval, Mistake, Report
 from signet.reporting.page import (
     ClassBars,
     Comparison,
@@ -27,12 +28,15 @@ from signet.reporting.page import (
     Tiles,
 )
 from signet.reporting.pictures import thumbnail
-from signet.reporting.words import counted, duration, facts, percent, quoted, span, whole
+from signet.reporting.words import counted, duration, facts, percent, points, quoted, span, whole
+from signet.statistics import wilson
 
 Reader = Callable[[str], Image]
 """Opens an image by its source."""
 
 MOST_PICTURES = 20
+
+_VERSION = "version "  # how the keys of provenance begin that tell a package's version
 
 _METRICS = {
     "top1": ("Right", "the best answer is the right one"),
@@ -52,7 +56,7 @@ def evaluation_page(report: Report, *, rows: Sequence[Row] = (), read: Reader | 
         read: opens the images of the worst errors; `signet.decoding.read` when None. One that cannot be
             opened any more is left without a picture.
     """
-    model, data = _name(report, "model"), _name(report, "dataset")
+    model, data = _name(report, "model"), base_name(_name(report, "dataset"))
     sections: list[Section] = [key_figures(report)]
     if rows:
         sections.append(Comparison("Beside others", tuple(rows), "All measured on the same test images."))
@@ -73,6 +77,8 @@ def evaluation_page(report: Report, *, rows: Sequence[Row] = (), read: Reader | 
 def headline(report: Report) -> str:
     """The result in a few words."""
     images = counted(report.count, "test image", "test images")
+    if cross_validated(report):
+        images = f"{counted(report.count, 'image', 'images')}, cross-validated"
     if "top1" in report.metrics:
         return f"Right on {percent(report.metrics['top1'].value)} of {images}"
     return f"Average precision {percent(report.metrics['ap'].value)} on {images}"
@@ -80,29 +86,34 @@ def headline(report: Report) -> str:
 
 def sentence(report: Report) -> str:
     """The result in one sentence, with its interval."""
-    images = counted(report.count, "test image", "test images")
-    if "top1" in report.metrics:
-        figure = report.metrics["top1"]
+    nested = cross_validated(report)
+    images = counted(report.count, *(("image", "images") if nested else ("test image", "test images")))
+    figure = report.metrics["top1"] if "top1" in report.metrics else report.metrics["ap"]
+    reach = f"{percent(figure.value)} (95\u00a0% interval {span(figure)})"
+    if nested:
+        what = "the answers were right on" if "top1" in report.metrics else "the average precision was"
         return (
-            f"On {images} the model was right on {percent(figure.value)} (95\u00a0% interval {span(figure)})."
+            f"On {images}, each answered by a model that had not learned from it (nested cross-validation), "
+            f"{what} {reach}."
         )
-    figure = report.metrics["ap"]
-    return (
-        f"On {images} the model's average precision was {percent(figure.value)} "
-        f"(95\u00a0% interval {span(figure)})."
-    )
+    what = "the model was right on" if "top1" in report.metrics else "the model's average precision was"
+    return f"On {images} {what} {reach}."
+
+
+def cross_validated(report: Report) -> bool:
+    """Whether the images are those that were learned from, each measured when it was held out."""
+    return "cross-validation" in str(report.provenance.get("measured_on", ""))
 
 
 def meaning(report: Report) -> str:
     """What the interval says, in a sentence for those who have not met one."""
     figure = report.metrics.get("top1", report.metrics.get("ap"))
-    if figure is None:
+    if figure is None or math.isnan(figure.high - figure.low):
         return ""
-    half = 100 * (figure.high - figure.low) / 2
+    half = points((figure.high - figure.low) / 2)
     return (
         "With ever more test images of the same kind the figure would most likely settle inside the "
-        f"interval. A difference of less than about {half:.0f} {'point' if round(half) == 1 else 'points'} "
-        "from another model may be chance."
+        f"interval. A difference of less than about {half} from another model may be chance."
     )
 
 
@@ -128,6 +139,7 @@ def details(report: Report, *, read: Reader | None = None) -> list[Section]:
             Confusion("What was taken for what", report.labels, report.confusion, _confused(report))
         )
         sections.append(ClassBars("Class by class", report.per_class, lead=_extremes(report)))
+        sections.append(_classes(report))
     if report.calibration.counts.sum():
         sections.append(
             Reliability("Do the scores mean what they say?", report.calibration, _sureness(report))
@@ -165,9 +177,17 @@ def provenance(report: Report) -> list[Table]:
     """Where model, data and figures come from, as tables."""
     parts: dict[str, dict[str, Any]] = {"The model": {}, "The data": {}, "How it was made": {}}
     for key, value in report.provenance.items():
+        if key.startswith(_VERSION):
+            continue
         part = "The model" if key.startswith(("model", "seal")) else "How it was made"
         part = "The data" if key.startswith(("data", "split", "images")) else part
         parts[part][key] = value
+    versions = [
+        f"{key.removeprefix(_VERSION)} {value}"
+        for key, value in report.provenance.items()
+        if key.startswith(_VERSION)
+    ]
+    parts["How it was made"]["versions"] = ", ".join(versions)
     parts["How it was made"]["time"] = duration(report.seconds)
     return [Table(title, facts(_unwrapped(values))) for title, values in parts.items() if values]
 
@@ -190,11 +210,35 @@ def _name(report: Report, key: str) -> str:
     return str(value)
 
 
+def base_name(path: str) -> str:
+    """The last part of a path: what stands at the head of a page names no folders of a machine."""
+    return PurePath(path).name or path
+
+
 def colophon(report: Report) -> str:
     """The last line of a page: what made it, and when."""
-    version = report.provenance.get("signet") or ""
+    version = report.provenance.get(f"{_VERSION}signet") or ""
     date = report.provenance.get("date") or ""
     return "Made by Signet" + (f" {version}" if version else "") + (f" on {date}." if date else ".")
+
+
+def _classes(report: Report) -> Table:
+    """What the bars leave out."""
+    rows = tuple(
+        (row.label, whole(row.count), *(_figure(one) for one in (row.recall, row.precision, row.f1)))
+        for row in report.per_class
+        if row.count
+    )
+    lead = (
+        "Recall: of the images of the class, the part that was called so. Precision: of the images called "
+        "so, the part that is. F1: the harmonic mean of both. With 95\u00a0% intervals."
+    )
+    columns = ("class", "images", "recall", "precision", "F1")
+    return Table("Recall, precision and F1 of each class", rows, columns, lead, folded=True)
+
+
+def _figure(figure: Interval) -> str:
+    return "unknown" if math.isnan(figure.value) else f"{percent(figure.value)} ({span(figure)})"
 
 
 def _confused(report: Report) -> str:
@@ -214,11 +258,17 @@ def _extremes(report: Report) -> str:
     rows = sorted((row for row in report.per_class if row.count), key=lambda row: row.recall.value)
     if len(rows) < 2:
         return ""
-    worst, best = rows[0], rows[-1]
-    return (
-        f"Found best: {quoted(best.label)}, {percent(best.recall.value)} of its images. "
-        f"Found worst: {quoted(worst.label)}, {percent(worst.recall.value)}."
-    )
+    worst, best = rows[0].recall.value, rows[-1].recall.value
+    if worst == best:
+        return f"Every class was found alike: {percent(best)} of its images."
+    return f"Found best: {_those(rows, best)} of its images. Found worst: {_those(rows, worst)}."
+
+
+def _those(rows: Sequence[ClassReport], recall: float) -> str:
+    """The first class with that recall, how many share it, and the figure."""
+    first, *others = [row.label for row in rows if row.recall.value == recall]
+    also = f" and {counted(len(others), 'other', 'others')}, each" if others else ","
+    return f"{quoted(first)}{also} {percent(recall)}"
 
 
 def _sureness(report: Report) -> str:
@@ -230,6 +280,7 @@ def _sureness(report: Report) -> str:
     means = f"The mean score is {percent(sure)}, and {percent(right)} of the answers are right"
     if abs(gap) < 0.01:
         return f"{means}: over all, the scores are honest."
-    return (
-        f"{means}: on average the model is {100 * abs(gap):.0f} points too {'sure' if gap > 0 else 'modest'}."
-    )
+    chance = wilson(right * int(counts.sum()), int(counts.sum()))
+    if chance.low <= sure <= chance.high:
+        return f"{means}: over all, a difference that chance alone can make."
+    return f"{means}: on average the model is {points(gap)} too {'sure' if gap > 0 else 'modest'}."

@@ -78,7 +78,7 @@ def score(value: float, right: bool) -> str:
     return _text_of(drawing)
 
 
-def heat_map(counts: Integers, labels: Sequence[str]) -> str:
+def heat_map(counts: Integers, labels: Sequence[str], images: Integers | None = None) -> str:
     """A confusion matrix: rows truth, columns answer; darker is a greater part of the row.
 
     Right answers are blue, wrong ones orange, so that a pale mistake is not lost beside strong hits:
@@ -87,9 +87,12 @@ def heat_map(counts: Integers, labels: Sequence[str]) -> str:
     Args:
         counts: int (C, C).
         labels: C names, for the words that come up under a pointer.
+        images: int (C,), images of each class; the sums of the rows when None. A part of a greater matrix
+            needs them, as its rows do not hold all answers.
     """
     classes = len(labels)
-    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    sums = counts.sum(axis=1) if images is None else images
+    totals = np.maximum(sums, 1).reshape(classes, 1)
     parts = counts / totals
     wrong = parts * (1 - np.eye(classes))
     worst = max(float(wrong.max(initial=0)), 1e-9)
@@ -128,7 +131,8 @@ def heat_map(counts: Integers, labels: Sequence[str]) -> str:
 def reliability_diagram(calibration: Calibration) -> str:
     """Fraction right against score, a dot for each bin with its interval; below, how many images."""
     left, top, side, foot = 44, 12, 300, 52
-    height = top + side + 12 + foot + 40
+    base = top + side + 34 + foot
+    height = base + 40
     words = "Reliability: " + "; ".join(
         f"score {percent(confidence)}, right {percent(accuracy)} of {whole(int(count))}"
         for confidence, accuracy, count in zip(
@@ -151,7 +155,10 @@ def reliability_diagram(calibration: Calibration) -> str:
     _add(drawing, "line", "ideal", **ideal)
     _label(drawing, (left + 8, top + 16), "right, %", "start", "axis")
     most = max(int(calibration.counts.max(initial=0)), 1)
-    base = top + side + 12 + foot
+    _label(drawing, (left - 8, base - foot + 10), whole(most), "end")
+    _label(drawing, (left - 8, base), "0", "end")
+    _add(drawing, "line", "grid", x1=f"{left}", x2=f"{left + side}", y1=f"{base}", y2=f"{base}")
+    _label(drawing, (left, base - foot - 8), "answers", "start", "axis")
     middles = (calibration.edges[:-1] + calibration.edges[1:]) / 2
     for number in np.flatnonzero(calibration.counts).tolist():
         count = int(calibration.counts[number])

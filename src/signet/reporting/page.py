@@ -93,7 +93,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Confusion:
-    """What was taken for what: a picture up to 30 classes that occur, and the pairs most confused.
+    """What was taken for what: a picture of up to 30 classes, and the pairs most confused.
 
     Attributes:
         title: its heading.

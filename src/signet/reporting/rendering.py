@@ -36,7 +36,7 @@ from signet.reporting.page import (
     Table,
     Tiles,
 )
-from signet.reporting.views import class_view, confusion_view
+from signet.reporting.views import class_view, confusion_view, fact_groups
 from signet.reporting.words import counted, percent, span, visible, whole
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def _environment() -> Environment:
         scale_of=lambda rows: scale_of([row.figure for row in rows]),
         confusion_view=confusion_view,
         class_view=class_view,
+        fact_groups=fact_groups,
     )
     return environment
 

@@ -15,10 +15,19 @@ _JOINERS = "\u200c\u200d"  # part of Persian and Indic spelling, and of emoji
 
 
 def percent(value: float) -> str:
-    """A fraction as "83.2 %"; never 100 % of what is less; "unknown" when it is not a number."""
+    """A fraction as "83.2 %"; never 100 % of what is less, nor 0 % of what is more; "unknown" for NaN."""
     if math.isnan(value):
         return "unknown"
-    return f"over 99.9{_SPACE}%" if 0.9995 <= value < 1 else f"{100 * value:.1f}{_SPACE}%"
+    if 0.9995 <= value < 1:
+        return f"over 99.9{_SPACE}%"
+    return f"under 0.1{_SPACE}%" if 0 < value < 0.0005 else f"{100 * value:.1f}{_SPACE}%"
+
+
+def points(difference: float) -> str:
+    """The size of a difference of two fractions as "2 points", "1 point", "0.4 points"."""
+    size = 100 * abs(difference)
+    shown = f"{size:.1f}" if size < 0.95 else f"{size:.0f}"
+    return f"{shown}{_SPACE}{'point' if shown == '1' else 'points'}"
 
 
 def span(figure: Interval) -> str:
