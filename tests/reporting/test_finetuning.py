@@ -39,7 +39,9 @@ def test_the_page_tells_plan_contest_curves_result_and_seal():
             Row("probe", Interval(0.6, 0.5, 0.7)),
             Row("fine-tuned", Interval(0.8, 0.7, 0.9), "", True),
         ),
-        plan={"trained": "head"},
+        gain=Interval(0.2, 0.15, 0.25),
+        decided="it is better on the validation images (probe 61.0 %, fine-tuned 79.0 %)",
+        plan=["trained: head", "why: one", "why: two: three", "in the seal as evidence: a.jpg"],
         history=HISTORY,
         kept=2,
         seal={"path": "birds.signet"},
@@ -50,6 +52,20 @@ def test_the_page_tells_plan_contest_curves_result_and_seal():
     assert {"The plan", "The sealed model", "The model", "How it was made"} <= set(titles)
     text = render(page)
     assert "birds.signet" in text
+    (plan,) = [one for one in page.sections if isinstance(one, Table) and one.title == "The plan"]
+    assert plan.rows == (
+        ("trained", "head"),
+        ("why", "one"),
+        ("why", "two: three"),
+        ("in the seal as evidence", "a.jpg"),
+    )
+    assert "<dd><bdi>one</bdi></dd><dd><bdi>two: three</bdi></dd>" in text
+    (tried,) = [one for one in page.sections if isinstance(one, Comparison)]
+    assert tried.lead.replace("\u00a0", " ") == (
+        "Measured on the same images. Fine-tuning changed the figure by +20.0 points (95 % interval +15.0 to "
+        "+25.0, both on the same images). The marked one was kept: it is better on the validation images "
+        "(probe 61.0 %, fine-tuned 79.0 %)."
+    )
     assert text.count('class="curves"') == 2
 
 

@@ -89,7 +89,7 @@ class Finetuned:
                 f"difference: {100 * gain.value:+.1f} points "
                 f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
                 f"sealed: the {self.chosen} one, which is {self._better()} on the validation images "
-                f"({', '.join(f'{name} {100 * value:.1f} %' for name, value in self.validation.items())})",
+                f"({self._validated()})",
             ]
         else:
             lines.append(f"right: {self.probe['top1']}")
@@ -105,6 +105,9 @@ class Finetuned:
         tied = len(set(self.validation.values())) == 1
         return "as often right and surer of it" if tied else "better"
 
+    def _validated(self) -> str:
+        return ", ".join(f"{name} {100 * value:.1f} %" for name, value in self.validation.items())
+
     def story(self) -> Story:
         """What `signet.reporting.finetuning_page` tells."""
         rows = [Row("Probe on frozen features", self.probe["top1"], chosen=self.chosen == "probe")]
@@ -116,7 +119,9 @@ class Finetuned:
             report=self.report,
             candidates=tuple(rows),
             judged_on=self.plan.measured_on,
-            plan={line.partition(":")[0]: line.partition(":")[2].strip() for line in self.plan.words()[1:]},
+            gain=self.gain,
+            decided=f"it is {self._better()} on the validation images ({self._validated()})",
+            plan=self.plan.words()[1:],
             history=self.history,
             kept=self.kept_epoch,
             seal={"path": str(self.seal.path), "digest": self.seal.digest, "bytes": self.seal.size_bytes},

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from signet.records import Report
+from signet.records import Interval, Report
 from signet.reporting.evaluation import (
     Reader,
+    base_name,
     colophon,
     details,
     headline,
@@ -34,7 +35,11 @@ class Story:
         report: the kept result on images that no decision used.
         candidates: what was tried, the kept one `chosen`: probe, fine-tuned, baselines.
         judged_on: which images the candidates were compared on.
-        plan: what was trained, what was frozen and why, as decided before the start.
+        gain: how much better the fine-tuned one was than the probe on the same images, as a fraction, with
+            the interval of paired draws; None when only one was tried.
+        decided: why the kept one was kept, in words.
+        plan: what was trained, what was frozen and why, as decided before the start: lines "name: words"; a
+            name may come up several times.
         history: one mapping for each epoch: `epoch`, and figures whose names hold "loss" or not.
         kept: the epoch whose weights were kept.
         seal: path, digest and size of the sealed model.
@@ -45,7 +50,9 @@ class Story:
     report: Report
     candidates: tuple[Row, ...] = ()
     judged_on: str = "the same images"
-    plan: Mapping[str, Any] = field(default_factory=dict)
+    gain: Interval | None = None
+    decided: str = ""
+    plan: Sequence[str] = ()
     history: Sequence[Mapping[str, float]] = ()
     kept: float | None = None
     seal: Mapping[str, Any] = field(default_factory=dict)
@@ -63,13 +70,12 @@ def finetuning_page(story: Story, *, read: Reader | None = None) -> Page:
     if report.notes:
         sections.append(Note(report.notes))
     if story.candidates:
-        lead = f"Compared on {story.judged_on}; the marked one was kept."
-        sections.append(Comparison("What was tried", story.candidates, lead))
+        sections.append(Comparison("What was tried", story.candidates, _contest(story)))
     if story.history:
         sections.append(curves(story.history, kept=story.kept))
     sections += details(report, read=read)
     if story.plan:
-        sections.append(Table("The plan", facts(story.plan), lead="Decided before training began."))
+        sections.append(Table("The plan", _parted(story.plan), lead="Decided before training began."))
     if story.seal:
         sections.append(Table("The sealed model", facts(story.seal)))
     sections += provenance(report)
@@ -77,10 +83,30 @@ def finetuning_page(story: Story, *, read: Reader | None = None) -> Page:
         title=headline(report),
         summary=sentence(report),
         sections=tuple(sections),
-        kicker=f"Fine-tuning · {story.model} · {story.dataset}",
+        kicker=f"Fine-tuning · {story.model} · {base_name(story.dataset)}",
         meaning=meaning(report),
         colophon=colophon(report),
     )
+
+
+def _contest(story: Story) -> str:
+    """On what the candidates were measured, what lies between them, and why the kept one was kept."""
+    words = [f"Measured on {story.judged_on}."]
+    if story.gain is not None:
+        gain = story.gain
+        words.append(
+            f"Fine-tuning changed the figure by {100 * gain.value:+.1f} points (95\u00a0% interval "
+            f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}, both on the same images)."
+        )
+    if len(story.candidates) > 1:
+        words.append(
+            f"The marked one was kept: {story.decided}." if story.decided else "The marked one was kept."
+        )
+    return " ".join(words)
+
+
+def _parted(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, words.strip()) for name, _, words in (line.partition(":") for line in lines))
 
 
 def curves(
