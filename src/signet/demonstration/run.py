@@ -32,6 +32,7 @@ from signet.records import Interval, Report, Verdict
 from signet.reporting import Act, demonstration_page, render
 from signet.reporting.page import Commands, Picture, Pictures, Row, Table
 from signet.reporting.pictures import thumbnail
+from signet.reporting.words import percent
 from signet.resolving import resolve
 from signet.running import engines_for
 from signet.statistics import wilson
@@ -192,8 +193,12 @@ def run_demo(
         played = tuple(_play(scene, folder, seed, on_progress, on_step) for scene in SCENES)
         page = demonstration_page(
             _summary(played),
-            [_act(scene, result) for scene, result in zip(SCENES, played, strict=True)],
+            [
+                _act(scene, _settled(result, folder, out))
+                for scene, result in zip(SCENES, played, strict=True)
+            ],
             Commands("The same with your own images", commands(out / played[-1].seal.name)),
+            notes=_unverified(played),
         )
         (folder / "report.html").write_text(render(page), encoding="utf-8")
     moved = tuple(_moved(scene, out) for scene in played)
@@ -287,10 +292,16 @@ def _act(scene: Scene, played: Played) -> Act:
     checks = Table(
         "Verified on every engine",
         tuple(
-            (one.engine, one.precision, "same" if one.ok else f"differs: {one.first_divergence}", one.message)
+            (
+                one.engine,
+                one.precision,
+                "same" if one.ok else f"differs: {one.first_divergence}",
+                f"{one.agree} of {one.total}",
+            )
             for one in played.verdicts
         ),
-        ("engine", "precision", "evidence", ""),
+        ("engine", "precision", "evidence", "golden decisions alike"),
+        "Each engine replayed the seal's evidence, stage by stage.",
     )
     return Act(
         title=scene.title,
@@ -304,14 +315,35 @@ def _act(scene: Scene, played: Played) -> Act:
 
 def _summary(played: Sequence[Played]) -> str:
     words = "; ".join(
-        f"{scene.name} {100 * scene.top1.value:.1f} % right "
-        f"(untrained {100 * scene.untrained.value:.1f} %, no network {100 * scene.histogram.value:.1f} %)"
+        f"{scene.name} {percent(scene.top1.value)} right "
+        f"(untrained {percent(scene.untrained.value)}, no network {percent(scene.histogram.value)})"
         for scene in played
     )
+    checked = "checked" if _unverified(played) else "verified"
     return (
         "A small pretrained network was adapted to two sets of real images, measured on images that it had "
-        f"not seen, sealed with evidence, and verified on every engine that is installed: {words}."
+        f"not seen, sealed with evidence, and {checked} on every engine that is installed: {words}."
     )
+
+
+def _unverified(played: Sequence[Played]) -> tuple[str, ...]:
+    """A sentence for each engine on which a seal did not answer as it was sealed."""
+    return tuple(
+        f"{scene.name} is not verified on {one.engine} in {one.precision}: "
+        f"the first stage that differs is {one.first_divergence}."
+        for scene in played
+        for one in scene.verdicts
+        if not one.ok
+    )
+
+
+def _settled(played: Played, folder: Path, out: Path) -> Played:
+    """The same with the paths that will be there when the folder has its name."""
+    provenance = {
+        key: value.replace(str(folder), str(out)) if isinstance(value, str) else value
+        for key, value in played.report.provenance.items()
+    }
+    return dataclasses.replace(played, report=dataclasses.replace(played.report, provenance=provenance))
 
 
 def _moved(scene: Played, out: Path) -> Played:

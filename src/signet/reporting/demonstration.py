@@ -72,7 +72,7 @@ def demonstration_page(
         sections += act.tables
         sections += [replace(table, folded=True) for table in provenance(act.report)]
     return Page(
-        title="A pretrained model, adapted, sealed and verified on this machine",
+        title="A pretrained model, adapted, sealed and checked on this machine",
         summary=summary,
         sections=tuple(sections),
         kicker="Signet · demo",
