@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -181,9 +182,22 @@ def test_unknown_keys_of_a_higher_minor_are_kept_and_ignored(tiny, forge):
         manifest["flavour"] = {"a": 1}
         manifest["golden"]["flavour"] = 2
         manifest["files"]["README.md"]["flavour"] = 3
+        for fields in (manifest["card"], manifest["card"]["output"], manifest["card"]["licence"]):
+            fields["flavour"] = 4
+        manifest["card"]["inputs"][0]["flavour"] = 5
 
     forge(tiny, edit)
     assert open_seal(tiny).manifest.extra == {"flavour": {"a": 1}}
+
+
+def test_a_step_that_is_not_known_is_refused_in_every_minor(tiny, forge):
+    def edit(manifest):
+        manifest["format"]["minor"] = 4
+        manifest["card"]["program"][1]["flavour"] = 1
+
+    forge(tiny, edit)
+    with pytest.raises(SealError, match="flavour"):
+        open_seal(tiny)
 
 
 @pytest.mark.parametrize("place", [[], ["golden"], ["files", "README.md"], ["golden", "images", 0], ["card"]])
@@ -205,6 +219,13 @@ def test_unknown_keys_of_our_minor_are_refused(tiny, forge, place):
         lambda m: m.pop("files"),
         lambda m: m.update(format={"major": "1", "minor": 0}),
         lambda m: m.update(format=None),
+        lambda m: m["format"].update(major=True),
+        lambda m: m["format"].update(minor=False),
+        lambda m: m["files"]["README.md"].update(size=10**30),
+        lambda m: m["card"].update(task="embed"),
+        lambda m: m["card"]["output"].update(head="embedding"),
+        lambda m: (m.update(calibration=None), m["card"]["output"].update(temperature=1e-320)),
+        lambda m: (m.update(calibration=None), m["card"]["output"].update(temperature=1e308)),
         lambda m: m.update(graphs={"text": "graph.onnx"}),
         lambda m: m.update(graphs={"image": "nothing.onnx"}),
         lambda m: m.update(weights="../../weights"),
@@ -259,14 +280,37 @@ def test_a_manifest_that_is_wrong_in_itself_is_refused_in_words(tiny, forge, edi
         b'{"format": {"major": 1, "minor": 0}, "x": NaN}',
         b"[" * 100_000,
         b'{"format": {"major": 1, "minor": ' + b"9" * 5000 + b"}}",
+        b'{"format": {"major": 1, "minor": 0}}\0',
+        b'\xef\xbb\xbf{"format": {"major": 1, "minor": 0}}',
     ],
 )
 def test_json_that_is_none_is_refused(tiny, data):
-    import hashlib
-
     (tiny / "seal.json").write_bytes(data)
     (tiny / "seal.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  seal.json\n")
     with pytest.raises(SealError):
+        open_seal(tiny)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (b"1e999", "finite"),
+        (b"-1e999", "finite"),
+        (b"Infinity", "finite"),
+        (b'"\\ud800"', "surrogate"),
+        (b'{"\\udfff": 1}', "surrogate"),
+        (b"18446744073709551616", "whole numbers"),
+        (b"9" * 4000, "whole numbers"),
+        (b'{"a":' * 70 + b"1" + b"}" * 70, "deep"),
+        (b"[" * 500 + b"]" * 500, "deep"),
+    ],
+)
+def test_values_that_two_readers_take_for_two_things_are_refused_wherever_they_are(tiny, forge, value, words):
+    forge(tiny, lambda m: m.update(training={"x": "HERE"}))
+    data = (tiny / "seal.json").read_bytes().replace(b'"HERE"', value)
+    (tiny / "seal.json").write_bytes(data)
+    (tiny / "seal.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  seal.json\n")
+    with pytest.raises(SealError, match=words):
         open_seal(tiny)
 
 

@@ -1,6 +1,7 @@
 """Sealed models on disk, format major 1: weights, preprocessing, labels and golden evidence in one folder.
 
     names ── what a file inside a seal may be called
+    strict ── JSON without what two readers could take for two things
     typed ── the types of a card's fields
     manifest ── `seal.json` as values, strictly read
     expected ── the golden evidence: tensors after each stage

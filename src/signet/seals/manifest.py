@@ -19,7 +19,8 @@ from signet.errors import BadInput, SealError, SignetError, UnknownName, Unsuppo
 from signet.naming import shown
 from signet.networks import ModuleSpec, Variant
 from signet.seals.names import EXPECTED
-from signet.seals.typed import check_types
+from signet.seals.strict import strict_json
+from signet.seals.typed import check_types, without_later_fields
 
 FORMAT = (1, 0)
 """(major, minor) that this version writes; it reads every minor of this major."""
@@ -172,12 +173,7 @@ def parse(data: bytes, name: str) -> Manifest:
         SealError: not JSON, a missing, unknown or ill-typed key.
     """
     try:
-        document = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
-        )
-        if not isinstance(document, dict):
-            raise SealError(f"expected an object, got a {type(document).__name__}")
-        return _manifest(document)
+        return _manifest(strict_json(data))
     except UnsupportedFormat as error:
         raise UnsupportedFormat(f"{name}: {error}") from error
     except SignetError as error:
@@ -200,7 +196,8 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
     golden, _ = _own(own["golden"], {"images", "expected"}, "golden key", lenient)
     module = own.get("module")
     statistics = own.get("feature_statistics")
-    card = Card.from_dict(own["card"])
+    stated = without_later_fields(own["card"]) if lenient else own["card"]
+    card = Card.from_dict(_object(stated, "card"))
     check_types(card)
     manifest = Manifest(
         format=form,
@@ -251,7 +248,10 @@ def check(manifest: Manifest) -> None:
 def _format(document: Mapping[str, Any]) -> tuple[int, int]:
     versions = document.get("versions")
     writer = versions.get("signet") if isinstance(versions, Mapping) else None
-    match document.get("format"):
+    stated = document.get("format")
+    # True and False are whole numbers to Python, and to nobody else.
+    odd = isinstance(stated, dict) and any(isinstance(value, bool) for value in stated.values())
+    match None if odd else stated:
         case {"major": int(major), "minor": int(minor)} if major == FORMAT[0] and minor >= 0:
             return major, minor
         case {"major": int(major), "minor": int()} if major > FORMAT[0]:
@@ -260,8 +260,8 @@ def _format(document: Mapping[str, Any]) -> tuple[int, int]:
                 f"this seal has format major {major}; this version reads major {FORMAT[0]}. "
                 f"{needed} reads it: python -m pip install --upgrade signet."
             )
-        case other:
-            raise SealError(f'expected "format": {{"major": {FORMAT[0]}, "minor"}}, got {other!r}.')
+        case _:
+            raise SealError(f'expected "format": {{"major": {FORMAT[0]}, "minor"}}, got {stated!r}.')
 
 
 def _own(fields: object, known: set[str], words: str, lenient: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -371,15 +371,3 @@ def _count(value: object, words: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise SealError(f"{words}: expected a whole number of 0 or more, got {value!r}.")
     return value
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys occur once; of a repeated key another reader might take the other value."""
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise SealError("expected every key of an object once, got one twice.")
-    return result
-
-
-def _refuse_constant(name: str) -> float:
-    raise SealError(f"expected finite numbers, got {name}.")

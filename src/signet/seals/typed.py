@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from signet.cards import Card, OutputContract
+from signet.cards import Card, Claim, InputSpec, Licence, OutputContract
 from signet.errors import BadCard
 
 _TEXTS = ("name", "family", "architecture", "origin", "digest_trust", "good_for")
 _TEXT_OR_NONE = ("weights_digest",)
 _COUNT_OR_NONE = ("parameters", "depth", "year")
+_TEMPERATURES = (1e-6, 1e6)
+"""Beyond these a float32 division overflows, or no score is left; calibration finds values near 1."""
+_STANDARD_HEADS = ("softmax", "sigmoid", "embedding")
+_PARTS: tuple[tuple[str, type], ...] = (("inputs", InputSpec), ("licence", Licence), ("claims", Claim))
+
+
+def without_later_fields(card: object) -> object:
+    """A card's JSON without the fields that this version does not know, for seals of a higher minor.
+
+    The program stays as it is: a step that is not known must be refused in every minor. So do the fields of
+    an output whose head is not one of this version's, since those are that head's own.
+    """
+    if not isinstance(card, Mapping):
+        return card
+    known = _of_kind(card, Card)
+    output = known.get("output")
+    if isinstance(output, Mapping) and output.get("head") in _STANDARD_HEADS:
+        known["output"] = _of_kind(output, OutputContract)
+    for key, kind in _PARTS:
+        value = known.get(key)
+        if isinstance(value, list):
+            known[key] = [_of_kind(row, kind) if isinstance(row, Mapping) else row for row in value]
+        elif isinstance(value, Mapping):
+            known[key] = _of_kind(value, kind)
+    return known
+
+
+def _of_kind(fields: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    known = {spec.name for spec in dataclasses.fields(kind)} - {"extra"} | {"format"}
+    return {key: value for key, value in fields.items() if key in known}
 
 
 def check_types(card: Card) -> None:
@@ -45,6 +76,10 @@ def check_types(card: Card) -> None:
         figures = all(value is None or _is_number(value) for value in (claim.low, claim.high))
         _expect(words and figures and _is_number(claim.value), "claims", "figures with sources", claim)
     _check_output(card.output)
+    if card.output.head in _STANDARD_HEADS:
+        fits = (card.task == "embed") == (card.output.head == "embedding")
+        wanted = "the task that the head answers: embed for embedding, classify for softmax and sigmoid"
+        _expect(fits, "task", wanted, card.task)
 
 
 def _check_output(output: OutputContract) -> None:
@@ -58,8 +93,9 @@ def _check_output(output: OutputContract) -> None:
     for key in ("already_activated", "drop_first"):
         value = getattr(output, key)
         _expect(isinstance(value, bool), f"output {key}", "true or false", value)
-    warm = _is_number(output.temperature) and output.temperature > 0
-    _expect(warm, "output temperature", "a number above 0", output.temperature)
+    least, most = _TEMPERATURES
+    warm = _is_number(output.temperature) and least <= output.temperature <= most
+    _expect(warm, "output temperature", f"a number of {least:g} to {most:g}", output.temperature)
 
 
 def _expect(holds: bool, field: str, wanted: str, value: Any) -> None:
