@@ -128,8 +128,9 @@ def test_a_reader_that_leaves_ends_it_quietly(classifier, pictures, tmp_path, st
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this platform has no /dev/full")
-def test_a_full_disk_behind_stdout_is_said(classifier, pictures):
-    words = [sys.executable, "-m", "signet", "predict", str(classifier), str(pictures[0]), "--quiet"]
+@pytest.mark.parametrize("asked", ["--quiet", "--json"])
+def test_a_full_disk_behind_stdout_is_said(classifier, pictures, asked):
+    words = [sys.executable, "-m", "signet", "predict", str(classifier), str(pictures[0]), "--quiet", asked]
     with FULL.open("w") as full:
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1

@@ -144,4 +144,7 @@ def _told(error: SignetError, as_json: bool) -> int:
 def _write_error(error: SignetError) -> None:
     import json
 
-    print(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))  # noqa: T201
+    try:
+        print(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}), flush=True)  # noqa: T201
+    except OSError:  # stdout itself is what failed, and stderr has said so
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
