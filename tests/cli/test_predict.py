@@ -188,6 +188,14 @@ def test_a_list_on_standard_input(signet, classifier, pictures, monkeypatch):
     assert [row["source"] for row in ran.lines] == [str(path) for path in pictures]
 
 
+def test_an_empty_list_on_standard_input_is_said(signet, classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", FromPipe(b""))
+    ran = signet("predict", classifier, "--list", "-", "--out", tmp_path / "p.jsonl")
+    assert ran.code == 1
+    assert "found none in standard input" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_list_from_a_pipe_is_read_once(signet, classifier, pictures, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

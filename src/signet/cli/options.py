@@ -94,7 +94,8 @@ def listed(inputs: list[str] | None, list_file: Path | None) -> Iterator[Path]:
 
 def named(inputs: list[str] | None, list_file: Path | None) -> str:
     """Where images were looked for, in words."""
-    return ", ".join(shown(name) for name in (*(inputs or ()), *([list_file] if list_file else ())))
+    lists = [] if list_file is None else ["standard input" if str(list_file) == "-" else list_file]
+    return ", ".join(shown(name) for name in (*(inputs or ()), *lists))
 
 
 def settings(engine: Any, threads: int | None, batch: int | None, device: str, *, many: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,12 +57,16 @@ def predict(
         return o.listed(inputs, list_file)
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        given = paths()
         total = None if _read_once(list_file) else sum(1 for _ in paths())
-        if total == 0:
+        first = next(given, None)
+        if first is None:
             raise BadInput(f"predict: expected images, found none in {o.named(inputs, list_file)}.")
         loaded = o.open_model(model, run_options, terminal, many=total != 1)
         _refuse_vectors(loaded)
-        loaded, wanted = predicting.prove_precision(loaded, paths(), terminal.on_progress)
+        loaded, wanted = predicting.prove_precision(
+            loaded, itertools.chain([first], given), terminal.on_progress
+        )
         with loaded:
             writer = _Writer(terminal, total, draw)
             if out is not None:
