@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from signet import storage
-from signet.errors import AlreadyExists, BadInput, SignetError
+from signet.errors import AlreadyExists, BadInput, BadRequest, SignetError
 
 
 def names(folder: Path) -> list[str]:
@@ -41,6 +41,15 @@ def test_existing_file_is_kept_unless_asked(tmp_path: Path) -> None:
     storage.write_bytes(path, b"new", overwrite=True)
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == ["a.bin"]
+
+
+def test_devices_and_pipes_are_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for name in (pipe, "/dev/null", "/dev/stdout", "/dev/fd/1", "/dev/not-there"):
+        with pytest.raises(BadRequest, match="device or a pipe"):
+            storage.write_bytes(name, b"x", overwrite=True)
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
 
 
 @pytest.mark.parametrize("hard_links", [True, False])

@@ -231,6 +231,7 @@ def check_out(path: Path, *, resume: bool, overwrite: bool) -> None:
         AlreadyExists: it is there, and is neither to be continued nor replaced.
         BadRequest: it is no file, or is to be continued and nothing says what made it.
     """
+    storage.refuse_device(path)
     if path.exists() and not path.is_file():
         raise BadRequest(f"--out: expected the name of a file to write, got {shown(path)}, which is none.")
     if path.exists() and not (resume or overwrite):

@@ -19,13 +19,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from signet.errors import AlreadyExists, BadInput, SignetError
+from signet.errors import AlreadyExists, BadInput, BadRequest, SignetError
+from signet.naming import shown
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 CACHE_VARIABLE = "SIGNET_CACHE"
 JSON_LIMIT_BYTES = 64 * 1024 * 1024
+_DEVICE_FOLDERS = ("/dev", "/dev/fd", "/proc/self/fd")
+# What lies here stands for an open stream (/dev/stdout), even where that stream is a file.
 
 
 def cache_folder() -> Path:
@@ -121,6 +124,7 @@ def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         AlreadyExists: `path` is there and `overwrite` was not given (asked before and after the work).
+        BadRequest: `path` is a device or a pipe.
         SignetError: the disk refuses.
     """
     target = Path(path)
@@ -161,6 +165,7 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         AlreadyExists: `path` is there and `overwrite` was not given (asked before and after the work).
+        BadRequest: `path` is a device or a pipe.
         SignetError: the disk refuses.
     """
     target = Path(path)
@@ -243,7 +248,28 @@ def _platform_cache() -> Path:
     return Path(stated) if stated and Path(stated).is_absolute() else Path.home() / ".cache"
 
 
+def refuse_device(path: str | Path) -> None:
+    """Refuse a name that is a device, a pipe or a socket, or a link of the system to one.
+
+    To "replace" such a name would take it away from every program on the machine.
+
+    Raises:
+        BadRequest: it is one.
+    """
+    target = Path(path)
+    try:
+        special = target.exists() and not (target.is_file() or target.is_dir())
+    except OSError:
+        return
+    if special or os.path.dirname(os.path.abspath(target)) in _DEVICE_FOLDERS:  # noqa: PTH100, PTH120
+        raise BadRequest(
+            f"{shown(target)}: expected the name of a file to write, got a device or a pipe, which is never "
+            "replaced. Give the name of a file."
+        )
+
+
 def _refuse_existing(target: Path, overwrite: bool) -> None:
+    refuse_device(target)
     # lexists: a dangling link is also something that would be overwritten.
     if not overwrite and os.path.lexists(target):
         raise AlreadyExists(target)
