@@ -221,3 +221,55 @@ def test_several_labels_an_image_are_refused(unsplit, tmp_path):
 def test_fractions_that_leave_nothing_are_refused(unsplit):
     with pytest.raises(BadDataset, match="too little to learn from"):
         parts_of(unsplit, Recipe(validation_fraction=0.5, test_fraction=0.4))
+
+
+def test_a_class_that_only_the_validation_split_has_is_named(make_shapes, tmp_path):
+    folder = make_shapes(tmp_path / "data", {"train": 4, "val": 3})
+    shutil.rmtree(folder / "train" / "stripes")
+    with pytest.raises(BadDataset, match="every class to learn from, got none of 'stripes'"):
+        parts_of(folder)
+    assert "stripes" in parts_of(folder, training=False).labels  # a probe learns from both
+
+
+def test_copies_of_an_own_validation_split_are_said_and_never_measured_on(make_shapes, tmp_path):
+    folder = make_shapes(tmp_path / "data", {"train": 12, "val": 4})
+    for name in ("disc", "square", "stripes"):
+        for number in range(4):
+            shutil.copy(
+                folder / "val" / name / f"{number:03}.png", folder / "train" / name / f"copy{number}.png"
+            )
+    parts = parts_of(folder, Recipe(test_fraction=0.4))
+    assert parts.held_out
+    assert not [path for path in parts.test.paths if path.name.startswith("copy")]
+    assert any(note.startswith("12 of the 12 validation images are copies") for note in parts.notes)
+    assert not any("none is parted" in note for note in parts.notes)
+
+
+def table_of(folder, source, splits):
+    """A CSV with indices: `splits` is {class: (index, split of its training images, of its test images)}."""
+    rows = ["file,class_index,split"]
+    for name, (index, first, second) in splits.items():
+        for part, split in (("train", first), ("test", second)):
+            rows += [f"{path},{index},{split}" for path in sorted((source / part / name).glob("*")) if split]
+    table = folder / "data.csv"
+    table.write_text("\n".join(rows))
+    return table
+
+
+def test_test_images_of_classes_that_are_not_learned_are_counted(shapes, tmp_path):
+    table = table_of(
+        tmp_path,
+        shapes,
+        {"disc": (0, "train", "test"), "square": (1, "train", "test"), "stripes": (2, "", "test")},
+    )
+    parts = parts_of(table)
+    assert len(parts.test) == 20
+    assert any(note.startswith("10 test images of classes that are not learned") for note in parts.notes)
+
+
+def test_a_test_split_of_other_classes_only_is_refused(shapes, tmp_path):
+    table = table_of(
+        tmp_path, shapes, {"disc": (0, "train", ""), "square": (1, "train", ""), "stripes": (2, "", "test")}
+    )
+    with pytest.raises(BadDataset, match="got 10 of other classes only"):
+        parts_of(table)

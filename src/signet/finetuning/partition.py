@@ -116,11 +116,11 @@ def partition(dataset: Dataset[Any], recipe: Recipe, *, training: bool, on_progr
     kept, labels, used = _classes(kept, dataset, notes)
     prints = _chosen(prints, np.flatnonzero(readable))
     groups = merge_groups(prints.groups().tolist(), kept.groups)
-    copies = len(groups) - len(np.unique(groups))
-    if copies:
-        notes.append(f"{copies} images are copies of others or share a group; none is parted from them.")
     targets = np.searchsorted(used, kept.targets)
     roles, split_notes = _roles(kept, groups, labels, recipe, training=training, with_test=with_test)
+    notes.extend(_copies(groups, roles if training else np.full(len(roles), "train")))
+    if training:
+        _check_learned(targets[roles == "train"], labels, dataset)
     development = np.flatnonzero(roles != "test")
     part = Part(kept.paths, targets)
     settings = ProbeSettings(folds=recipe.folds, seed=recipe.seed)
@@ -136,7 +136,7 @@ def partition(dataset: Dataset[Any], recipe: Recipe, *, training: bool, on_progr
             groups[development].tolist(),
         ),
         validation=np.flatnonzero(roles[development] == "val") if training else np.zeros(0, np.int64),
-        test=_test_part(rows, used) if with_test else _held_out(part, roles),
+        test=_test_part(rows, used, notes) if with_test else _held_out(part, roles),
         held_out=not with_test and bool((roles == "test").any()),
         fingerprints=_chosen(prints, development),
         unreadable=unreadable,
@@ -232,7 +232,13 @@ def _roles(
         return roles, ()
     if shares["train"] < 0.2:
         raise BadDataset("recipe: validation_fraction and test_fraction leave too little to learn from.")
-    dealt = np.flatnonzero(roles == "train")
+    # A copy of an image that decides is no image that no decision used.
+    dealt = np.flatnonzero((roles == "train") & ~np.isin(groups, groups[roles == "val"]))
+    if not len(dealt):
+        raise BadDataset(
+            f"{shown(kept.source)}: expected images to learn from that share no group with the validation "
+            "images, got none. Give the dataset a test split of its own."
+        )
     names = kept.names
     split = stratified_group_split(
         [kept.entries[place].classes for place in dealt.tolist()],
@@ -245,11 +251,44 @@ def _roles(
     return roles, split.sentences(kept.labels) if len(labels) else ()
 
 
-def _test_part(rows: Dataset[Any], used: Integers) -> Part:
-    """The test split, unread; images of classes that are not learned are left out."""
-    chosen = [
-        entry for entry in rows.entries if entry.split == "test" and np.isin(entry.classes[0], used).item()
-    ]
+def _copies(groups: Integers, roles: np.ndarray[Any, Any]) -> list[str]:
+    """What a person should know of copies and groups among the images that are not the dataset's own test."""
+    decide, learn = groups[roles == "val"], groups[roles == "train"]
+    parted = int(np.isin(decide, learn).sum())
+    copies = len(groups) - len(np.unique(groups))
+    if parted:
+        # The dataset's own split did that; it is taken as it is.
+        return [
+            f"{parted} of the {len(decide)} validation images are copies of, or share a group with, images "
+            "that are learned from: they favour what has learned them by heart."
+        ]
+    if copies:
+        return [f"{copies} images are copies of others or share a group; none is parted from them."]
+    return []
+
+
+def _check_learned(targets: Integers, labels: tuple[str, ...], dataset: Dataset[Any]) -> None:
+    lacking = [label for place, label in enumerate(labels) if place not in set(targets.tolist())]
+    if lacking:
+        raise BadDataset(
+            f"{shown(dataset.source)}: expected images of every class to learn from, got none of "
+            f"{_few(lacking)} outside the validation and test parts. What is never seen cannot be learned: "
+            "move some there, or remove the class."
+        )
+
+
+def _test_part(rows: Dataset[Any], used: Integers, notes: list[str]) -> Part:
+    """The test split, unread; images of classes that are not learned are left out, and counted."""
+    every = [entry for entry in rows.entries if entry.split == "test"]
+    learned = set(used.tolist())
+    chosen = [entry for entry in every if entry.classes[0] in learned]
+    if not chosen:
+        raise BadDataset(
+            f"{shown(rows.source)}: expected test images of the classes that are learned, got "
+            f"{len(every)} of other classes only."
+        )
+    if len(chosen) < len(every):
+        notes.append(f"{len(every) - len(chosen)} test images of classes that are not learned are left out.")
     targets = np.array([entry.classes[0] for entry in chosen], np.int64)
     return Part(tuple(entry.path for entry in chosen), np.searchsorted(used, targets))
 

@@ -17,7 +17,8 @@ from signet.finetuning.closing import golden_words
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
-from signet.finetuning.trained import frozen_stages, seconds_per_image, size_for
+from signet.finetuning.strategies import Strategy
+from signet.finetuning.trained import frozen_stages, seconds_per_image, size_for, takes_size
 from signet.networks import Pretrained
 from signet.recipes import Recipe
 
@@ -31,9 +32,7 @@ def make_plan(
     dataset: Dataset[Any],
     parts: Parts,
     recipe: Recipe,
-    *,
-    strategy: str,
-    why: tuple[str, ...],
+    strategy: Strategy,
 ) -> Plan:
     """Decide what the recipe leaves open, and try how long it takes.
 
@@ -42,9 +41,9 @@ def make_plan(
         dataset: for its name.
         parts: which images are for what.
         recipe: what is decided already.
-        strategy: "probe", "head", "partial" or "full".
-        why: the reasons so far.
+        strategy: what is trained, and why.
     """
+    name, why = strategy
     side = _typical_side(parts)
     probe_seconds = _extraction_seconds(start, parts, recipe)
     images = {
@@ -56,7 +55,7 @@ def make_plan(
         "model": start.card.name,
         "dataset": dataset.source,
         "labels": len(parts.labels),
-        "strategy": strategy,
+        "strategy": name,
         "images": images,
         "probe_size": start.card.input_size,
         # One is left to the thread that makes the batches: with more threads than processors are free, all
@@ -66,7 +65,7 @@ def make_plan(
         "notes": parts.notes,
     }
     seconds = {"features": probe_seconds, "probe": _probe_seconds(parts)}
-    if strategy == "probe":
+    if name == "probe":
         return Plan(
             **common,
             trained="a linear head on frozen features, "
@@ -77,12 +76,18 @@ def make_plan(
             seconds={**seconds, "closing": 5.0},
         )
     size = size_for(start, side, recipe)
-    stages = frozen_stages(start, strategy, recipe)
-    if size != start.card.input_size:
-        why = (*why, f"{size[0]}x{size[1]} pixels, since the images are about {side} pixels large")
+    if recipe.input_size is None and not takes_size(start, size):
+        size = start.card.input_size or size
+        why = (*why, f"{size[0]}x{size[1]} pixels, since the network takes no other size")
+    elif size != start.card.input_size:
+        reason = (
+            f"the images are about {side} pixels large" if recipe.input_size is None else "the recipe says so"
+        )
+        why = (*why, f"{size[0]}x{size[1]} pixels, since {reason}")
+    stages = frozen_stages(start, name, recipe)
     draft = Plan(
         **common,
-        trained=f"a linear head first (the probe); then from its weights {_learning(strategy, stages)}",
+        trained=f"a linear head first (the probe); then from its weights {_learning(name, stages)}",
         frozen=f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing",
         why=(*why, *_batchnorm_reason(recipe)),
         input_size=size,

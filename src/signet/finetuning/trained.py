@@ -29,7 +29,7 @@ own side, and at least 96 pixels, rounded to 16. Enlarging 32 pixels to 224 mult
 content."""
 
 TRAINED_STAGES = 4
-"""Stages at the end, head included, that a partial fine-tuning trains."""
+"""Stages at the end, head included, that a partial fine-tuning trains; all of a network with fewer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +90,21 @@ def size_for(pretrained: Pretrained, typical_side: int, recipe: Recipe) -> tuple
     return own if wanted >= min(own) else (wanted, wanted)
 
 
+def takes_size(pretrained: Pretrained, size: tuple[int, int]) -> bool:
+    """Whether the network, as it is, answers to images of a size: vision transformers take their own only."""
+    if size == pretrained.card.input_size:
+        return True
+    import torch
+
+    module, _ = _with_head(pretrained, 2)
+    try:
+        with torch.no_grad():
+            module.eval()(torch.zeros(1, 3, *size))
+    except (RuntimeError, AssertionError, ValueError, TypeError, IndexError):
+        return False
+    return True
+
+
 def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tuple[str, ...]:
     """Names of the leading stages that stay as they are."""
     from signet.training import all_but_last, stages_of
@@ -104,7 +119,7 @@ def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tupl
         case "head":
             return all_but_last(stages, 1)
         case _:
-            return all_but_last(stages, TRAINED_STAGES)
+            return all_but_last(stages, min(TRAINED_STAGES, len(stages)))
 
 
 def seconds_per_image(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> float:
@@ -112,6 +127,12 @@ def seconds_per_image(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> flo
     from signet.training import images_per_second
 
     size = plan.input_size or (224, 224)
+    if not takes_size(pretrained, size):
+        own = pretrained.card.input_size
+        raise BadRequest(
+            f"recipe: input_size {size[0]}: {pretrained.card.name} takes no images of that size"
+            f"{f', only of {own[0]}x{own[1]}' if own else ''}. Leave it out, or give a size that it takes."
+        )
     module, classifier = _with_head(at_size(pretrained, size), plan.labels)
     return 1 / images_per_second(module, _settings(plan, recipe, classifier), size)
 

@@ -22,7 +22,7 @@ from signet.finetuning import closing, scoring
 from signet.finetuning.jobs import Job
 from signet.finetuning.joining import card_of, traced_inputs
 from signet.finetuning.outcome import Candidate, Finetuned, by_key
-from signet.finetuning.partition import Part, partition
+from signet.finetuning.partition import Part
 from signet.finetuning.planning import make_plan
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import (
@@ -34,7 +34,8 @@ from signet.finetuning.probes import (
     opened,
     probe_settings,
 )
-from signet.finetuning.trained import TrainedNetwork, can_train, require_training, train_further
+from signet.finetuning.strategies import dealt, strategy_for
+from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
 from signet.fingerprints import Fingerprints, read_fingerprints
 from signet.metrics.calibration import fit_temperature
@@ -114,19 +115,17 @@ def finetune(
             "classifier or a model that gives vectors."
         )
     start = featured(found)
-    strategy, why = _strategy(found, chosen)
+    strategy = strategy_for(found, chosen)
     identity = {
         "model": found.digest,
         "data": dataset.fingerprint,
-        "strategy": strategy,
+        "strategy": strategy.name,
         "recipe": {key: value for key, value in chosen.to_dict().items() if key not in _NOT_DECIDING},
     }
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
-        parts = partition(dataset, chosen, training=strategy != "probe", on_progress=ways.on_progress)
+        parts, strategy = dealt(dataset, chosen, strategy, ways.on_progress)
         plan = Plan.from_dict(
-            work.values(
-                "plan", lambda: make_plan(start, dataset, parts, chosen, strategy=strategy, why=why).to_dict()
-            )
+            work.values("plan", lambda: make_plan(start, dataset, parts, chosen, strategy).to_dict())
         )
         if ways.on_plan is not None:
             ways.on_plan(plan)
@@ -158,19 +157,6 @@ class _Tested:
     unreadable: tuple[Mistake, ...]
     notes: tuple[str, ...]
     seconds: float
-
-
-def _strategy(found: Pretrained, recipe: Recipe) -> tuple[str, tuple[str, ...]]:
-    """(strategy, why it is this one)."""
-    if recipe.strategy == "probe":
-        return "probe", ("the recipe asks for a probe only",)
-    if recipe.strategy != "auto":
-        require_training(found, recipe.strategy)
-        return recipe.strategy, (f"the recipe asks for strategy {recipe.strategy}",)
-    reason = can_train(found)
-    if reason is not None:
-        return "probe", (f"a probe only, since {reason}",)
-    return "partial", ("a probe first, then the last stages from its weights; the better one is sealed",)
 
 
 def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> Finetuned:
