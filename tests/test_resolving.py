@@ -190,3 +190,87 @@ def test_a_graph_without_its_card_is_refused(floor3: ModuleType, tmp_path: Path)
     path = floor3.graph_model(tmp_path).networks[0].path
     with pytest.raises(BadInput, match="they are not guessed"):
         resolve(path)
+
+
+def _cached(name: str, weights: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put weights into the cache as if they had been downloaded."""
+    from signet.hub.cache import Receipt, cached_place, keep
+    from signet.storage import digest_of
+
+    monkeypatch.setenv("SIGNET_CACHE", str(folder / "cache"))
+    place = cached_place(name)
+    place.mkdir(parents=True)
+    came = folder / "came"
+    came.write_bytes(weights)
+    receipt = Receipt(
+        name=name,
+        source=remote_of(index.config(name)).source,
+        commit="c",
+        file="model.safetensors",
+        sha256=digest_of(came),
+        config_sha256=None,
+        trust="locked",
+    )
+    keep(place, receipt, came, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["timm/resnet18.a1_in1k", "resnet18.a1_in1k", "hf-hub:timm/resnet18.a1_in1k"]
+)
+@pytest.mark.parametrize("below", ["resnet18.a1_in1k", "timm/resnet18.a1_in1k"])
+def test_the_cache_comes_before_the_mirror_and_the_mirror_before_the_hub(
+    name: str, below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mirror" / below
+    folder.mkdir(parents=True)
+    config = {key: value for key, value in index.config("timm/resnet18.a1_in1k").items() if key != "name"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(b"of the mirror")
+    monkeypatch.setenv("SIGNET_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv("SIGNET_CACHE", str(tmp_path / "no"))
+    assert resolve(name, offline=True).where == "mirror"
+    _cached("timm/resnet18.a1_in1k", b"of the cache", tmp_path, monkeypatch)
+    assert resolve(name, offline=True).where == "cache"
+
+
+def test_a_name_without_its_tag_finds_the_mirrored_folder_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = index.full_name("torchvision/alexnet")
+    folder = tmp_path / full.partition("/")[2]
+    folder.mkdir()
+    config = {key: value for key, value in index.config(full).items() if key != "name"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(b"x")
+    monkeypatch.setenv("SIGNET_MIRROR", str(tmp_path))
+    for name in ("alexnet", "torchvision/alexnet", full):
+        found = resolve(name, offline=True)
+        assert (found.where, found.card.name) == ("mirror", full)
+
+
+def test_a_folder_that_is_no_model_does_not_hide_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIGNET_CACHE", str(tmp_path / "cache"))
+    for name in ("starter", "alexnet", "resnet50"):
+        (tmp_path / name).mkdir()
+    assert resolve("starter", offline=True).where == "package"
+    with pytest.raises(OfflineMiss, match="torchvision/alexnet"):
+        resolve("alexnet", offline=True)
+    with pytest.raises(UnknownName, match="models are called so"):
+        resolve("resnet50", offline=True)
+
+
+def test_a_config_cannot_choose_a_name_with_strange_characters(mirror: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(mirror / MOBILENET, tmp_path / "x"))
+    config = json.loads((folder / "config.json").read_text())
+    config["pretrained_cfg"]["tag"] = "../../\x1b[31m"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadRequest, match="cannot be a model's name"):
+        resolve(folder)
+
+
+def test_a_path_may_begin_at_home(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(mirror))
+    assert resolve(f"~/{MOBILENET}").card.name == f"timm/{MOBILENET}"

@@ -44,10 +44,14 @@ class UnknownName(BadRequest):
     Attributes:
         name: what was asked for.
         near: known names that look like it, best first.
+        ambiguous: several are called so, and none was named.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], hint: str = "", *, ambiguous: bool = False
+    ) -> None:
         self.name = name
+        self.ambiguous = ambiguous
         self.near = near_misses(name, known)
         message = f"No {kind} named {name!r}."
         if self.near:

@@ -1,13 +1,14 @@
 """From what a person writes as MODEL to the model itself.
 
 A path is taken as it is: a seal, a pretrained folder, a graph file. A name is looked up in the package,
-the cache, the mirror, and last the hub.
+the cache, the mirror, and last the hub. A folder that happens to bear a model's name, and is no model
+itself, does not hide it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,13 @@ def resolve(
         BadInput: a file or folder that is not a model.
         HubError: the weights could not be had.
     """
-    text = os.fspath(model)
-    if os.path.exists(text):  # noqa: PTH110  (a name longer than a path may be is only a name)
-        return _from_path(Path(text), card)
-    if _looks_like_path(text):
+    text = os.fspath(model).removeprefix("hf-hub:")
+    place = os.path.expanduser(text)  # noqa: PTH111  (a Path would mend "" and "timm//x", which are no names)
+    if os.path.exists(place):  # noqa: PTH110  (a name longer than a path may be is only a name)
+        path = Path(place)
+        if not (path.is_dir() and _is_known(text) and not _holds_model(path)):
+            return _from_path(path, card)
+    elif _looks_like_path(text):
         raise UnknownName("file or model", text, (), "There is no such file; check the path.")
     if text == index.STARTER:
         from signet.zoos import from_package
@@ -76,6 +80,20 @@ def _plugin(point: EntryPoint) -> Any:
     return module
 
 
+def _is_known(text: str) -> bool:
+    """Whether the index has this name, or several of which it is the beginning."""
+    try:
+        return text == index.STARTER or bool(index.full_name(text))
+    except UnknownName as error:
+        return error.ambiguous
+
+
+def _holds_model(folder: Path) -> bool:
+    from signet.zoos import from_seal
+
+    return from_seal.is_seal(folder) or (folder / "config.json").is_file()
+
+
 def _from_path(path: Path, card: Path | None) -> Pretrained:
     from signet.zoos import from_file, from_seal
 
@@ -87,7 +105,7 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
         found = hub.in_folder(path)
         if found is None or found.config is None:
             raise BadInput(f"{path}: expected config.json and model.safetensors in this folder.")
-        return _from_weights(path.resolve().name, found.config, found, "file")
+        return _from_weights(path.resolve().name, found.config, found)
     raise BadInput(
         f"{path}: expected a model: a sealed folder or zip, a folder with config.json and "
         "model.safetensors, or a graph file (.onnx, .tflite, .xml)."
@@ -95,25 +113,43 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
 
 
 def _from_name(name: str, offline: bool, on_progress: OnProgress | None) -> Pretrained:
-    zoo, slash, bare = name.partition("/")
-    for candidate in dict.fromkeys((name, bare if slash else name)):
-        found = hub.in_mirror(candidate)
-        if found is None or found.config is None:
-            continue
-        # A folder of that name may hold another zoo's model than the one that is asked for.
-        if candidate == name or found.config.get("library", "timm") == zoo:
-            return _from_weights(candidate, found.config, found, "mirror")
+    """Package, cache, mirror, hub; `name` may leave out zoo or tag where that leaves one candidate."""
+    hub.check_name(name)
     try:
         full = index.full_name(name)
     except UnknownName as error:
-        if "models are called so" in str(error):
+        # The index is not all there is: a mirror may hold what no zoo lists, or one of several.
+        mirrored = _from_mirror((name, name.partition("/")[2]), name)
+        if mirrored is not None:
+            return mirrored
+        if error.ambiguous:
             raise
         raise UnknownName(
             "model", name, (*index.names(), *hub.list_mirror()), "See `signet find`."
         ) from error
     config = index.config(full)
-    weights = hub.obtain(full, remote_of(config), offline=offline, on_progress=on_progress)
-    return _from_weights(full, config, weights, weights.where)
+    remote = remote_of(config)
+    cached = hub.in_cache(full, remote)
+    if cached is not None:
+        return _from_weights(full, config, cached)
+    mirrored = _from_mirror((name, full, full.partition("/")[2]), full)
+    if mirrored is not None:
+        return mirrored
+    found = hub.obtain(full, remote, offline=offline, on_progress=on_progress)
+    return _from_weights(full, config, found)
+
+
+def _from_mirror(candidates: Sequence[str], asked: str) -> Pretrained | None:
+    """The first of these names that the mirror has with its config, of the zoo that was asked for."""
+    zoo, slash, _ = asked.partition("/")
+    for candidate in dict.fromkeys(filter(None, candidates)):
+        found = hub.in_mirror(candidate)
+        if found is None or found.config is None:
+            continue
+        # A folder of that name may hold another zoo's model than the one that is asked for.
+        if not slash or candidate == asked or found.config.get("library", "timm") == zoo:
+            return _from_weights(candidate, found.config, found)
+    return None
 
 
 def remote_of(config: Mapping[str, Any]) -> hub.Remote:
@@ -126,21 +162,20 @@ def remote_of(config: Mapping[str, Any]) -> hub.Remote:
     return hub.Remote(address=stated["url"])
 
 
-def _from_weights(name: str, config: Mapping[str, Any], found: hub.WeightFiles, where: str) -> Pretrained:
+def _from_weights(name: str, config: Mapping[str, Any], found: hub.WeightFiles) -> Pretrained:
     library = config.get("library", "timm")
-    stated = config.get("pretrained_cfg") or {}
-    tag = f".{stated['tag']}" if stated.get("tag") else ""
-    full = f"{library}/{config.get('architecture', name)}{tag}"
-    match library:
-        case "timm":
-            from signet.zoos import from_timm as zoo
-        case "torchvision":
-            from signet.zoos import from_torchvision as zoo  # type: ignore[no-redef]
-        case _:
-            raise BadRequest(
-                f"{name}: its config.json names the library {library!r}; known: timm, torchvision."
-            )
-    return zoo.pretrained(full, config, found.weights, found.digest, found.trust, where)
+    zoo = _zoo(library) if library in index.ZOOS else None
+    if zoo is None:
+        raise BadRequest(
+            f"{name}: its config.json names the library {library!r}; known: {', '.join(index.ZOOS)}."
+        )
+    stated = config.get("pretrained_cfg")
+    tag = stated.get("tag") if isinstance(stated, Mapping) else None
+    full = f"{library}/{config.get('architecture', name)}{f'.{tag}' if tag else ''}"
+    # The name goes into records, files and terminals; a stranger's config does not choose it freely.
+    hub.check_name(full)
+    pretrained: Pretrained = zoo.pretrained(full, config, found)
+    return pretrained
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource | None:
@@ -148,17 +183,31 @@ def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int,
 
     A seal can do without: its graph answers on the engines that run graphs.
     """
-    match spec.zoo:
+    zoo = _zoo(spec.zoo)
+    source: ModuleSource | None = zoo and zoo.module_source(spec, weights, digest, size)
+    return source
+
+
+def _zoo(name: str) -> Any:
+    """The module of one of our own zoos that build torch modules, or None."""
+    match name:
         case "timm":
-            from signet.zoos import from_timm as zoo
+            from signet.zoos import from_timm
+
+            return from_timm
         case "torchvision":
-            from signet.zoos import from_torchvision as zoo  # type: ignore[no-redef]
+            from signet.zoos import from_torchvision
+
+            return from_torchvision
         case "signet":
-            from signet.zoos import from_package as zoo  # type: ignore[no-redef]
+            from signet.zoos import from_package
+
+            return from_package
         case _:
             return None
-    return zoo.module_source(spec, weights, digest, size)
 
 
 def _looks_like_path(text: str) -> bool:
-    return text.startswith((".", "/", "~")) or text.endswith((".zip", ".onnx", ".tflite", ".xml", ".signet"))
+    return text.startswith((".", "/", "~", "\\")) or text.endswith(
+        (".zip", ".onnx", ".tflite", ".xml", ".signet")
+    )

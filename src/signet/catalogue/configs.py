@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, get_args
 
@@ -79,48 +80,54 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
     Raises:
         BadCard: a key is missing, unknown, or has a value that is not understood.
     """
-    stated = _stated(config)
-    classes = int(config.get("num_classes", stated.get("num_classes", 1000)))
-    size = size_of(stated)
-    licence = str(stated.get("license") or "unknown")
-    # Two heads (distillation) have two inputs: which of them are the features, the config does not say.
-    one_head = isinstance(stated.get("classifier", ""), str)
-    return Card(
-        name=name,
-        task="classify",
-        program=program(stated),
-        output=OutputContract(
-            head="softmax",
-            tensor="logits",
-            classes=classes,
-            features="features" if one_head else None,
-        ),
-        inputs=(InputSpec(name="images", shape=(None, 3, *size)),),
-        labels=_labels(classes),
-        family=family(config["architecture"]),
-        architecture=config["architecture"],
-        licence=Licence(weights=licence.split(" ", maxsplit=1)[0], stated=bool(stated.get("license"))),
-        origin=origin,
-        claims=stated_claims(config),
-        parameters=config.get("parameters"),
-        gmacs=config.get("gmacs"),
-        weights_digest=digest,
-        digest_trust=trust,
-    )
+    with _understood():
+        stated = _stated(config)
+        classes = _classes(config, stated)
+        licence = str(stated.get("license") or "unknown")
+        return Card(
+            name=name,
+            task="classify" if classes else "embed",
+            program=program(stated),
+            output=_output(classes, stated),
+            inputs=(InputSpec(name="images", shape=(None, 3, *size_of(stated))),),
+            labels=_labels(classes),
+            family=family(config["architecture"]),
+            architecture=config["architecture"],
+            licence=Licence(weights=licence.split(" ", maxsplit=1)[0], stated=bool(stated.get("license"))),
+            origin=origin,
+            claims=stated_claims(config),
+            parameters=config.get("parameters"),
+            gmacs=config.get("gmacs"),
+            weights_digest=digest,
+            digest_trust=trust,
+        )
 
 
 def spec(zoo: str, config: Mapping[str, Any]) -> ModuleSpec:
-    """The module that a config describes."""
-    stated = _stated(config)
-    classifier = stated.get("classifier")
-    return ModuleSpec(
-        zoo=zoo,
-        architecture=config["architecture"],
-        arguments=dict(config.get("model_args") or {}),
-        classes=int(config.get("num_classes", stated.get("num_classes", 1000))),
-        # Some architectures have two heads (distillation); which one is the input of both is not said.
-        classifier=classifier if isinstance(classifier, str) else None,
-    )
+    """The module that a config describes.
+
+    Raises:
+        BadCard: a key is missing, unknown, or has a value that is not understood.
+    """
+    with _understood():
+        stated = _stated(config)
+        classes = _classes(config, stated)
+        classifier = stated.get("classifier") if classes else None
+        return ModuleSpec(
+            zoo=zoo,
+            architecture=config["architecture"],
+            arguments=dict(config.get("model_args") or {}),
+            classes=classes,
+            # Some architectures have two heads (distillation); which one is the input of both is not said.
+            classifier=classifier if isinstance(classifier, str) else None,
+        )
+
+
+def origin(config: Mapping[str, Any]) -> str:
+    """Where the weights of a config come from, in words; the library's name when it says no more."""
+    stated, origin = config.get("pretrained_cfg") or {}, config.get("origin") or {}
+    places = (origin.get("repository"), *(stated.get(key) for key in ("hf_hub_id", "origin_url", "url")))
+    return str(next(filter(None, places), config.get("library", "timm")))
 
 
 def digest_of(module: ModuleSpec, weights_digest: str) -> str:
@@ -130,9 +137,9 @@ def digest_of(module: ModuleSpec, weights_digest: str) -> str:
 
 
 def digest_with(network_digest: str, known: Card) -> str:
-    """sha256 hex of what a model's answers depend on: its network, its program, its output contract."""
-    text = "\n".join([network_digest, known.program.digest, repr(known.output)])
-    return hashlib.sha256(text.encode()).hexdigest()
+    """sha256 hex of what a model's answers depend on: network, program, input, output contract, labels."""
+    parts = [known.program.digest, repr(known.inputs), repr(known.output), json.dumps(known.labels)]
+    return hashlib.sha256("\n".join([network_digest, *parts]).encode()).hexdigest()
 
 
 def program(stated: Mapping[str, Any]) -> Program:
@@ -158,7 +165,8 @@ def program(stated: Mapping[str, Any]) -> Program:
             tuple(float(value) for value in stated.get("std") or IMAGENET_STD),
         )
     )
-    return Program((*steps, Layout("NCHW")))
+    # A config comes from anywhere: its numbers are held to what a program in JSON is held to.
+    return Program.from_list(Program((*steps, Layout("NCHW"))).to_list())
 
 
 def _geometry(stated: Mapping[str, Any], size: tuple[int, int], kernel: Any) -> Sequence[Step]:
@@ -196,9 +204,40 @@ def size_of(stated: Mapping[str, Any]) -> tuple[int, int]:
     return int(height), int(width)
 
 
+@contextmanager
+def _understood() -> Iterator[None]:
+    """A value of a kind that nobody writes there is the config's fault, whatever Python says of it."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BadCard(
+            f"config.json: a value is not of the kind that is expected ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _classes(config: Mapping[str, Any], stated: Mapping[str, Any]) -> int:
+    return int(config.get("num_classes", stated.get("num_classes", 1000)))
+
+
+def _output(classes: int, stated: Mapping[str, Any]) -> OutputContract:
+    """What the network gives: logits, or the features themselves where it has no head."""
+    if not classes:
+        return OutputContract(head="embedding", tensor="features")
+    # Two heads (distillation) have two inputs: which of them are the features, the config does not say.
+    one_head = isinstance(stated.get("classifier", ""), str)
+    features = "features" if one_head else None
+    return OutputContract(head="softmax", tensor="logits", classes=classes, features=features)
+
+
 def _stated(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "architecture" not in config:
-        raise BadCard("config.json: expected the key 'architecture', which is missing.")
+    architecture = config.get("architecture")
+    if architecture is None and ("architectures" in config or "model_type" in config):
+        raise BadCard(
+            "config.json: expected the form in which timm describes its weights (with a key 'architecture'), "
+            "got that of transformers, which this version does not read."
+        )
+    if not isinstance(architecture, str):
+        raise BadCard("config.json: expected the key 'architecture' with a name, which is missing.")
     stated: Mapping[str, Any] = config.get("pretrained_cfg") or {}
     for key in stated:
         if key not in _USED and key not in _WITHOUT_EFFECT:
@@ -206,6 +245,11 @@ def _stated(config: Mapping[str, Any]) -> Mapping[str, Any]:
                 str(UnknownName("pretrained_cfg key", key, _USED | _WITHOUT_EFFECT))
                 + " It may change the preprocessing, so it is not ignored."
             )
+    if stated.get("label_offset"):
+        raise BadCard(
+            f"config: label_offset 0 is read, got {stated['label_offset']!r}: such a head has a background "
+            "class, which only a card can state (output.drop_first)."
+        )
     channels = (stated.get("input_size") or (3,))[0]
     if channels != 3:
         raise BadCard(f"config: input_size with 3 channels is read, got {channels}.")

@@ -66,6 +66,7 @@ def full_name(name: str) -> str:
             (),
             f"{len(candidates)} models are called so, with other weights: {listed}. "
             "Give the whole name; `signet show` tells them apart.",
+            ambiguous=True,
         )
     raise UnknownName("model", name, names(), "See `signet find`.")
 

@@ -6,12 +6,12 @@ guessed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from signet.cards import Card
+from signet.catalogue import configs
 from signet.errors import BadCard, BadInput
 from signet.graphs.opening import open_graph
 from signet.networks import GRAPH_SUFFIXES, Pretrained
@@ -43,8 +43,7 @@ def pretrained(path: Path, card_path: Path | None = None) -> Pretrained:
         )
     graph = open_graph(path)
     card = read_card(place)
-    parts = [graph.digest, card.program.digest, repr(card.output)]
-    return Pretrained(card, (graph,), hashlib.sha256("\n".join(parts).encode()).hexdigest(), "file")
+    return Pretrained(card, (graph,), configs.digest_with(graph.digest, card), "file")
 
 
 def read_card(place: Path) -> Card:

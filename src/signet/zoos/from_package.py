@@ -5,17 +5,17 @@ Its graph holds no weights of its own: it points into `model.safetensors` beside
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from signet.cards import Card
 from signet.catalogue import configs
-from signet.errors import BadInput, MissingExtra
+from signet.errors import MissingExtra
 from signet.graphs.opening import open_graph
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.storage import digest_of, read_json
+from signet.zoos import modules
 
 ZOO = "signet"
 
@@ -34,19 +34,12 @@ def pretrained() -> Pretrained:
     source = module_source(
         spec, weights, configs.digest_of(spec, digest_of(weights)), card.input_size or (128, 128)
     )
-    return Pretrained(card, (graph, source), graph.digest, "package")
+    return Pretrained(card, (graph, source), configs.digest_with(graph.digest, card), "package")
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
     """The network as a module that is built when an engine asks for it."""
-    return ModuleSource(
-        build=partial(build, spec, weights),
-        digest=digest,
-        input_shape=(3, *size),
-        spec=spec,
-        weights=weights,
-        classifier=spec.classifier,
-    )
+    return modules.module_source(build, spec, weights, digest, size, spec.classifier)
 
 
 def build(spec: ModuleSpec, weights: Path | None) -> Any:
@@ -68,13 +61,5 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         module.add_module("backbone", StarterNet())
         module.add_module("head", torch.nn.Linear(512, spec.classes))
     if weights is not None:
-        from safetensors.torch import load_file
-
-        try:
-            state = {name: tensor.float() for name, tensor in load_file(weights).items()}
-            module.load_state_dict(state, strict=True)
-        except RuntimeError as error:
-            raise BadInput(
-                f"{weights.name}: expected exactly the tensors of {spec.architecture}; {error}"
-            ) from error
+        modules.fill(module, weights, spec.architecture)
     return module.float().eval()

@@ -7,42 +7,36 @@ empty network, and the weights that our hub found are loaded into it, strictly.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from signet.cards import DigestTrust
 from signet.catalogue import configs
-from signet.errors import BadInput, MissingExtra, UnknownName
+from signet.errors import MissingExtra, UnknownName
+from signet.hub import WeightFiles
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
+from signet.zoos import modules
 
 ZOO = "timm"
+# Arguments of `timm.create_model` itself: they say where weights come from, and read files.
+_RESERVED = (
+    "cache_dir",
+    "checkpoint_path",
+    "model_name",
+    "num_classes",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+)
 
 
-def pretrained(
-    name: str, config: Mapping[str, Any], weights: Path, digest: str, trust: DigestTrust, where: str
-) -> Pretrained:
-    """A model from its config and weight file.
-
-    Raises:
-        BadCard: the config has a key or value that is not understood.
-    """
-    module = configs.spec(ZOO, config)
-    card = configs.card(name, config, digest, trust, origin=_origin(config))
-    source = module_source(module, weights, configs.digest_of(module, digest), card.input_size or (224, 224))
-    return Pretrained(card, (source,), configs.digest_with(source.digest, card), where)
+def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pretrained:
+    """A model from its config and weight file; see `modules.pretrained`."""
+    return modules.pretrained(name, config, found, configs.spec(ZOO, config), module_source)
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
     """The network as a module that is built when an engine asks for it."""
-    return ModuleSource(
-        build=partial(build, spec, weights),
-        digest=digest,
-        input_shape=(3, *size),
-        spec=spec,
-        weights=weights,
-        classifier=spec.classifier,
-    )
+    return modules.module_source(build, spec, weights, digest, size, spec.classifier)
 
 
 def build(spec: ModuleSpec, weights: Path | None) -> Any:
@@ -51,7 +45,7 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
     Raises:
         MissingExtra: timm is not installed.
         UnknownName: timm has no such architecture.
-        BadInput: a tensor is missing, unexpected, or of another shape.
+        BadInput: timm refuses the arguments; a tensor is missing, unexpected, or of another shape.
     """
     try:
         import timm
@@ -59,21 +53,12 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         raise MissingExtra(f"timm/{spec.architecture}", "train", "timm") from error
     if not timm.is_model(spec.architecture):
         raise UnknownName("timm architecture", spec.architecture, timm.list_models())
-    module = timm.create_model(
-        spec.architecture, pretrained=False, num_classes=spec.classes, **dict(spec.arguments)
-    )
+
+    def make() -> Any:
+        arguments = dict(spec.arguments)
+        return timm.create_model(spec.architecture, pretrained=False, num_classes=spec.classes, **arguments)
+
+    module = modules.made(make, spec, _RESERVED)
     if weights is not None:
-        state = timm.models.load_state_dict(str(weights), weights_only=True)
-        try:
-            module.load_state_dict(state, strict=True)
-        except RuntimeError as error:
-            raise BadInput(
-                f"{weights.name}: expected exactly the tensors of timm/{spec.architecture}; {error}"
-            ) from error
-    return module.eval()
-
-
-def _origin(config: Mapping[str, Any]) -> str:
-    stated = config.get("pretrained_cfg") or {}
-    origin = config.get("origin") or {}
-    return str(origin.get("repository") or stated.get("hf_hub_id") or stated.get("origin_url") or "")
+        modules.fill(module, weights, f"timm/{spec.architecture}")
+    return module

@@ -7,44 +7,28 @@ torchvision downloads nothing: it builds an empty network, and our hub's weights
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from signet.cards import DigestTrust
 from signet.catalogue import configs
-from signet.errors import BadInput, MissingExtra, UnknownName
+from signet.errors import MissingExtra, UnknownName
+from signet.hub import WeightFiles
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
+from signet.zoos import modules
 
 ZOO = "torchvision"
+_RESERVED = ("num_classes", "progress", "weights")
 
 
-def pretrained(
-    name: str, config: Mapping[str, Any], weights: Path, digest: str, trust: DigestTrust, where: str
-) -> Pretrained:
-    """A model from its config and weight file.
-
-    Raises:
-        BadCard: the config has a key or value that is not understood.
-    """
-    module = configs.spec(ZOO, config)
-    stated = config.get("pretrained_cfg") or {}
-    origin = (config.get("origin") or {}).get("repository") or stated.get("url") or "torchvision"
-    card = configs.card(name, config, digest, trust, origin=str(origin))
-    source = module_source(module, weights, configs.digest_of(module, digest), card.input_size or (224, 224))
-    return Pretrained(card, (source,), configs.digest_with(source.digest, card), where)
+def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pretrained:
+    """A model from its config and weight file; see `modules.pretrained`."""
+    return modules.pretrained(name, config, found, configs.spec(ZOO, config), module_source)
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
     """The network as a module that is built when an engine asks for it."""
-    return ModuleSource(
-        build=partial(build, spec, weights),
-        digest=digest,
-        input_shape=(3, *size),
-        spec=spec,
-        weights=weights,
-        classifier=spec.classifier or _classifier(spec.architecture),
-    )
+    classifier = spec.classifier or _classifier(spec.architecture)
+    return modules.module_source(build, spec, weights, digest, size, classifier)
 
 
 def build(spec: ModuleSpec, weights: Path | None) -> Any:
@@ -53,10 +37,9 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
     Raises:
         MissingExtra: torchvision is not installed.
         UnknownName: torchvision has no such classifier.
-        BadInput: a tensor is missing, unexpected, or of another shape.
+        BadInput: torchvision refuses the arguments; a tensor is missing, unexpected, or of another shape.
     """
     try:
-        import torch
         from torchvision import models
     except ImportError as error:
         raise MissingExtra(f"torchvision/{spec.architecture}", "train", "torchvision") from error
@@ -69,25 +52,14 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         arguments.setdefault("aux_logits", True)
         arguments.setdefault("init_weights", False)
         arguments.setdefault("transform_input", weights is not None)
-    module = models.get_model(spec.architecture, weights=None, num_classes=spec.classes, **arguments)
+
+    def make() -> Any:
+        return models.get_model(spec.architecture, weights=None, num_classes=spec.classes, **arguments)
+
+    module = modules.made(make, spec, _RESERVED)
     if weights is not None:
-        try:
-            module.load_state_dict(_state(torch, weights), strict=True)
-        except RuntimeError as error:
-            raise BadInput(
-                f"{weights.name}: expected exactly the tensors of torchvision/{spec.architecture}; {error}"
-            ) from error
-    return module.eval()
-
-
-def _state(torch: Any, weights: Path) -> Mapping[str, Any]:
-    if weights.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state: Mapping[str, Any] = load_file(weights)
-        return state
-    loaded: Mapping[str, Any] = torch.load(weights, map_location="cpu", weights_only=True)
-    return loaded
+        modules.fill(module, weights, f"torchvision/{spec.architecture}")
+    return module
 
 
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
