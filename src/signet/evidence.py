@@ -67,26 +67,50 @@ def network_stages(model: Model[Prediction], image: Image) -> dict[str, Array]:
     """What a model's engine and its answer make of a decoded image.
 
     Returns:
-        "network" (the raw answer), "features" (where the network has them), "head" (float32, logits or the
-        vector), "answer" (float32, probabilities or the vector) and, for a classifier, "decision" (int64
-        (1,), index of the first label) and "label" (its UTF-8 bytes). Without a batch axis.
+        `network_outputs` and `answer_stages` together: "network", "features" where the network has them,
+        "head", "answer" and, for a classifier, "decision" and "label".
 
     Raises:
         EngineError: the network refuses the image.
         BadInput: its output is not what the card says.
         WrongTask: it neither classifies nor embeds.
     """
-    contract = model.card.output
-    outputs = model.run(model.prepare([image]))
-    network = chosen(outputs, contract.tensor)[0]
-    found = {"network": network if network.dtype in _QUANTIZED else network.astype(np.float32)}
-    if contract.features is not None and contract.head != "embedding":
-        found["features"] = features(outputs, contract)[0]
+    found = network_outputs(model, image)
     return {**found, **answer_stages(found["network"], model.card)}
 
 
+def network_outputs(model: Model[Prediction], image: Image) -> dict[str, Array]:
+    """What a model's engine makes of a decoded image.
+
+    Returns:
+        "network" (the raw answer, float32 or quantized) and "features" (float32 (D,), where the network has
+        them). Without a batch axis.
+
+    Raises:
+        EngineError: the network refuses the image.
+        BadInput: it has no such output, or one without an axis for the images.
+    """
+    contract = model.card.output
+    outputs = model.run(model.prepare([image]))
+    raw = chosen(outputs, contract.tensor)
+    if raw.ndim < 1 or len(raw) != 1:
+        raise BadInput(
+            "the network's output: expected one row for each image, (N, ...); "
+            f"got an array of shape {raw.shape} for one image."
+        )
+    network = raw[0]
+    found = {"network": network if network.dtype in _QUANTIZED else network.astype(np.float32)}
+    if contract.features is not None and contract.head != "embedding":
+        found["features"] = features(outputs, contract)[0]
+    return found
+
+
 def answer_stages(network: Array, card: Card) -> dict[str, Array]:
-    """What the card's output contract makes of one raw answer; see `network_stages`.
+    """What the card's output contract makes of one raw answer.
+
+    Returns:
+        "head" (float32, logits or the vector), "answer" (float32, probabilities or the vector) and, for a
+        classifier, "decision" (int64 (1,), index of the first label) and "label" (its UTF-8 bytes).
 
     Raises:
         BadInput: the raw answer is not what the card says.

@@ -134,16 +134,36 @@ def compare_program(
 def compare_answer(
     findings: Findings,
     sealed: Mapping[str, Array],
-    replay: Mapping[str, Array],
+    network: Mapping[str, Array],
     card: Card,
     allowed: Allowance,
 ) -> bool:
-    """Compare what the network and the answer made of one image; whether it decided as sealed."""
+    """Compare what the network made of one image, and what the card makes of that.
+
+    Args:
+        findings: taken in.
+        sealed: the evidence of this image.
+        network: the `network_outputs` of the replay.
+        card: the sealed model's.
+        allowed: what may differ.
+
+    Returns:
+        Whether it decided as sealed.
+    """
+    replay, problem = dict(network), ""
+    try:
+        replay |= answer_stages(network["network"], card)
+    except SignetError as refusal:
+        # The network may be as it was sealed: then it is the card that reads it otherwise.
+        problem = str(refusal)
     nothing = np.zeros(0, np.float32)
     level = _LEVEL if sealed.get("network", nothing).dtype in (np.uint8, np.int8) else 0.0
     decides = card.output.head != "embedding"
     for stage, name in _ANSWER_STAGES:
         if name == "features" and (card.output.features is None or not decides):
+            continue
+        if problem and stage != "network":
+            findings.add(stage, None, 0.0, problem)
             continue
         error, note = _difference(sealed.get(name), replay.get(name))
         judged = _answer_tolerance if stage == "answer" and decides else _tolerance
@@ -151,12 +171,22 @@ def compare_answer(
         findings.add(stage, error, tolerance + (256 * level if stage == "network" else level), note)
     if "network" in sealed:
         _compare_contract(findings, sealed, card)
+    if problem:
+        if decides:
+            findings.add("decision", None, 0.0, problem)
+        return False
     if not decides:
         return _same_direction(sealed.get("answer"), replay.get("answer"))
     if "decision" not in sealed or "label" not in sealed:
         findings.add("decision", None, 0.0, "missing in the evidence")
         return False
     return _compare_decision(findings, sealed, replay, card)
+
+
+def compare_images(findings: Findings, sealed: Expected, count: int) -> None:
+    """Evidence of more images than the seal names: somebody took images away."""
+    if sealed.images() > count:
+        findings.add("read", None, 0.0, f"sealed with {sealed.images()} golden images, {count} are left")
 
 
 def compare_labels(findings: Findings, sealed: Expected, card: Card) -> None:
@@ -262,7 +292,9 @@ def _one_level(program: Program) -> float:
         low, high = numeric(ends, steps).astype(np.float64)
     except BadInput:
         return 0.0
-    return float(np.abs(high - low).max()) / 255
+    level = float(np.abs(high - low).max()) / 255
+    # A program that overflows allows nothing: an infinite allowance would pass whatever comes.
+    return level if np.isfinite(level) else 0.0
 
 
 def _same_direction(sealed: Array | None, replay: Array | None) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from signet.arrays import Array
 from signet.engines.contract import EngineSettings
 from signet.errors import BadInput, EngineError, SealError, Tampered, WrongTask
-from signet.evidence import decoded, network_stages, program_stages
+from signet.evidence import decoded, network_outputs, program_stages
 from signet.models import Model, default_cache
 from signet.naming import shown
 from signet.networks import Pretrained
@@ -18,7 +20,15 @@ from signet.predictions import Prediction
 from signet.programs import Program
 from signet.progress import OnProgress, Progress, silent
 from signet.records import StageCheck, Verdict
-from signet.replaying import Allowance, Findings, Replay, compare_answer, compare_labels, compare_program
+from signet.replaying import (
+    Allowance,
+    Findings,
+    Replay,
+    compare_answer,
+    compare_images,
+    compare_labels,
+    compare_program,
+)
 from signet.resolving import module_source
 from signet.running import EngineChoice, PrecisionChoice, Running, start
 from signet.seals import Expected, Seal, digest_of_manifest, open_seal
@@ -74,26 +84,42 @@ def verify(
     except SealError as error:
         return _refused(place, str(error), engine, precision)
     tell = on_progress or silent
-    total = len(opened.golden)
     chosen = settings or EngineSettings(cache=default_cache())
     findings = Findings({INTEGRITY: StageCheck(INTEGRITY, True, 0.0, 0.0)})
-    program = pretrained.card.program
+    # A program or card that somebody changed may overflow; that is a finding, and no warning.
+    with np.errstate(all="ignore"):
+        _compare_programs(opened, expected, pretrained.card.program, findings, tell)
+        running = _started(pretrained, (engine, precision), chosen, findings)
+        if running is None:
+            return _verdict(opened, findings, name, 0, (engine, precision))
+        with Model[Prediction](pretrained, running) as model:
+            agree = _compare_answers(opened, expected, model, findings, tell)
+            return _verdict(opened, findings, name, agree, (model.engine.name, model.engine.precision))
+
+
+def _compare_programs(
+    opened: Seal, expected: Expected, program: Program, findings: Findings, tell: OnProgress
+) -> None:
     # Preprocessing has no precision, so what is allowed there does not depend on the engine.
     allowed = Allowance.of(expected, program, "fp32", "cpu")
     for number, image in enumerate(opened.golden):
-        tell(Progress("replaying the preprocessing", number, total))
+        tell(Progress("replaying the preprocessing", number, len(opened.golden)))
         compare_program(findings, expected, number, _replayed(image, program), allowed)
-    running = _started(pretrained, (engine, precision), chosen, findings)
-    if running is None:
-        return _verdict(opened, findings, name, 0, (engine, precision))
-    with Model[Prediction](pretrained, running) as model:
-        allowed = Allowance.of(expected, program, model.engine.precision, chosen.device)
-        agree = 0
-        for number, image in enumerate(opened.golden):
-            tell(Progress("replaying the network", number, total))
-            agree += _network_agrees(model, findings, expected.of(number), image, allowed)
-        compare_labels(findings, expected, pretrained.card)
-        return _verdict(opened, findings, name, agree, (model.engine.name, model.engine.precision))
+    compare_images(findings, expected, len(opened.golden))
+
+
+def _compare_answers(
+    opened: Seal, expected: Expected, model: Model[Prediction], findings: Findings, tell: OnProgress
+) -> int:
+    """How many golden images are decided as sealed."""
+    device = model.running.settings.device
+    allowed = Allowance.of(expected, model.card.program, model.engine.precision, device)
+    agree = 0
+    for number, image in enumerate(opened.golden):
+        tell(Progress("replaying the network", number, len(opened.golden)))
+        agree += _network_agrees(model, findings, expected.of(number), image, allowed)
+    compare_labels(findings, expected, model.card)
+    return agree
 
 
 def _check_digest(opened: Seal, digest: str | None, name: str) -> None:
@@ -123,7 +149,7 @@ def _started(
     one = dataclasses.replace(settings, batch=1, workers=1)
     try:
         return start(pretrained, engine, cast("PrecisionChoice", precision), one)
-    except EngineError as error:
+    except (EngineError, BadInput) as error:
         if findings.diverged is None:
             raise
         findings.add("network", None, 0.0, str(error))
@@ -139,11 +165,11 @@ def _network_agrees(
 ) -> bool:
     """Compare network, head, answer and decision on one golden image; whether it decided as sealed."""
     try:
-        replay = network_stages(model, decoded(image, model.card.program))
+        network = network_outputs(model, decoded(image, model.card.program))
     except (EngineError, BadInput, WrongTask) as error:
         findings.add("network", None, 0.0, str(error))
         return False
-    return compare_answer(findings, sealed, replay, model.card, allowed)
+    return compare_answer(findings, sealed, network, model.card, allowed)
 
 
 def _verdict(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple[str, str]) -> Verdict:
@@ -159,7 +185,7 @@ def _verdict(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple
         )
     else:
         check = findings.checks[diverged]
-        found = [check.note] if check.note else []
+        found = [check.note.rstrip(".")] if check.note else []
         if check.max_error is not None and diverged != "decision":
             found.insert(0, f"greatest difference {check.max_error:.3g}, allowed {check.tolerance:.3g}")
         message = (

@@ -75,6 +75,22 @@ EDITS = {
     ),
     "another head": (lambda m: m["card"]["output"].update(head="sigmoid"), "answer"),
     "already activated": (lambda m: m["card"]["output"].update(already_activated=True), "answer"),
+    "a head of a later task": (lambda m: m["card"]["output"].update(head="yolox"), "head"),
+    "another number of classes": (
+        lambda m: m["card"].update(labels=None) or m["card"]["output"].update(classes=4),
+        "head",
+    ),
+    "an output that is not there": (lambda m: m["card"]["output"].update(tensor="elsewhere"), "network"),
+    "a golden image less": (lambda m: m["golden"]["images"].pop(), "read"),
+    "a mean off by 1 of 255": (
+        lambda m: _step(m, "normalise").update(mean=[v + 1 / 255 for v in _step(m, "normalise")["mean"]]),
+        "normalise",
+    ),
+    "a range that overflows": (lambda m: _step(m, "range").update(scale=1e308), "normalise"),
+    "a std that is nothing in float32": (
+        lambda m: _step(m, "normalise").update(std=[1e-46, 1, 1]),
+        "normalise",
+    ),
     "shifted labels": (_shift_labels, "decision"),
     "one label": (lambda m: m["card"]["labels"].__setitem__(1, "else"), "decision"),
 }
@@ -105,6 +121,8 @@ def test_the_first_stage_that_differs_is_named(tiny, forge, engine, name):
     assert verdict.first_divergence == stage, verdict.message
     assert repr(stage) in verdict.message
     assert next(check for check in verdict.stages if not check.ok).name == stage
+    assert ".." not in verdict.message
+    json.dumps(verdict.to_dict(), allow_nan=False)
 
 
 def _flip(path):
@@ -233,6 +251,48 @@ def test_evidence_that_is_none_is_no_crash(tiny, forge, data):
     verdict = verify(tiny)
     assert verdict.first_divergence == "integrity"
     assert "expected.safetensors" in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("0/network", np.array([np.nan, 0, 0], np.float32)),
+        ("0/network", np.array([-np.inf, 0, 0], np.float32)),
+        ("0/answer", np.array([np.inf, 0, 0], np.float32)),
+        ("1/decision", np.array([np.nan], np.float32)),
+    ],
+)
+def test_evidence_that_is_no_number_is_refused(tiny, forge, name, values):
+    def change(expected):
+        return dataclasses.replace(expected, tensors={**expected.tensors, name: values})
+
+    _with_expected(tiny, forge, change)
+    verdict = verify(tiny)
+    assert verdict.first_divergence == "integrity"
+    assert "finite" in verdict.message
+    json.dumps(verdict.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("stage", ["\x1b[31m", "", "integrity", "crop.0", "crop2", "explode"])
+def test_stages_have_frozen_names(tiny, forge, stage):
+    _with_expected(tiny, forge, lambda found: dataclasses.replace(found, stages=(stage, *found.stages)))
+    verdict = verify(tiny)
+    assert verdict.first_divergence == "integrity"
+    assert "expected stages of read, orient" in verdict.message
+    assert "\x1b" not in verdict.message
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "BF16", "F16", "F64", "BOOL"])
+def test_evidence_of_other_types_is_no_crash(tiny, forge, dtype):
+    size = {"F64": 8, "BF16": 2, "F16": 2}.get(dtype, 1)
+    facts = {"stages": ["read"], "labels_sha256": "", "versions": {}, "reference": ""}
+    entry = {"dtype": dtype, "shape": [1], "data_offsets": [0, size]}
+    header = json.dumps({"__metadata__": {"signet": json.dumps(facts)}, "0/read": entry}).encode()
+    data = len(header).to_bytes(8, "little") + header + bytes(size)
+    (tiny / "golden" / "expected.safetensors").write_bytes(data)
+    listed = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    forge(tiny, lambda m: m["files"].update({"golden/expected.safetensors": listed}))
+    assert verify(tiny).first_divergence == "integrity"
 
 
 def test_missing_tensors_are_a_divergence(tiny, forge):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,12 @@ import numpy as np
 
 from signet.arrays import Array
 from signet.errors import SealError
+from signet.naming import shown
+from signet.seals.strict import strict_json
 
+STAGES = ("read", "orient", "resize", "crop", "normalise", "layout", "network", "head", "answer", "decision")
+"""The frozen names, which seals, verdicts and benchmarks share."""
+_STAGE = re.compile(rf"({'|'.join(STAGES)})(\.[1-9][0-9]{{0,3}})?")
 _METADATA = "signet"
 _DTYPES = ("uint8", "int8", "float32", "int64")
 
@@ -70,7 +76,7 @@ class Expected:
 
         try:
             with safe_open(path, framework="np") as opened:
-                facts = json.loads((opened.metadata() or {})[_METADATA])
+                facts = strict_json((opened.metadata() or {})[_METADATA].encode())
                 tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
             found = cls(
                 tuple(str(stage) for stage in _rows(facts["stages"])),
@@ -79,7 +85,10 @@ class Expected:
                 {str(key): str(value) for key, value in dict(facts["versions"]).items()},
                 str(facts["reference"]),
             )
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+        except (
+            *(SafetensorError, SealError, OSError, KeyError, ValueError, TypeError, RecursionError),
+            AttributeError,  # numpy has no such type: safetensors looks for its name there
+        ) as error:
             raise SealError(
                 f"{path.name}: expected the golden evidence of a seal as docs/seal-format.md states it, "
                 f"got something else ({type(error).__name__}: {error}). Seal the model again."
@@ -87,7 +96,20 @@ class Expected:
         wrong = [key for key, value in tensors.items() if str(value.dtype) not in _DTYPES]
         if wrong:
             raise SealError(f"{path.name}: expected tensors of {', '.join(_DTYPES)}; {wrong[0]!r} is none.")
+        infinite = [key for key, value in tensors.items() if not np.isfinite(value).all()]
+        if infinite:
+            raise SealError(f"{path.name}: expected finite numbers; {infinite[0]!r} has others.")
+        unknown = [stage for stage in found.stages if not _STAGE.fullmatch(stage)]
+        if unknown:
+            raise SealError(
+                f"{path.name}: expected stages of {', '.join(STAGES)}; got {shown(unknown[0][:40])!r}."
+            )
         return found
+
+    def images(self) -> int:
+        """How many images it speaks of: one more than the greatest number of one."""
+        numbers = [int(head) for head in (key.partition("/")[0] for key in self.tensors) if head.isdecimal()]
+        return max(numbers, default=-1) + 1
 
 
 def digest_of_labels(labels: Sequence[str] | None) -> str:
