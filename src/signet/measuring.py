@@ -19,6 +19,9 @@ from signet.predictions import Prediction
 from signet.running import measurement_place
 
 STAGE_SECONDS = 1.0
+SAMPLE_IMAGES = 64
+SAMPLE_BYTES = 256 << 20
+"""Decoded images that are held at a time, for the stages that begin with one: so many, and so large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Speed:
         precision: name.
         peak_memory_bytes: of this process, so far; None where the platform does not say.
         first_prediction_seconds: from opening the model to its first answer.
-        count: images measured.
+        count: images measured from file to answer; the stages are measured on the first few of them.
     """
 
     images_per_second: float
@@ -77,20 +80,19 @@ def benchmark(
     Raises:
         BadInput: no image can be read.
     """
+    readable, sample = _readable(paths)
     begin = time.perf_counter()
     with open_model(False) as single:
-        images = _readable(paths)
-        single(images[0])
+        single(readable[0])
         first = time.perf_counter() - begin
-        latencies = [_seconds(lambda path=path: single(path)) for path in _paths(images)]  # type: ignore[misc]
-        stages = _stages(single, images)
+        latencies = [_seconds(lambda path=path: single(path)) for path in readable]  # type: ignore[misc]
+        stages = _stages(single, sample)
     with open_model(True) as many:
-        sources = _paths(images)
-        streamed = [_seconds(lambda: list(streaming.predictions(many, sources))) for _ in range(repeats + 1)]
+        streamed = [_seconds(lambda: _stream(many, readable)) for _ in range(repeats + 1)]
         # The first pass warms caches and is not counted.
-        rate = len(images) / min(streamed[1:])
+        rate = len(readable) / min(streamed[1:])
         threads = many.running.settings.thread_count
-        network = _network_rate(many, images)
+        network = _network_rate(many, sample)
         return Speed(
             images_per_second=rate,
             milliseconds={
@@ -107,8 +109,14 @@ def benchmark(
             precision=many.engine.precision,
             peak_memory_bytes=machine.peak_memory_bytes(),
             first_prediction_seconds=first,
-            count=len(images),
+            count=len(readable),
         )
+
+
+def _stream(model: Model[Prediction], paths: Sequence[Path]) -> None:
+    """All answers, none of them kept."""
+    for _ in streaming.predictions(model, paths):
+        pass
 
 
 def keep(model: Model[Prediction], speeds: dict[str, float]) -> None:
@@ -125,25 +133,28 @@ def keep(model: Model[Prediction], speeds: dict[str, float]) -> None:
         storage.write_json(measurement_place(model.pretrained.digest, cache), row, overwrite=True)
 
 
-def _readable(paths: Sequence[Path]) -> list[Image]:
-    images = []
+def _readable(paths: Sequence[Path]) -> tuple[list[Path], list[Image]]:
+    """(all that can be read, the first few of them decoded): memory does not grow with their number."""
+    readable: list[Path] = []
+    sample: list[Image] = []
+    room = SAMPLE_BYTES
     for path in paths:
         try:
-            images.append(read(path))
+            image = read(path)
         except BadInput:
             continue
-    if not images:
+        readable.append(path)
+        room -= image.pixels.nbytes
+        if not sample or (room >= 0 and len(sample) < SAMPLE_IMAGES):
+            sample.append(image)
+    if not readable:
         raise BadInput(f"benchmark: expected images, and none of {len(paths)} inputs can be read.")
-    return images
-
-
-def _paths(images: Sequence[Image]) -> list[Path]:
-    return [Path(image.source) for image in images]
+    return readable, sample
 
 
 def _stages(model: Model[Prediction], images: Sequence[Image]) -> dict[str, float]:
     """Milliseconds of one image in each stage, on one thread, over about a second each."""
-    paths = _paths(images)
+    paths = [Path(image.source) for image in images]
     batches = [model.prepare([image]) for image in images]
     raw = model.run(batches[0])
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 
 import pytest
 
@@ -59,3 +60,21 @@ def test_none_readable_is_said(signet, classifier):
     ran = signet("benchmark", classifier, "nothing.jpg", "--json")
     assert ran.code == 1
     assert "none of 1 inputs can be read" in ran.object["error"]["message"]
+
+
+def test_memory_does_not_grow_with_the_number_of_images(signet, classifier, pictures, monkeypatch):
+    read, held = measuring.read, []
+    most = 0
+
+    def counted(path):
+        nonlocal most
+        image = read(path)
+        held.append(weakref.ref(image.pixels))
+        most = max(most, sum(one() is not None for one in held))
+        return image
+
+    monkeypatch.setattr(measuring, "read", counted)
+    monkeypatch.setattr(measuring, "SAMPLE_IMAGES", 3)
+    ran = signet("benchmark", classifier, *pictures, "--json", "--repeats", 1)
+    assert (ran.code, ran.object["count"]) == (0, 12)
+    assert most <= 3 + 2
