@@ -73,10 +73,29 @@ def test_a_form_that_only_one_engine_reads_goes_there(
         running.open_engine(other, "onnx", settings)
 
 
-def test_a_device_chooses_torch(model: Pretrained, settings: EngineSettings) -> None:
+def test_a_device_chooses_torch(
+    floor3: ModuleType, model: Pretrained, settings: EngineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cuda = dataclasses.replace(settings, device="cuda")
-    assert choose_engine(model, "auto", cuda) == ("torch", "device cuda needs it")
+    monkeypatch.setattr(on_torch, "unavailable", lambda: None)
+    assert choose_engine(floor3.module_model(), "auto", cuda) == ("torch", "device cuda needs it")
     assert choose_precision(model, "torch", "auto", cuda)[0] == "fp32"
+    with pytest.raises(
+        BadRequest, match="device 'cuda': only engine torch runs there, and tests/tiny has no"
+    ):
+        choose_engine(model, "auto", cuda)
+    monkeypatch.setattr(on_torch, "unavailable", lambda: "torch is not installed")
+    with pytest.raises(BadRequest, match="runs there, and torch is not installed. Use --device cpu"):
+        choose_engine(floor3.module_model(), "auto", cuda)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnx"])
+def test_an_engine_that_knows_no_devices_runs_on_none_but_the_processor(
+    engine: str, model: Pretrained, settings: EngineSettings
+) -> None:
+    """Asked for a GPU, they ran on the processor and said nothing."""
+    with pytest.raises(EngineError, match=f"engine {engine} runs on the processor, and device 'cuda:1'"):
+        start(model, engine, "fp32", dataclasses.replace(settings, device="cuda:1"))
 
 
 def test_an_engine_that_is_named_is_taken(model: Pretrained, settings: EngineSettings) -> None:
@@ -193,7 +212,6 @@ def test_evidence_is_of_one_model_one_program_one_processor_one_version(
         ({"version": "1.0"}, None),
         ({"precision": "int8"}, None),
         ({"equal": 200}, "fp32"),
-        ({"compared": 4, "equal": 4}, "bf16"),
     ],
 )
 def test_a_seal_brings_evidence_of_its_own(
@@ -216,6 +234,41 @@ def test_a_seal_brings_evidence_of_its_own(
     assert ("when it was sealed" in why) == (precision is not None)
     keep_evidence(sealed, settings.cache, Evidence(200, 100))
     assert choose_precision(sealed, "openvino", "auto", settings)[0] == "fp32", "what was measured here wins"
+
+
+def sealed_with(model: Pretrained, *, compared: int, golden_equal: int) -> Pretrained:
+    variant = Variant(
+        engine="openvino",
+        version=machine.versions()["openvino"],
+        processor=machine.processor(),
+        precision="bf16",
+        compared=compared,
+        equal=compared - 4 + golden_equal,
+        golden=4,
+        golden_equal=golden_equal,
+    )
+    return dataclasses.replace(model, variants=(variant,))
+
+
+@pytest.mark.usefixtures("bf16")
+def test_four_golden_decisions_are_too_few_and_a_long_run_finds_out(
+    model: Pretrained, settings: EngineSettings
+) -> None:
+    sealed = sealed_with(model, compared=4, golden_equal=4)
+    precision, why, undecided = choose_precision(sealed, "openvino", "auto", settings)
+    assert (precision, undecided) == ("fp32", True)
+    assert "too little evidence: 4 of 4 decisions" in why
+    keep_evidence(sealed, settings.cache, Evidence(250, 250))
+    assert choose_precision(sealed, "openvino", "auto", settings)[0] == "bf16"
+
+
+@pytest.mark.usefixtures("bf16")
+def test_a_golden_flip_is_not_outvoted_by_what_was_measured(
+    model: Pretrained, settings: EngineSettings
+) -> None:
+    sealed = sealed_with(model, compared=250, golden_equal=3)
+    keep_evidence(sealed, settings.cache, Evidence(250, 250))
+    assert choose_precision(sealed, "openvino", "auto", settings)[0] == "fp32"
 
 
 def test_other_engines_and_processors_have_fp32(

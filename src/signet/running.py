@@ -47,11 +47,13 @@ class Evidence:
 
     @property
     def allows(self) -> bool:
-        """At least 99.5 % equal decisions, on a seal's golden images without a flip or on 200 images."""
-        if self.golden_flips or not self.compared:
-            return False
-        enough = self.golden_flips is not None or self.compared >= EVIDENCE_IMAGES
-        return enough and self.equal >= EVIDENCE_SHARE * self.compared
+        """At least 99.5 % equal decisions, on at least 200 images and without a golden flip."""
+        return self.enough and not self.golden_flips and self.equal >= EVIDENCE_SHARE * self.compared
+
+    @property
+    def enough(self) -> bool:
+        """Whether the share says something: of four decisions, 99.5 % does not."""
+        return self.compared >= EVIDENCE_IMAGES
 
     def words(self) -> str:
         """For the line that says which precision was taken."""
@@ -145,6 +147,9 @@ def choose_precision(
         return "fp32", "fp32, since bf16 is not yet proven for this model here", True
     if evidence.allows:
         return "bf16", f"bf16, {evidence.words()}", False
+    sealed = evidence.golden_flips is not None
+    if sealed and not evidence.golden_flips and not evidence.enough:
+        return "fp32", f"fp32, since bf16 has too little evidence: {evidence.words()}", True
     return "fp32", f"fp32, since bf16 had only {evidence.words()}", False
 
 
@@ -180,8 +185,10 @@ def open_engine(pretrained: Pretrained, name: str, settings: EngineSettings) -> 
 
 def find_evidence(pretrained: Pretrained, cache: Path | None) -> Evidence | None:
     """What is known of this model's bf16 decisions on this processor: measured here, or sealed with it."""
-    measured = _measured_evidence(pretrained, cache)
-    return measured if measured is not None else _sealed_evidence(pretrained)
+    measured, sealed = _measured_evidence(pretrained, cache), _sealed_evidence(pretrained)
+    if measured is None or (sealed is not None and sealed.golden_flips):
+        return sealed or measured
+    return measured
 
 
 def _sealed_evidence(pretrained: Pretrained) -> Evidence | None:
