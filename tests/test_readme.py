@@ -1,12 +1,14 @@
 """The README's Python runs as it stands, its commands exist, and its links lead somewhere."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from signet.cli.main import app
 
@@ -15,39 +17,65 @@ README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-@pytest.fixture
-def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two labels that a probe can tell apart: stripes across and stripes down."""
+COMMANDS = re.findall(r"^\$ (signet .*?)(?:\s+#.*)?$", README, re.MULTILINE)
+
+
+def stripes(random: np.random.Generator, across: bool, width: int) -> Image.Image:
+    """A picture of a kind that a probe can tell from the other kind."""
+    ramp = np.arange(48) // width % 2 * 160 + 40
+    clean = np.broadcast_to(ramp[:, None] if across else ramp[None], (48, 48))
+    noisy = np.clip(clean + random.normal(0, 12, (48, 48)), 0, 255).astype(np.uint8)
+    return Image.fromarray(noisy).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of which the README speaks: two labels to learn, the same to measure, some without any."""
     random = np.random.default_rng(0)
-    for label, axis in (("across", 0), ("down", 1)):
-        for number in range(12):
-            ramp = np.arange(48) // (2 + number % 4) % 2 * 160 + 40
-            stripes = np.broadcast_to(ramp[:, None] if axis == 0 else ramp[None], (48, 48))
-            noisy = np.clip(stripes + random.normal(0, 12, (48, 48)), 0, 255).astype(np.uint8)
-            target = tmp_path / "photos" / label / f"{number}.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(noisy).convert("RGB").save(target)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    root = tmp_path_factory.mktemp("readme")
+    for folder, count in (("birds", 12), ("more_birds", 5)):
+        for label in ("across", "down"):
+            target = root / folder / label
+            target.mkdir(parents=True)
+            for number in range(count):
+                stripes(random, label == "across", 2 + number % 4).save(target / f"{number}.png")
+    (root / "new_pictures").mkdir()
+    for number in range(3):
+        stripes(random, number % 2 == 0, 3).save(root / "new_pictures" / f"{number}.png")
+    return root
 
 
-def test_that_the_python_of_the_readme_runs(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_the_python_of_the_readme_runs(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 2
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     said = capsys.readouterr().out
-    assert (photos / "photos.signet" / "seal.json").is_file()
+    assert (place / "birds.signet" / "seal.json").is_file()
     assert "agree with what was sealed" in said
-    shutil.rmtree(photos / "photos.signet")
+    shutil.rmtree(place / "birds.signet")
 
 
-def test_that_every_command_of_the_readme_exists() -> None:
+def test_that_the_readme_shows_every_command() -> None:
     known = {command.name for command in app.registered_commands}
-    used = set(re.findall(r"^\$ signet (\w+)", README, re.MULTILINE))
-    assert used
-    assert used <= known
+    assert {command.split()[1] for command in COMMANDS} == known
+
+
+def test_that_the_commands_of_the_readme_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    for command in COMMANDS:
+        words = shlex.split(command)[1:]
+        if words[0] == "demo":  # tests/demonstration runs it, on fewer pictures
+            continue
+        if words[0] == "finetune":  # what further training does is tested where it is done
+            words += ["--strategy", "probe"]
+        ran = CliRunner().invoke(app, words)
+        assert ran.exit_code == 0, f"{command}: {ran.output}"
+    assert (place / "birds.html").is_file()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
