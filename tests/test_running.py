@@ -85,7 +85,7 @@ def test_a_device_chooses_torch(
     ):
         choose_engine(model, "auto", cuda)
     monkeypatch.setattr(on_torch, "unavailable", lambda: "torch is not installed")
-    with pytest.raises(BadRequest, match="runs there, and torch is not installed. Use --device cpu"):
+    with pytest.raises(BadRequest, match=r"runs there, and torch is not installed\. Use --device cpu"):
         choose_engine(floor3.module_model(), "auto", cuda)
 
 

@@ -107,6 +107,11 @@ def choose_engine(pretrained: Pretrained, engine: EngineChoice, settings: Engine
     if engine != "auto":
         return engine, "engine as asked"
     if settings.device != "cpu":
+        missing = _unavailable("torch") or _no_form(pretrained, "torch")
+        if missing:
+            raise BadRequest(
+                f"device {settings.device!r}: only engine torch runs there, and {missing}. Use --device cpu."
+            )
         return "torch", f"device {settings.device} needs it"
     order = list(PREFERENCE)
     measured = fastest_measured(pretrained.digest, settings.cache)

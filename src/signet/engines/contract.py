@@ -13,6 +13,7 @@ import numpy as np
 from signet.arrays import Array
 from signet.batches import Batch, Outputs
 from signet.errors import BadInput, EngineError
+from signet.naming import shown
 from signet.preprocessing import finish
 
 Precision = Literal["fp32", "bf16", "int8"]
@@ -81,6 +82,25 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give memory and threads back; `run` fails afterwards. A second call does nothing."""
+
+
+def require_processor(name: str, settings: EngineSettings) -> None:
+    """For an engine that runs on the processor only: nothing is run elsewhere than was asked for.
+
+    Raises:
+        EngineError: another device is asked for.
+    """
+    if settings.device != "cpu":
+        raise EngineError(
+            f"engine {name} runs on the processor, and device {settings.device!r} was asked for. "
+            "Use --engine torch, or --device cpu."
+        )
+
+
+def one_line(error: Exception) -> str:
+    """The first line of a foreign error that says something; CUDA's and the exporters' go on for pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shown(lines[0]) if lines else type(error).__name__
 
 
 def check_batch(name: str, batch: Batch) -> None:

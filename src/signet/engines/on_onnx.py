@@ -9,7 +9,7 @@ import numpy as np
 
 from signet.arrays import Array
 from signet.batches import Batch, Outputs
-from signet.engines.contract import EngineSettings, Precision, finished, joined
+from signet.engines.contract import EngineSettings, Precision, finished, joined, require_processor
 from signet.errors import EngineError
 from signet.graphs.wire import contents_of
 from signet.networks import GraphFile
@@ -30,10 +30,12 @@ def open_graph(graph: GraphFile, settings: EngineSettings) -> OnnxEngine:
     """Load a graph.
 
     Raises:
-        EngineError: ONNX Runtime refuses the graph, or the precision is not to be had here.
+        EngineError: ONNX Runtime refuses the graph, the precision is not to be had here, or another device
+            than "cpu" is asked for.
     """
     import onnxruntime
 
+    require_processor("onnx", settings)
     if settings.precision == "bf16":
         raise EngineError(
             "engine onnx: precision bf16 was asked for, and ONNX Runtime has none on processors. "

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import queue
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ from signet import storage
 from signet.arrays import Array
 from signet.batches import Batch, Outputs
 from signet.cards import InputSpec
-from signet.engines.contract import EngineSettings, Precision, check_batch, joined
-from signet.errors import EngineError
+from signet.engines.contract import EngineSettings, Precision, check_batch, joined, require_processor
+from signet.errors import EngineError, SignetError
 from signet.networks import GraphFile
 from signet.programs import Program
 from signet.steps import Layout, Normalise, Order, Range, Step, Type
@@ -56,8 +58,9 @@ def open_graph(
         settings: precision, threads, batch.
 
     Raises:
-        EngineError: OpenVINO refuses the graph or the precision.
+        EngineError: OpenVINO refuses the graph or the precision, or another device than "cpu" is asked for.
     """
+    require_processor("openvino", settings)
     core = _core()
     if settings.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise EngineError(
@@ -70,9 +73,9 @@ def open_graph(
         "NUM_STREAMS": min(settings.workers, settings.thread_count),
         "PERFORMANCE_HINT": "THROUGHPUT" if settings.workers > 1 else "LATENCY",
     }
-    place = (
-        None if settings.cache is None else settings.cache / f"{_key(graph, program, settings, core)}.blob"
-    )
+    place = None
+    if settings.cache is not None and _is_private(settings.cache):
+        place = settings.cache / f"{_key(graph, spec, program, settings, core)}.blob"
     try:
         compiled = _import(core, place, options) if place else None
         if compiled is None:
@@ -125,8 +128,10 @@ class OpenVinoEngine:
         """See `Engine.close`."""
         # None wakes whoever waits for a request, and each one passes it on.
         self._closed = True
-        while not self._requests.empty():
-            self._requests.get()
+        # Asking `empty()` first would wait forever when a run takes the last one in between.
+        with suppress(queue.Empty):
+            while True:
+                self._requests.get_nowait()
         self._requests.put(None)
 
     def _padded(self, arrays: Array) -> dict[str, Array]:
@@ -240,12 +245,14 @@ def _are_bytes(steps: Sequence[Step]) -> bool:
     return not last or last[0] == Type("uint8")
 
 
-def _key(graph: GraphFile, program: Program, settings: EngineSettings, core: Any) -> str:
+def _key(graph: GraphFile, spec: InputSpec, program: Program, settings: EngineSettings, core: Any) -> str:
     """Everything that a compiled network depends on, as one digest."""
     import openvino
 
     parts = [
         graph.digest,
+        spec.dtype,
+        spec.shape,
         program.digest,
         settings.precision,
         settings.thread_count,
@@ -258,10 +265,24 @@ def _key(graph: GraphFile, program: Program, settings: EngineSettings, core: Any
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def _is_private(folder: Path) -> bool:
+    """Whether compiled networks may lie in this folder: it is this user's, and nobody else may write there.
+
+    They are native code; a digest beside them proves nothing against somebody who can write both. Where it is
+    not so, the network is compiled each time.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return False
+    return os.name != "posix" or (status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022)
+
+
 def _keep(place: Path, blob: bytes) -> None:
-    """Write a compiled network behind its own digest, in a folder for its owner only."""
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    storage.write_bytes(place, hashlib.sha256(blob).digest() + blob, overwrite=True)
+    """Write a compiled network behind its own digest; a full or read-only disk costs time, nothing else."""
+    with suppress(SignetError):
+        storage.write_bytes(place, hashlib.sha256(blob).digest() + blob, overwrite=True)
 
 
 def _import(core: Any, place: Path, options: dict[str, Any]) -> Any:
@@ -269,9 +290,10 @@ def _import(core: Any, place: Path, options: dict[str, Any]) -> Any:
 
     OpenVINO checks no digest: a flipped byte would be another network, or a crash. So we do.
     """
-    if not place.is_file():
+    try:
+        kept = place.read_bytes()
+    except OSError:
         return None
-    kept = place.read_bytes()
     digest, blob = kept[:32], kept[32:]
     if hashlib.sha256(blob).digest() != digest:
         return None

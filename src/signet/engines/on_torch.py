@@ -9,7 +9,7 @@ import numpy as np
 
 from signet.arrays import Array
 from signet.batches import Batch, Outputs
-from signet.engines.contract import EngineSettings, Precision, finished, joined
+from signet.engines.contract import EngineSettings, Precision, finished, joined, one_line
 from signet.errors import EngineError, MissingExtra
 from signet.networks import ModuleSource
 
@@ -36,10 +36,23 @@ def open_module(source: ModuleSource, settings: EngineSettings) -> TorchEngine:
         raise EngineError("engine torch runs fp32 and bf16; for int8 use --engine openvino or onnx.")
     try:
         device = torch.device(settings.device)
-        module = source.build()
-        module.to(device)
+        # A device that is only named fails here, before the weights are read.
+        torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
-        raise EngineError(f"engine torch cannot use device {settings.device!r}: {error}") from error
+        raise EngineError(
+            f"engine torch cannot use device {settings.device!r}: {one_line(error)} {_devices(torch)}"
+        ) from error
+    module = source.build()
+    if source.classifier and source.classifier not in dict(module.named_modules()):
+        raise EngineError(
+            f"engine torch: the network has no layer {source.classifier!r}, which should be its head."
+        )
+    try:
+        module.to(device)
+    except RuntimeError as error:
+        raise EngineError(
+            f"engine torch cannot put the network on device {settings.device!r}: {one_line(error)}"
+        ) from error
     headless = source.spec is not None and source.spec.classes == 0
     return TorchEngine(module, source.classifier, device, settings.precision, headless)
 
@@ -88,6 +101,7 @@ class TorchEngine:
         if module is None:
             raise EngineError("engine torch: this model is closed.")
         try:
+            # The answers leave the device under the lock too: a GPU reports its errors only then.
             with (
                 self._lock,
                 torch.inference_mode(),
@@ -100,13 +114,20 @@ class TorchEngine:
                 answers = [module(images)]
                 if len(self.outputs) > 1:
                     answers.append(_pooled(self._features.pop()))
-        except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
+                values = [answer.float().cpu().numpy() for answer in answers]
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
             raise EngineError(
-                f"engine torch: the network refused an input of shape {arrays.shape}, {arrays.dtype}: {error}"
+                f"engine torch: the network refused an input of shape {arrays.shape}, {arrays.dtype}: "
+                f"{one_line(error)}"
             ) from error
-        return {
-            name: answer.float().cpu().numpy() for name, answer in zip(self.outputs, answers, strict=True)
-        }
+        return dict(zip(self.outputs, values, strict=True))
+
+
+def _devices(torch: Any) -> str:
+    """What there is instead, for the end of a message."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = ", ".join(["cpu", *(f"cuda:{number}" for number in range(count))])
+    return f"Here there are: {found}."
 
 
 def _pooled(features: Any) -> Any:
