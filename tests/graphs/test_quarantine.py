@@ -117,3 +117,16 @@ def test_safety_comes_first(make_net, cache, monkeypatch, external_net):
     child(monkeypatch, "raise SystemExit('not to be started')")
     with pytest.raises(BadGraph, match="Put that file beside the graph"):
         try_open(graph, "onnx")
+
+
+def test_an_onnx_runtime_of_another_package_name_is_known_by_its_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """onnxruntime-gpu and -openvino bring the module without the package of its name."""
+    import onnxruntime
+
+    def missing(name: str) -> str:
+        raise quarantine.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(quarantine.metadata, "version", missing)
+    assert quarantine._version("onnx") == onnxruntime.__version__

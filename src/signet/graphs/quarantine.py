@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
 
@@ -70,7 +70,15 @@ def _note(graph: GraphFile, engine: EngineName) -> Path:
     """Where the success of this graph with this engine is written down."""
     if not re.fullmatch(r"[0-9a-f]{64}", graph.digest):
         raise BadGraph(f"{shown(graph.path)}: expected a sha256 as its digest, got {graph.digest!r}.")
-    return cache_folder() / "opened" / f"{graph.digest}-{engine}-{metadata.version(_PACKAGES[engine])}.json"
+    return cache_folder() / "opened" / f"{graph.digest}-{engine}-{_version(engine)}.json"
+
+
+def _version(engine: EngineName) -> str:
+    """Of the engine's library; ONNX Runtime comes under several names (onnxruntime-gpu) with one module."""
+    try:
+        return metadata.version(_PACKAGES[engine])
+    except metadata.PackageNotFoundError:
+        return str(import_module(_PACKAGES[engine]).__version__)
 
 
 def _answer_of_child(graph: GraphFile, engine: EngineName, timeout_seconds: float) -> dict[str, object]:
