@@ -53,7 +53,7 @@ STEPS = some.one_of(
     ),
     some.builds(Pad, to=SIZE, value=COLOUR, anchor=ANCHOR),
     some.builds(Pad, multiple=SIDE, value=COLOUR, anchor=ANCHOR),
-    some.builds(Range, scale=NUMBER, offset=NUMBER),
+    some.builds(Range, scale=NUMBER.filter(bool), offset=NUMBER),
     some.builds(Normalise, mean=some.tuples(*[NUMBER] * 3), std=some.tuples(*[POSITIVE] * 3)),
     some.builds(Order, order=some.sampled_from(["RGB", "BGR"])),
     some.builds(Layout, order=some.sampled_from(["NCHW", "NHWC"])),
@@ -282,3 +282,9 @@ def test_steps_and_programs_are_values() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Range().scale = 2.0
     assert hash(Program((Read(), Type()))) == hash(Program((Read(), Type())))
+
+
+def test_a_range_of_zero_is_refused() -> None:
+    """Every picture would become the same, and an engine that fuses it divides by the scale."""
+    with pytest.raises(BadCard, match="range: expected a scale other than zero"):
+        Program.from_list([{"step": "read"}, {"step": "range", "scale": 0}])

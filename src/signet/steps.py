@@ -180,6 +180,10 @@ class Range:
     scale: float = 1.0
     offset: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not self.scale:
+            raise BadCard("range: expected a scale other than zero, which would make every picture the same.")
+
     def words(self) -> str:
         """The step for a person."""
         low, high = self.offset, 255 * self.scale + self.offset
