@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from signet import models
 from signet.cards import OutputContract
 from signet.engines.contract import EngineSettings
 from signet.errors import BadInput, EngineError, UnknownName, WrongTask
@@ -210,3 +212,17 @@ def test_a_picture_that_cannot_be_read_is_bad_input(floor3: ModuleType, tmp_path
 def test_the_default_cache_lies_in_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGNET_CACHE", str(tmp_path / "here"))
     assert default_cache() == tmp_path / "here" / "engines"
+
+
+@pytest.mark.parametrize(("precision", "exact"), [("fp32", True), ("int8", True), ("bf16", False)])
+def test_the_quick_resize_is_for_bf16_alone(
+    precision: str, exact: bool, floor3: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only bf16 is held to evidence that was gathered with the quick resize in place."""
+    asked: list[bool] = []
+    monkeypatch.setattr(models, "prepare", lambda *_, exact, **__: asked.append(exact))
+    with load(floor3.graph_model(tmp_path), engine="onnx") as model:
+        engine = type("Other", (), {"fuses": False, "precision": precision, "close": lambda _: None})()
+        running = dataclasses.replace(model.running, engine=engine)
+        models.Model(model.pretrained, running).prepare([floor3.picture()])
+    assert asked == [exact]

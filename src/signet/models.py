@@ -83,7 +83,7 @@ class Model(Generic[P]):
         Those are the batch's `pending` steps; `preprocessing.finish(batch)` does them in numpy.
         """
         engine = self.engine
-        return prepare(images, self.card.program, fuse=engine.fuses, exact=engine.precision == "fp32")
+        return prepare(images, self.card.program, fuse=engine.fuses, exact=engine.precision != "bf16")
 
     def run(self, batch: Batch) -> Outputs:
         """Run the network over a prepared batch; named arrays, first axis the image."""

@@ -60,8 +60,8 @@ def prepare(images: Sequence[Image], program: Program, *, fuse: bool = False, ex
         fuse: True stops before the trailing numeric steps and leaves them as `pending`, for an engine
             that does them itself; the arrays are then uint8 (or what the program made), NHWC.
         exact: False computes only the box of a resize that the next crop keeps. On photographs about 2
-            values of 100 then differ by 1/255, and 1 of 10,000 by more, at hard edges. For engines whose
-            own precision is coarser, and whose decisions are compared with all of this in place.
+            values of 100 then differ by 1/255, and 1 of 10,000 by more, at hard edges. For bf16, whose
+            decisions are compared with all of this in place (docs/decisions/0012, with the figures).
 
     Returns:
         A batch: one array (N, ...) when all images end with one shape, else a list of arrays.

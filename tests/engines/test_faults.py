@@ -1,4 +1,4 @@
-"""What goes wrong around an engine: caches that cannot be used, devices that fail, closing at a bad moment."""
+"""What goes wrong around an engine: caches that cannot be used, devices that fail, a close in between."""
 
 from __future__ import annotations
 
