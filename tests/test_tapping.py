@@ -14,10 +14,10 @@ from signet.cards import OutputContract
 from signet.engines.contract import EngineSettings
 from signet.errors import BadRequest, EngineError, UnknownName, WrongTask
 from signet.models import load
-from signet.networks import ModuleSource, Pretrained
-from signet.predictions import Embedding
+from signet.networks import GraphFile, ModuleSource, Pretrained
+from signet.predictions import Classes, Embedding
 from signet.preprocessing import prepare
-from signet.tapping import with_layer
+from signet.tapping import layers, with_layer
 from signet.testing import TinyNetwork
 
 torch = pytest.importorskip("torch")
@@ -114,10 +114,35 @@ def test_a_layer_that_takes_no_part_is_refused(floor3: ModuleType, images: list[
         vectors(tapped, images)
 
 
-def test_a_graph_has_no_layer_names(floor3: ModuleType, tmp_path: Path) -> None:
-    for layer, pool in (("rectifier", "mean"), ("penultimate", "none")):
-        with pytest.raises(BadRequest, match="load the model by its catalogue name"):
-            with_layer(floor3.graph_model(tmp_path), layer, pool)
+def test_a_graph_without_a_torch_form_has_its_tensors_for_layers(
+    floor3: ModuleType, images: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNET_CACHE", str(tmp_path / "cache"))
+    found = floor3.graph_model(tmp_path)
+    names = layers(found)
+    assert "logits" in names
+    tapped = with_layer(found, "logits")
+    assert (tapped.card.task, tapped.card.labels) == ("embed", None)
+    with load(found, Classes, engine="onnx", settings=ONE) as model:
+        logits = model.run(model.prepare(images))["logits"]
+    with load(tapped, Embedding, engine="onnx", settings=ONE) as model:
+        vectors = [answer.vector for answer in model(images)]
+    np.testing.assert_allclose(vectors, logits, atol=1e-5)
+    with pytest.raises(UnknownName, match=r"No layer named 'logit'\. Did you mean 'logits'"):
+        with_layer(found, "logit")
+
+
+def test_a_graph_keeps_no_maps_and_a_tflite_graph_has_no_layers(floor3: ModuleType, tmp_path: Path) -> None:
+    found = floor3.graph_model(tmp_path)
+    with pytest.raises(BadRequest, match="name a model that has a torch form"):
+        with_layer(found, pool="none")
+    lite = dataclasses.replace(found, networks=(GraphFile(tmp_path / "a.tflite", "tflite", "e" * 64),))
+    with pytest.raises(BadRequest, match="needs an ONNX or OpenVINO graph"):
+        with_layer(lite, "logits")
+
+
+def test_a_torch_form_names_its_modules(floor3: ModuleType) -> None:
+    assert "rectifier" in layers(floor3.module_model())
 
 
 def test_another_pool_is_refused(floor3: ModuleType) -> None:

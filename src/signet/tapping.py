@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 from typing import Any
 
 from signet.errors import BadRequest, UnknownName, WrongTask
@@ -17,33 +18,74 @@ def with_layer(pretrained: Pretrained, layer: str = PENULTIMATE, pool: str = "me
 
     Args:
         pretrained: the model.
-        layer: dotted name of a torch module ("layer3.0"), or "penultimate": the input of the head.
+        layer: "penultimate", the input of the head, or a name from `layers`: the dotted name of a torch
+            module ("layer3.0"); for a graph without a torch form, the name of a tensor.
         pool: "mean" over the positions of a map, (N, D); "none" keeps the map and flattens nothing
             (written row by row as it is).
 
     Raises:
-        BadRequest: another pool, or a layer of a model that has no torch form.
+        BadRequest: another pool, "none" for a model that has no torch form, or a layer of a TFLite graph.
+        UnknownName: no such layer; a torch module says so when it is opened.
         WrongTask: the model has no features and no head to take them before.
     """
     if pool not in ("mean", "none"):
         raise BadRequest(f"--pool: expected mean or none, got {pool!r}.")
     if layer == PENULTIMATE and pool == "mean":
         return _with_features(pretrained)
-    modules = [network for network in pretrained.networks if isinstance(network, ModuleSource)]
-    if not modules:
-        raise BadRequest(
-            f"{pretrained.card.name} is a graph without layer names; --layer and --pool none need a model "
-            "that has a torch form. Use the default layer, or load the model by its catalogue name."
-        )
-    source = modules[0]
+    source = _module(pretrained)
+    if source is None:
+        graph = next((network for network in pretrained.networks if isinstance(network, GraphFile)), None)
+        if graph is None or pool == "none":
+            raise BadRequest(
+                f"{pretrained.card.name}: {_lacking(pretrained)}, which --pool none needs. Leave it out, or "
+                "name a model that has a torch form and install the extra 'train'."
+            )
+        from signet.features import graph_with_layer
+
+        return graph_with_layer(pretrained, graph, layer)
     name = layer if layer != PENULTIMATE else source.classifier
     if name is None:
-        raise WrongTask(f"{pretrained.card.name} states no head; name the --layer.")
+        raise WrongTask(
+            f"{pretrained.card.name} states no head, so nothing is known to come before it; name the --layer "
+            f"(`signet show {pretrained.card.name} --layers`)."
+        )
     tapped = _tapped(source, name, before=layer == PENULTIMATE, pool=pool)
     # By place: a module that only the caller can build has no spec to call its answer "features" by.
     output = dataclasses.replace(pretrained.card.output, head="embedding", tensor=0, features=0)
     card = dataclasses.replace(pretrained.card, task="embed", output=output, labels=None)
     return Pretrained(card, (tapped,), tapped.digest, pretrained.where)
+
+
+def layers(pretrained: Pretrained) -> tuple[str, ...]:
+    """The names that `with_layer` knows: torch modules by their dotted names, else the graph's tensors.
+
+    Raises:
+        BadRequest: a TFLite graph, whose layers cannot be taken.
+        BadGraph: the graph cannot be read.
+        MissingExtra: an ONNX file, and `onnx` is not installed.
+    """
+    source = _module(pretrained)
+    if source is not None:
+        return tuple(name for name, _ in source.build().named_modules() if name)
+    from signet.features import layers_of
+
+    graph = next(network for network in pretrained.networks if isinstance(network, GraphFile))
+    return layers_of(graph)
+
+
+def _module(pretrained: Pretrained) -> ModuleSource | None:
+    """The torch form, where there is one, and torch to build it or no other form."""
+    source = next((network for network in pretrained.networks if isinstance(network, ModuleSource)), None)
+    other = any(isinstance(network, GraphFile) for network in pretrained.networks)
+    if other and importlib.util.find_spec("torch") is None:
+        return None
+    return source
+
+
+def _lacking(pretrained: Pretrained) -> str:
+    if any(isinstance(network, ModuleSource) for network in pretrained.networks):
+        return "torch is not installed"
+    return "it is a graph and has no torch form"
 
 
 def _with_features(pretrained: Pretrained) -> Pretrained:
@@ -79,7 +121,9 @@ def _tap(module: Any, layer: str, *, before: bool, pool: str) -> Any:
 
     names = dict(module.named_modules())
     if layer not in names:
-        raise UnknownName("layer", layer, [name for name in names if name], "`signet show MODEL --layers`.")
+        raise UnknownName(
+            "layer", layer, [name for name in names if name], "See `signet show MODEL --layers`."
+        )
 
     class Tap(torch.nn.Module):
         def __init__(self) -> None:

@@ -85,7 +85,7 @@ def test_none_readable_leaves_nothing_and_is_1(signet, classifier, tmp_path):
         (["x.jpg"], "--out"),
         (["--out", "v.npy"], "--list FILE"),
         (["x.jpg", "--out", "v.npy", "--pool", "max"], "--pool"),
-        (["x.jpg", "--out", "v.npy", "--layer", "pooled"], "--layer"),
+        (["x.jpg", "--out", "v.npy", "--layer", "poled"], "Did you mean 'pooled'"),
     ],
 )
 def test_wrong_requests_are_2(signet, classifier, tmp_path, monkeypatch, words, says):
@@ -103,3 +103,13 @@ def test_the_starter_embeds(signet, pictures, tmp_path):
     vectors = np.load(out)
     assert np.isfinite(vectors).all()
     assert np.abs(vectors[0] - vectors[1]).max() > 0.01
+
+
+def test_a_layer_by_a_name_that_show_gives(signet, classifier, pictures, tmp_path):
+    shown = signet("show", classifier, "--layers", "--json")
+    assert shown.code == 0
+    assert "pooled" in shown.object["layers"]
+    out = tmp_path / "v.npy"
+    assert signet("embed", classifier, *pictures, "--layer", "pooled", "--out", out).code == 0
+    vectors = np.load(out, allow_pickle=False)
+    assert np.abs(vectors - COLOURS[np.arange(12) % 4]).max() < 0.02

@@ -22,7 +22,9 @@ def embed(
     list_file: o.ListFile = None,
     *,
     out: Annotated[Path, typer.Option("--out", help="X.npy (with X.npy.sources.json) or X.parquet.")],
-    layer: Annotated[str, typer.Option("--layer", help="A layer's name, or penultimate.")] = "penultimate",
+    layer: Annotated[
+        str, typer.Option("--layer", help="penultimate, or one of `show --layers`.")
+    ] = "penultimate",
     pool: Annotated[str, typer.Option("--pool", help="mean over positions, or none.")] = "mean",
     engine: o.Engine = o.EngineName.auto,
     precision: o.Precision = o.PrecisionName.auto,

@@ -13,7 +13,7 @@ from signet.cli.terminal import Terminal
 
 def show(
     model: o.ModelName,
-    layers: Annotated[bool, typer.Option("--layers", help="Also the network's outputs.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Also its layers, for embed --layer.")] = False,
     card: o.CardFile = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -30,11 +30,25 @@ def show(
                 model, o.RunOptions(offline=offline, card=card), terminal, many=False
             ) as loaded:
                 plain["outputs"] = list(loaded.engine.outputs)
+                plain["layers"] = _layers(loaded.pretrained, terminal)
         if as_json:
             terminal.object(plain)
         else:
             _tell(terminal, known, where, plain.get("outputs"))
+            _section(terminal, "layers", plain.get("layers", []))
         return 0
+
+
+def _layers(pretrained: Any, terminal: Terminal) -> list[str]:
+    """The names of its layers; where none can be named, that is said."""
+    from signet import tapping
+    from signet.errors import BadRequest
+
+    try:
+        return list(tapping.layers(pretrained))
+    except BadRequest as error:
+        terminal.say(str(error))
+        return []
 
 
 def card_of(model: str, card: Any, terminal: Terminal) -> tuple[Any, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from signet import storage
-from signet.errors import WrongTask
+from signet.errors import BadRequest, UnknownName, WrongTask
 from signet.graphs.heads import FEATURES
 from signet.graphs.opening import open_graph
+from signet.naming import shown
 from signet.networks import GraphFile, ModuleSource, Pretrained
 
 _FORMAT = "2"
@@ -46,20 +48,71 @@ def graph_with_features(pretrained: Pretrained, cache: Path | None = None) -> Pr
     return dataclasses.replace(pretrained, card=card, networks=(cut,), digest=digest)
 
 
-def _cut(graph: GraphFile, answer: str | int, cache: Path) -> GraphFile:
+def layers_of(graph: GraphFile) -> tuple[str, ...]:
+    """The names that `graph_with_layer` knows: the tensors that are computed from the image.
+
+    Raises:
+        BadRequest: a TFLite graph.
+        BadGraph: the graph cannot be read.
+        MissingExtra: an ONNX file, and `onnx` is not installed.
+    """
+    if graph.format == "tflite":
+        # Its maps have their channels last or first, as the converter liked: a mean would be of either.
+        raise BadRequest(
+            f"{shown(graph.path)}: the layers of a TFLite graph cannot be told apart by their axes. --layer "
+            "needs an ONNX or OpenVINO graph, or a model that has a torch form."
+        )
+    surgeon, _ = _surgeon(graph)
+    names: tuple[str, ...] = surgeon.layers(graph)
+    return names
+
+
+def graph_with_layer(pretrained: Pretrained, graph: GraphFile, layer: str) -> Pretrained:
+    """A model that gives vectors: what a tensor of its graph holds, averaged over the positions of a map.
+
+    Args:
+        pretrained: any model.
+        graph: one of its networks.
+        layer: a name from `layers_of`.
+
+    Raises:
+        UnknownName: no such tensor is computed in the graph.
+        BadRequest, BadGraph, MissingExtra: as `layers_of`.
+    """
+    known = layers_of(graph)
+    if layer not in known:
+        raise UnknownName("layer", layer, known, "See `signet show MODEL --layers`.")
+    output = pretrained.card.output
+    cut = _cut(graph, output.tensor, storage.cache_folder() / "engines", layer)
+    card = dataclasses.replace(
+        pretrained.card,
+        task="embed",
+        labels=None,
+        output=dataclasses.replace(output, head="embedding", tensor=FEATURES, features=FEATURES),
+    )
+    return Pretrained(card, (cut,), cut.digest, pretrained.where)
+
+
+def _surgeon(graph: GraphFile) -> tuple[Any, str]:
+    """(the module that changes such graphs, the ending of what it writes)."""
     if graph.format == "onnx":
-        from signet.graphs import with_onnx as surgeon
+        from signet.graphs import with_onnx
 
-        suffix = ".onnx"
-    else:
-        from signet.graphs import with_openvino as surgeon  # type: ignore[no-redef]
+        return with_onnx, ".onnx"
+    from signet.graphs import with_openvino
 
-        suffix = ".xml"
-    key = hashlib.sha256(f"{_FORMAT} {answer!r} {graph.digest}".encode()).hexdigest()
+    return with_openvino, ".xml"
+
+
+def _cut(graph: GraphFile, answer: str | int, cache: Path, layer: str | None = None) -> GraphFile:
+    surgeon, suffix = _surgeon(graph)
+    named = "" if layer is None else f"{layer!r} "
+    key = hashlib.sha256(f"{_FORMAT} {named}{answer!r} {graph.digest}".encode()).hexdigest()
     place = cache / "graphs" / f"{key}.features{suffix}"
     with storage.locked(place):
         if place.is_file():
             return open_graph(place)
         # An .xml is written after its .bin: a lone .bin is what a killed process left.
         place.with_suffix(".bin").unlink(missing_ok=True)
-        return surgeon.add_features(graph, place, answer=answer)
+        made: GraphFile = surgeon.add_features(graph, place, answer=answer, features=layer)
+        return made

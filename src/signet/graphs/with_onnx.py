@@ -41,8 +41,8 @@ def add_features(
         graph: an `.onnx` graph.
         out: the new file, `.onnx`; nothing is overwritten.
         answer: name or position of the output that holds the classes.
-        features: name of the tensor, or position of the output, that holds the features; None to find it. A
-            graph that has an output `features` already keeps it.
+        features: name of the tensor, or position of the output, that holds the features; None to find it, or
+            to keep the output `features` that the graph has already.
 
     Returns:
         The new graph: its outputs as before, in the same order, then `features`, float32 (N, D), averaged
@@ -54,9 +54,21 @@ def add_features(
         AlreadyExists: `out` is there.
     """
     model = _read(graph, out)
-    if FEATURES not in [value.name for value in model.graph.output]:
+    if features is not None or FEATURES not in [value.name for value in model.graph.output]:
         _add_output(graph, model, answer, features)
     return write_model(with_free_batch(model), out)
+
+
+def layers(graph: GraphFile) -> tuple[str, ...]:
+    """The tensors that are computed from the image, in the order of the graph: names for `features`.
+
+    Raises:
+        BadGraph: the graph cannot be read.
+        MissingExtra: the `onnx` package is not installed.
+    """
+    net = read_model(graph).graph
+    varying = varying_values(net)
+    return tuple(name for node in net.node for name in node.output if name in varying)
 
 
 def backbone(

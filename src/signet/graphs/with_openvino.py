@@ -33,8 +33,8 @@ def add_features(
         graph: a `.tflite`, `.xml` or `.onnx` graph.
         out: the new file, `.xml`; its weights are written beside it as `.bin`. Nothing is overwritten.
         answer: name or position of the output that holds the classes.
-        features: name of the tensor, or position of the output, that holds the features; None to find it. A
-            graph that has an output `features` already keeps it.
+        features: name of the tensor, or position of the output, that holds the features; None to find it, or
+            to keep the output `features` that the graph has already.
 
     Returns:
         The new graph: its outputs as before, in the same order, then `features`, float32 (N, D), averaged
@@ -45,9 +45,27 @@ def add_features(
         AlreadyExists: `out` is there.
     """
     model = _read(graph, out)
-    if _features_of(model) is None:
+    if features is not None or _features_of(model) is None:
         model.add_results([_features_result(graph, model, answer, features)])
     return _write(model, out)
+
+
+def layers(graph: GraphFile) -> tuple[str, ...]:
+    """The tensors that are computed from the image, in the order of the graph: names for `features`.
+
+    Raises:
+        BadGraph: the graph cannot be read.
+    """
+    model = _open(graph)
+    varying = OpenvinoView(model).varying
+    computed = [
+        output
+        for node in model.get_ordered_ops()
+        if node.get_type_name() not in ("Parameter", "Result")
+        for output in node.outputs()
+        if value_of(output) in varying
+    ]
+    return tuple(min(output.get_names(), default=value_of(output)) for output in computed)
 
 
 def backbone(
@@ -102,6 +120,10 @@ def join_head(backbone: GraphFile, weights: Array, bias: Array, out: Path) -> Gr
 
 def _read(graph: GraphFile, out: Path) -> Any:
     check_graph(graph, ("tflite", "xml", "onnx"), out, ".xml")
+    return _open(graph)
+
+
+def _open(graph: GraphFile) -> Any:
     import openvino
 
     try:
