@@ -163,3 +163,60 @@ def test_a_graph_holds_no_path_of_this_machine(floor3: ModuleType, tmp_path: Pat
     for path in (tracing.__file__, torch.__file__, __file__):
         assert str(Path(path).parent.parent).encode() not in graph
     assert b"stack_trace" not in graph
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What was traced; a graph is a few bytes here."""
+    made: list[Path] = []
+
+    def export(source: ModuleSource, to: Path) -> None:
+        made.append(to)
+        to.write_bytes(b"a graph")
+
+    monkeypatch.setattr(tracing, "export", export)
+    return made
+
+
+def test_a_damaged_graph_in_the_cache_is_traced_again(
+    exports: list[Path], floor3: ModuleType, tmp_path: Path
+) -> None:
+    """A flipped byte is another network, and the name of the file does not show it."""
+    first = tracing.traced(floor3.module_source(), tmp_path)
+    assert tracing.traced(floor3.module_source(), tmp_path) == first
+    assert len(exports) == 1
+    for damage in (b"a groph", b""):
+        first.path.write_bytes(damage)
+        assert tracing.traced(floor3.module_source(), tmp_path) == first
+        assert first.path.read_bytes() == b"a graph"
+    first.path.with_suffix(".json").write_text("[]")
+    assert tracing.traced(floor3.module_source(), tmp_path) == first
+    assert len(exports) == 4
+
+
+def test_another_timm_traces_again_and_no_timm_does_not(
+    exports: list[Path], floor3: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = {"signet": "1", "timm": "1", "torch": "1"}
+    monkeypatch.setattr(tracing.machine, "versions", lambda: dict(versions))
+    for library, version, traced in (
+        ("torch", "2", 1),
+        ("timm", "2", 2),
+        ("timm", None, 2),
+        ("signet", "2", 3),
+    ):
+        if version is None:
+            versions.pop(library)
+        else:
+            tracing.traced(floor3.module_source(), tmp_path)
+            versions[library] = version
+        tracing.traced(floor3.module_source(), tmp_path)
+        assert len(exports) == traced, (library, version)
+
+
+def test_a_cache_that_may_only_be_read_still_gives_its_graphs(
+    exports: list[Path], floor3: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tracing.traced(floor3.module_source(), tmp_path)
+    monkeypatch.setattr(tracing.storage, "locked", lambda _: pytest.fail("a lock was written"))
+    assert tracing.traced(floor3.module_source(), tmp_path) == first

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
-from signet import storage
-from signet.errors import BadGraph, MissingExtra
+from signet import machine, storage
+from signet.errors import BadGraph, BadInput, MissingExtra
+from signet.hub.digests import remembered_digest
 from signet.networks import GraphFile, ModuleSource
 
 OPSET = 20
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_LOUD = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx")
+"""What they log on the way to an error is in the error."""
 _FORMAT = "2"
 """Raised when this file writes other graphs, so that cached ones are not taken for new ones."""
+
+BUILDERS = ("signet", "torchvision", "timm")
+"""Libraries whose code is part of what a module computes."""
 
 
 def traced(source: ModuleSource, cache: Path) -> GraphFile:
@@ -34,10 +42,45 @@ def traced(source: ModuleSource, cache: Path) -> GraphFile:
     """
     key = hashlib.sha256(f"{_FORMAT} {OPSET} {source.digest} {source.input_shape}".encode()).hexdigest()
     place = cache / f"{key}.onnx"
-    with storage.locked(place):
-        if not place.is_file():
-            export(source, place)
-    return GraphFile(place, "onnx", storage.digest_of(place))
+    # Asked before the lock too: a cache that may only be read has graphs to give.
+    kept = _kept(place)
+    if kept is None:
+        with storage.locked(place):
+            kept = _kept(place)
+            if kept is None:
+                export(source, place)
+                kept = GraphFile(place, "onnx", storage.digest_of(place))
+                note = {"sha256": kept.digest, "versions": _builders()}
+                storage.write_json(_note_of(place), note, overwrite=True)
+    return kept
+
+
+def _kept(place: Path) -> GraphFile | None:
+    """The graph in the cache, if it is whole and the libraries here would build the same module.
+
+    The note beside it holds its digest, since a flipped byte is another network, and the versions that it was
+    traced with: another timm may build another module of the same name. What is not installed cannot differ.
+    """
+    try:
+        note = storage.read_json(_note_of(place), limit_bytes=65_536)
+        digest = remembered_digest(place)
+    except BadInput:
+        return None
+    versions = note.get("versions")
+    if note.get("sha256") != digest or not isinstance(versions, dict):
+        return None
+    if any(versions.get(library) != version for library, version in _builders().items()):
+        return None
+    return GraphFile(place, "onnx", digest)
+
+
+def _note_of(place: Path) -> Path:
+    return place.with_suffix(".json")
+
+
+def _builders() -> dict[str, str]:
+    """Versions of the libraries that build modules, as far as they are installed here."""
+    return {name: version for name, version in machine.versions().items() if name in BUILDERS}
 
 
 def export(source: ModuleSource, to: Path) -> None:
@@ -56,10 +99,10 @@ def export(source: ModuleSource, to: Path) -> None:
     wrapped = _with_features(torch, module, source.classifier) if source.classifier else module
     example = torch.zeros(2, *source.input_shape)
     names = ["logits", "features"] if source.classifier else ["features" if _headless(source) else "logits"]
-    exporter_log = logging.getLogger("torch.onnx")
-    level = exporter_log.level
+    levels = {log: log.level for log in map(logging.getLogger, _LOUD)}
     try:
-        exporter_log.setLevel(logging.ERROR)
+        for log in levels:
+            log.setLevel(logging.CRITICAL)
         with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
             warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
             program: Any = torch.onnx.export(
@@ -76,13 +119,21 @@ def export(source: ModuleSource, to: Path) -> None:
             with storage.new_file(to, overwrite=True) as temporary:
                 program.save(str(temporary), external_data=False)
     except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadGraph(
-            f"torch cannot express this module as a graph: {first}. "
+            f"torch cannot express this module as a graph: {_root_of(error)}. "
             "Run it with --engine torch, or export it yourself and give the .onnx file."
         ) from error
     finally:
-        exporter_log.setLevel(level)
+        for log, level in levels.items():
+            log.setLevel(level)
+
+
+def _root_of(error: BaseException) -> str:
+    """The first line of what the exporter's chain of errors began with, without its colours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = _COLOURS.sub("", str(error)).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
 
 
 def _headless(source: ModuleSource) -> bool:
