@@ -16,6 +16,7 @@ from signet.engines.contract import Engine, EngineSettings
 from signet.errors import WrongTask
 from signet.images import Image
 from signet.networks import Pretrained
+from signet.notebooks import table
 from signet.predictions import Classes, Embedding, Prediction
 from signet.preprocessing import prepare
 from signet.progress import OnProgress
@@ -130,6 +131,20 @@ class Model(Generic[P]):
 
     def __repr__(self) -> str:
         return f"Model({self.card.name!r}, {self.engine.name} {self.engine.version}, {self.engine.precision})"
+
+    def _repr_html_(self) -> str:
+        card = self.card
+        size = card.input_size
+        rows = [
+            ("model", card.name),
+            ("task", card.task),
+            ("labels", f"{len(card.labels):,}" if card.labels else "none"),
+            ("input", "any size" if size is None else f"{size[0]}x{size[1]}"),
+            ("licence", f"{card.licence.weights}{'' if card.licence.stated else ' (inherited or missing)'}"),
+            ("engine", f"{self.engine.name} {self.engine.version}"),
+            ("precision", f"{self.engine.precision} ({self.running.why})"),
+        ]
+        return table((), rows)
 
 
 def load(

@@ -6,7 +6,6 @@ JSON with `to_dict`.
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from signet.arrays import Array, Floats, Integers, frozen
 from signet.errors import BadInput
+from signet.notebooks import table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,13 +94,12 @@ class Classes:
         return f"Classes({words}{', ...' if len(self) > 3 else ''})"
 
     def _repr_html_(self) -> str:
-        """A small table with bars, for notebooks; names are escaped."""
-        rows = "".join(
-            f"<tr><td>{html.escape(entry['label'])}</td><td>{entry['score']:.3f}</td>"
-            f"<td><meter min='0' max='1' value='{entry['score']:.4f}'></meter></td></tr>"
-            for entry in self.to_dict()["top"]
-        )
-        return f"<table><tr><th>label</th><th>score</th><th></th></tr>{rows}</table>"
+        """The best five as a small table, for notebooks."""
+        best = self.top(5)
+        rows = [(label, f"{score:.3f}") for label, score in zip(best.labels, best.scores, strict=True)]
+        more = f"the best {len(best)} of {len(self):,}" if len(self) > len(best) else ""
+        caption = ", ".join(part for part in (self.source, more) if part)
+        return table(("label", "score"), rows, caption=caption, right=(1,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +125,12 @@ class Embedding:
     def to_dict(self) -> dict[str, Any]:
         """`{"kind": "embedding", "layer", "vector": [...]}`."""
         return {"kind": "embedding", "layer": self.layer, "vector": self.vector.tolist()}
+
+    def __repr__(self) -> str:
+        shape = "x".join(str(side) for side in self.vector.shape)
+        first = ", ".join(f"{value:.3f}" for value in self.vector.ravel()[:3])
+        more = ", ..." if self.vector.size > 3 else ""
+        return f"Embedding({shape} of {self.layer}: {first}{more})"
 
 
 Prediction = Classes | Embedding

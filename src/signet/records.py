@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from signet.arrays import Array, Integers
+from signet.notebooks import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +166,15 @@ class Report:
         }
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{figure.value:.4f}</td>"
-            f"<td>{figure.low:.4f} to {figure.high:.4f}</td></tr>"
+        rows = [
+            (name, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}")
             for name, figure in self.metrics.items()
-        )
-        return (
-            f"<table><caption>{self.count} images</caption>"
-            f"<tr><th>metric</th><th>value</th><th>95 % interval</th></tr>{rows}</table>"
-        )
+        ]
+        lines = [f"{self.count:,} images", *self.notes]
+        if self.unreadable:
+            lines.append(f"{len(self.unreadable):,} more could not be read and are in no figure")
+        caption = "; ".join(line.rstrip(".") for line in lines)
+        return table(("metric", "value", "95 % interval"), rows, caption=caption, right=(1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +242,15 @@ class Verdict:
         }
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(stage.name)}</td><td>{'same' if stage.ok else 'differs'}</td>"
-            f"<td>{'' if stage.max_error is None else f'{stage.max_error:.3g}'}</td>"
-            f"<td>{stage.tolerance:.3g}</td></tr>"
+        rows = [
+            (
+                stage.name,
+                "same" if stage.ok else "differs",
+                "" if stage.max_error is None else f"{stage.max_error:.3g}",
+                f"{stage.tolerance:.3g}",
+                stage.note,
+            )
             for stage in self.stages
-        )
-        return (
-            f"<table><caption>{html.escape(self.message)}</caption><tr><th>stage</th><th></th>"
-            f"<th>greatest difference</th><th>allowed</th></tr>{rows}</table>"
-        )
+        ]
+        titles = ("stage", "", "greatest difference", "allowed", "")
+        return table(titles, rows, caption=self.message, right=(2, 3))

@@ -12,6 +12,7 @@ from signet import hub
 from signet.cards import Claim, Licence
 from signet.catalogue import index
 from signet.errors import BadRequest, UnknownName
+from signet.notebooks import table
 from signet.storage import read_json
 
 Status = Literal["embedded", "mirrored", "downloadable", "no public weights"]
@@ -140,16 +141,19 @@ class Found:
         return len(self.entries)
 
     def _repr_html_(self) -> str:
-        import html
-
-        rows = "".join(
-            f"<tr><td>{html.escape(entry.name)}</td><td>{html.escape(entry.task)}</td>"
-            f"<td>{entry.params or ''}</td><td>{html.escape(entry.licence.weights)}</td>"
-            f"<td>{html.escape(entry.status)}</td></tr>"
+        rows = [
+            (
+                entry.name,
+                entry.task,
+                "" if entry.params is None else f"{entry.params / 1e6:,.1f} M",
+                f"{entry.licence.weights}{'' if entry.licence.stated else ' (inherited)'}",
+                entry.status,
+            )
             for entry in self.entries
-        )
-        titles = "<tr><th>name</th><th>task</th><th>params</th><th>licence</th><th>status</th></tr>"
-        return f"<table>{titles}{rows}</table>"
+        ]
+        left_out = f"; {self.licence_unknown:,} more have no stated licence" if self.licence_unknown else ""
+        caption = f"{len(rows):,} models{left_out}"
+        return table(("name", "task", "params", "licence", "status"), rows, caption=caption, right=(2,))
 
 
 def find(
