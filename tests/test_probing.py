@@ -104,6 +104,49 @@ def test_a_class_that_only_one_fold_holds_is_never_answered_without_it():
     assert np.isfinite(table).all()
 
 
+def test_with_one_class_left_to_learn_from_that_one_is_answered():
+    rows, _ = data(count=4, classes=2)
+    truth = np.array([0, 0, 1, 1])
+    table = nested_logits(rows, truth, 2, np.array([0, 0, 1, 1]))
+    assert accuracy(table, truth) == 0  # not half right by always answering the first class
+
+
+def test_nested_folds_are_calibrated_without_the_image():
+    from signet.metrics.calibration import fit_temperature
+
+    rows, truth = data(count=60, width=200, classes=2, signal=1.0)
+    folds = folds_of(truth, ProbeSettings())
+    table = nested_logits(rows, truth, 2, folds)
+    inside = np.flatnonzero(folds != 0)
+    inner = np.unique(folds[inside], return_inverse=True)[1]
+    probe = fit_probe(rows[inside], truth[inside], 2, folds=inner)
+    temperature = fit_temperature(probe.out_of_fold, truth[inside])
+    assert abs(temperature - 1) > 0.05
+    np.testing.assert_allclose(table[folds == 0], probe.logits(rows[folds == 0]) / temperature, rtol=1e-4)
+
+
+def test_a_ridge_that_is_fitted_again_is_no_surer_than_it_was_found_to_be():
+    rows, truth = data(count=90, width=60, signal=1.0)
+    probe = fit_probe(rows, truth, 3, settings=ProbeSettings(method="ridge"))
+    weights, bias = refit(probe, rows, truth, 3)
+    np.testing.assert_allclose(weights, probe.weights, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(bias, probe.bias, rtol=1e-4, atol=1e-6)
+
+
+def test_a_ridge_holds_one_copy_of_the_images_at_a_time():
+    import tracemalloc
+
+    rows, truth = data(count=20_000, width=100)
+    folds = folds_of(truth, ProbeSettings())
+    tracemalloc.start()
+    try:
+        fit_probe(rows, truth, 3, folds=folds, settings=ProbeSettings(method="ridge"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * rows.nbytes
+
+
 def test_two_images_a_class_are_enough_to_go_on():
     rows, truth = data(count=6, classes=3, signal=9)
     probe = fit_probe(rows, truth, 3)

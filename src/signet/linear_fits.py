@@ -95,6 +95,8 @@ def ridge_path(problem: Problem, strengths: Sequence[float], evenness: float) ->
         hot[np.arange(len(block)), problem.truth[some]] = 1
         gram += np.asarray(block.T @ block, np.float64)
         sums += np.asarray(block.T @ (hot - shares.astype(np.float32)), np.float64)
+    # What is left of the images is in these sums: with those of other folds they would fill the memory.
+    del problem, block, hot
     values, vectors = np.linalg.eigh(gram / count)
     turned = vectors.T @ (sums / count)
     for strength in strengths:

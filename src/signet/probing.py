@@ -16,7 +16,7 @@ import numpy as np
 
 from signet.arrays import Array, Floats, Integers, frozen
 from signet.errors import BadDataset, BadInput, BadRequest, MissingExtra
-from signet.linear_fits import FitPath, Problem, logistic_path, ridge_path
+from signet.linear_fits import FitPath, Fitted, Problem, logistic_path, ridge_path
 from signet.metrics.calibration import fit_temperature, log_softmax
 from signet.progress import OnProgress, Progress, silent
 from signet.recipes import STRENGTHS
@@ -35,6 +35,7 @@ _MOST_FEATURES = (
 )
 _PATIENCE = 2  # weaker regularisations that are worse before the search ends
 _LEAST_SCORE = 1e-7
+_LAST = np.float32(10)  # logits below all others: a score of next to nothing
 _SOLVERS: dict[Method, FitPath] = {"logistic": logistic_path, "ridge": ridge_path}
 
 
@@ -84,6 +85,7 @@ class Probe:
         out_of_fold: float32 (N, C) logits, each image by the fit that did not see it, as chosen.
         folds: int64 (N,), the fold of each image.
         method: "logistic" or "ridge".
+        scale: that all logits were multiplied by, found on images that the fits did not see.
     """
 
     weights: Floats
@@ -94,6 +96,7 @@ class Probe:
     out_of_fold: Floats
     folds: Integers
     method: Method
+    scale: float = 1.0
 
     def logits(self, features: Floats) -> Floats:
         """Float32 (N, C) of float32 (N, D)."""
@@ -150,6 +153,7 @@ def fit_probe(
         out_of_fold=np.asarray(best.logits * scale, np.float32),
         folds=parts,
         method=method,
+        scale=scale,
     )
 
 
@@ -172,9 +176,9 @@ def refit(
     problem = _checked(features, targets, classes)
     with _limited_threads(threads):
         found = next(_SOLVERS[probe.method](problem, (probe.strength,), probe.evenness))
-        scale = _scale(probe.method, found.logits(problem.rows), problem.truth)
-    weights = np.ascontiguousarray(found.weights.T * scale, np.float32)
-    return weights, np.asarray(found.bias * scale, np.float32)
+    # Not found anew: on the images that this fit saw, all answers look surer than they are.
+    weights = np.ascontiguousarray(found.weights.T * probe.scale, np.float32)
+    return weights, np.asarray(found.bias * probe.scale, np.float32)
 
 
 def nested_logits(
@@ -186,9 +190,10 @@ def nested_logits(
     settings: ProbeSettings | None = None,
     on_progress: OnProgress = silent,
 ) -> Floats:
-    """Float32 (N, C) logits of each image by a probe that was fitted *and chosen* without its fold.
+    """Float32 (N, C) logits of each image by a probe fitted, chosen *and calibrated* without its fold.
 
-    The estimate of nested cross-validation: no decision, not even that on the strength, saw the image.
+    The estimate of nested cross-validation: no decision, not even that on the strength or the temperature,
+    saw the image.
 
     Args:
         features: float32 (N, D).
@@ -207,7 +212,11 @@ def nested_logits(
     for done, part in enumerate(names, 1):
         inside, outside = np.flatnonzero(folds != part), np.flatnonzero(folds == part)
         known, local = np.unique(problem.truth[inside], return_inverse=True)
-        if len(known) > 1:
+        # A class that the other folds do not hold cannot be answered: it comes last.
+        if len(known) == 1:
+            table[outside] = -_LAST
+            table[outside, known[0]] = 0
+        else:
             inner = np.unique(folds[inside], return_inverse=True)[1]
             several = len(np.unique(inner)) > 1
             probe = fit_probe(
@@ -217,9 +226,9 @@ def nested_logits(
                 folds=inner if several else None,
                 settings=settings,
             )
-            logits = probe.logits(problem.rows[outside])
-            # A class that the other folds do not hold cannot be answered: it comes last.
-            table[outside] = logits.min(axis=1, keepdims=True) - 10
+            temperature = np.float32(fit_temperature(probe.out_of_fold, local))
+            logits = probe.logits(problem.rows[outside]) / temperature
+            table[outside] = logits.min(axis=1, keepdims=True) - _LAST
             table[np.ix_(outside, known)] = logits
         on_progress(Progress("estimating by nested folds", done, len(names), unit="folds"))
     return table
@@ -286,13 +295,20 @@ def _search(
 
 def _paths(
     problem: Problem, folds: Integers, method: Method, tried: tuple[Sequence[float], float]
-) -> list[tuple[Integers, Iterator[Any]]]:
+) -> list[tuple[Integers, Iterator[Fitted]]]:
     """For each fold its images, and the fits that do not see them."""
     found = []
     for part in np.unique(folds).tolist():
         outside = np.flatnonzero(folds == part)
-        found.append((outside, _SOLVERS[method](problem.subset(folds != part), *tried)))
+        found.append((outside, _path(problem, folds != part, method, tried)))
     return found
+
+
+def _path(
+    problem: Problem, inside: Array, method: Method, tried: tuple[Sequence[float], float]
+) -> Iterator[Fitted]:
+    """The fits of some images, copied when the first is asked for: one fold's copy at a time for a ridge."""
+    yield from _SOLVERS[method](problem.subset(inside), *tried)
 
 
 def _scale(method: Method, logits: Array, truth: Integers) -> float:

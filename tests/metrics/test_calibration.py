@@ -6,6 +6,7 @@ from sklearn import calibration as sklearn_calibration
 from sklearn import metrics as sklearn_metrics
 
 from signet.errors import BadInput
+from signet.metrics import calibration
 from signet.metrics.calibration import (
     bin_of,
     brier_score,
@@ -124,5 +125,21 @@ def test_scaling_by_the_temperature_mends_the_calibration(sample):
 
 def test_temperatures_stay_finite_when_all_is_right_or_all_is_wrong():
     logits = np.array([[4.0, 0.0], [0.0, 4.0]])
-    assert 0.02 <= fit_temperature(logits, np.array([0, 1])) < 0.5
+    assert 0.02 <= fit_temperature(logits, np.array([0, 1])) < 0.9
     assert 10 < fit_temperature(logits, np.array([1, 0])) <= 50
+
+
+@pytest.mark.parametrize(("count", "low", "high"), [(3, 0.93, 0.98), (12, 0.98, 0.995), (500, 0.999, 0.9999)])
+def test_a_few_right_answers_do_not_make_the_scores_certain(count, low, high):
+    """Scores of 0.86, all right: how sure one may be after so many, and no surer."""
+    logits = np.zeros((count, 3), np.float32)
+    logits[:, 0] = 2.5
+    temperature = fit_temperature(logits, np.zeros(count, np.int64))
+    assert low < np.exp(log_softmax(logits[0], temperature))[0] < high
+
+
+def test_the_temperature_does_not_depend_on_how_the_rows_are_cut(sample, monkeypatch):
+    logits, _, truth = sample
+    whole = fit_temperature(logits, truth)
+    monkeypatch.setattr(calibration, "_ROWS", 300)
+    assert fit_temperature(logits, truth) == pytest.approx(whole, rel=1e-6)

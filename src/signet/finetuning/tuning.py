@@ -295,7 +295,9 @@ def _finished(
     """Seal the chosen candidate and report both."""
     kept, temperature, tuned, probe = decided.kept, decided.temperature, decided.tuned, decided.probe
     seed, labels = job.recipe.seed, job.parts.labels
-    by_probe = scoring.Measured(tested.probe, temperature if kept == "probe" else 1.0)
+    # Nested folds have each their own temperature: this one has seen the images that they measure on.
+    nested = job.parts.test is None
+    by_probe = scoring.Measured(tested.probe, temperature if kept == "probe" and not nested else 1.0)
     by_tuned = None
     if tested.tuned is not None:
         by_tuned = scoring.Measured(tested.tuned, temperature if kept == "fine-tuned" else 1.0)

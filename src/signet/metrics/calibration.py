@@ -12,7 +12,8 @@ from signet.records import Calibration
 BINS = 15
 """Equal-width bins. Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 5."""
 
-_TEMPERATURES = (0.02, 50.0)  # beyond these the optimum is at infinity: every answer right, or none
+_TEMPERATURES = (0.02, 50.0)  # beyond these scores are 0 and 1, or all alike
+_ROWS = 8192  # images at once: their float64 copies stay small
 
 
 def bin_of(confidence: Array, bins: int = BINS) -> Integers:
@@ -116,30 +117,47 @@ def log_softmax(logits: Array, temperature: float = 1.0) -> Array:
 
 
 def fit_temperature(logits: Array, truth: Array) -> float:
-    """The temperature with the highest likelihood: answers stay as they are, scores become honest.
+    """The temperature of the highest likelihood: answers stay as they are, scores become honest.
+
+    The scores as they came count as one image more. Without it, a few images that are all answered right
+    would make every score 1: the likelihood alone has its optimum at infinity then.
 
     Args:
         logits: float (N, C), before the softmax, of images that the model was not trained on.
         truth: int (N,).
 
     Returns:
-        The divisor of the logits, 0.02 to 50 (the ends when all answers are right, or worse than chance).
+        The divisor of the logits, 0.02 to 50.
 
     Raises:
         BadInput: as `inputs.single_label`.
 
-    Source: Guo et al., ICML 2017, section 4.2. In 1 / T the loss is convex, so one search finds it.
+    Source: Guo et al., ICML 2017, section 4.2. In 1 / T, the natural parameter of an exponential family, the
+        loss is convex, so one search finds it; the image more is the conjugate prior (Diaconis & Ylvisaker,
+        Annals of Statistics 7 (1979) 269-281) whose mean is T = 1.
     """
     from scipy.optimize import minimize_scalar
 
     table, right = single_label(logits, truth)
-    rows = np.arange(len(right))
+    parts = [table[first : first + _ROWS] for first in range(0, len(table), _ROWS)]
+    own = float(table[np.arange(len(right)), right].sum(dtype=np.float64))
+    expected = sum(float((np.exp(log_softmax(part)) * part).sum()) for part in parts) / len(right)
+    mean = (own + expected) / (len(right) + 1)
 
     def loss(inverse: float) -> float:
-        return float(-log_softmax(table, 1 / inverse)[rows, right].mean())
+        return (
+            sum(float(_log_sums(part * np.float64(inverse)).sum()) for part in parts) / len(right)
+            - inverse * mean
+        )
 
     coldest, hottest = _TEMPERATURES
     found = minimize_scalar(
         loss, bounds=(1 / hottest, 1 / coldest), method="bounded", options={"xatol": 1e-6}
     )
     return float(1 / found.x)
+
+
+def _log_sums(scaled: Array) -> Array:
+    """Logarithm of the sum of the exponentials over the last axis."""
+    greatest = scaled.max(axis=-1, keepdims=True)
+    return np.asarray(greatest[..., 0] + np.log(np.exp(scaled - greatest).sum(axis=-1)))
