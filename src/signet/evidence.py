@@ -15,7 +15,7 @@ from signet.batches import Outputs
 from signet.cards import Card, OutputContract
 from signet.decoding import read
 from signet.engines.contract import EngineSettings, Precision
-from signet.errors import BadInput, WrongTask
+from signet.errors import BadGraph, BadInput, EngineError, WrongTask
 from signet.images import Image
 from signet.models import Model
 from signet.networks import GraphFile, Pretrained, Variant
@@ -28,6 +28,11 @@ from signet.steps import Read
 
 LIBRARIES = ("signet", "numpy", "pillow", "simplejpeg", "onnxruntime", "openvino")
 """Whose versions the evidence states: they can change a pixel or a logit."""
+
+STEADY_RELATIVE = 1e-3
+STEADY_ABSOLUTE = 1e-5
+"""By how much the raw answer of one network in fp32 may differ from one run to another, relative to its
+greatest value and absolutely. Kernels add up in another order: 1e-6 to 1e-5 was measured between engines."""
 
 _QUANTIZED = (np.dtype(np.uint8), np.dtype(np.int8))
 
@@ -151,7 +156,8 @@ def expected_from(
     Raises:
         WrongTask: the model neither classifies nor embeds; such cannot be sealed yet.
         EngineError: no engine can run the graph.
-        BadInput: the network's output is not what the card says.
+        BadInput: the network's output is not what the card says, is no number, or is another one when it is
+            asked again or together with another image.
     """
     check_task(card)
     tensors: dict[str, Array] = {}
@@ -160,8 +166,10 @@ def expected_from(
         for place, image in enumerate(golden):
             rows = list(program_stages(image.data, card.program))
             answered = network_stages(model, decoded(image.data, card.program))
+            _check_names(card, answered)
             tensors |= {f"{place}/{name}": array for name, array in (*rows, *answered.items())}
             order = (*(name for name, _ in rows), *_answer_stages(answered))
+        _check_steady(model, golden, [tensors[f"{place}/network"] for place in range(len(golden))])
         reference = f"{model.engine.name} {model.engine.version} {model.engine.precision}"
     versions = {name: version for name, version in machine.versions().items() if name in LIBRARIES}
     return Expected(order, tensors, digest_of_labels(card.labels), versions, reference)
@@ -184,20 +192,22 @@ def variant_of(
         settings: threads and cache.
 
     Returns:
-        One variant, or nothing where this processor has no bf16 or OpenVINO is not installed.
+        One variant, or nothing where this processor has no bf16, OpenVINO is not installed, or it cannot run
+        a network that the reference runs.
     """
     from signet.engines import on_openvino
 
     if card.task != "classify" or on_openvino.unavailable() or not on_openvino.has_bf16():
         return ()
     equal: list[bool] = []
-    with (
-        reference_model(card, graph, settings) as reference,
-        _opened(card, graph, "openvino", dataclasses.replace(settings, precision="bf16")) as model,
-    ):
+    try:
+        other = _opened(card, graph, "openvino", dataclasses.replace(settings, precision="bf16"))
+    except (EngineError, BadGraph):
+        return ()
+    with reference_model(card, graph, settings) as reference, other as model:
         for image in _decoded(golden, others, card.program):
-            one, other = (network_stages(each, image)["decision"] for each in (reference, model))
-            equal.append(bool(one == other))
+            pair = [network_stages(each, image)["decision"] for each in (reference, model)]
+            equal.append(bool(pair[0] == pair[1]))
         version = machine.versions().get("openvino", model.engine.version)
     first = equal[: len(golden)]
     return (
@@ -246,6 +256,43 @@ def check_task(card: Card) -> None:
             f"{card.name}: expected a classifier or a model that gives vectors, got the head "
             f"{card.output.head!r} (task {card.task!r}), which this version cannot seal."
         )
+
+
+def _check_names(card: Card, answered: Mapping[str, Array]) -> None:
+    """As many names as scores, and numbers throughout: nobody can be held to anything else."""
+    scores = answered["answer"].size
+    if card.labels is not None and card.output.head != "embedding" and len(card.labels) != scores:
+        raise BadInput(
+            f"{card.name}: expected as many labels as the network has classes, "
+            f"got {len(card.labels)} labels and {scores} classes."
+        )
+    for name in ("network", "features", "answer"):
+        if name in answered and not np.isfinite(answered[name]).all():
+            raise BadInput(f"the network's {name}: expected numbers, got a NaN or an infinity.")
+
+
+def _check_steady(model: Model[Prediction], golden: Sequence[GoldenImage], once: Sequence[Array]) -> None:
+    """An answer that depends on chance, or on the other images of a batch, is evidence of nothing."""
+    images = [decoded(image.data, model.card.program) for image in golden[:2]]
+    _check_close(model, images[:1], once[:1], "it is asked twice: expected a network without random steps")
+    batch = model.prepare(images)
+    if not isinstance(batch.arrays, np.ndarray):
+        return
+    words = "it is asked for two images at once: expected a network that answers for each image by itself"
+    _check_close(model, images, once, words)
+
+
+def _check_close(model: Model[Prediction], images: list[Image], once: Sequence[Array], words: str) -> None:
+    again = chosen(model.run(model.prepare(images)), model.card.output.tensor)
+    for row, before in zip(again, once, strict=False):
+        difference = np.abs(row.astype(np.float64) - before.astype(np.float64)).max()
+        quantum = 1 if before.dtype in _QUANTIZED else 0
+        allowed = STEADY_RELATIVE * float(np.abs(before.astype(np.float64)).max()) + STEADY_ABSOLUTE + quantum
+        if not difference <= allowed:
+            raise BadInput(
+                f"{model.card.name}: the network's answer for an image changes by {difference:.3g} "
+                f"when {words}."
+            )
 
 
 def _answer_stages(answered: Mapping[str, Array]) -> list[str]:

@@ -12,7 +12,7 @@ from signet import machine
 from signet.arrays import Array
 from signet.cards import Card
 from signet.errors import BadInput, SignetError
-from signet.evidence import answer_stages, label_bytes
+from signet.evidence import STEADY_ABSOLUTE, STEADY_RELATIVE, answer_stages, label_bytes
 from signet.naming import shown
 from signet.preprocessing import numeric
 from signet.programs import Program
@@ -24,8 +24,6 @@ DECODERS = ("pillow", "simplejpeg")
 """Libraries whose versions may change a decoded or resized pixel by one level."""
 
 _RELATIVE = 1e-5
-_NETWORK_RELATIVE = 1e-3
-_NETWORK_ABSOLUTE = 1e-5
 _NETWORK_ON_DEVICE = 1e-2
 _LOOSE = 0.5
 _ANSWER_RELATIVE = 0.02
@@ -98,7 +96,7 @@ class Allowance:
             value=_one_level(program) if other else 0.0,
             note=note,
             loose=precision != "fp32" or bool(other),
-            network=_NETWORK_RELATIVE if device == "cpu" else _NETWORK_ON_DEVICE,
+            network=STEADY_RELATIVE if device == "cpu" else _NETWORK_ON_DEVICE,
         )
 
 
@@ -220,7 +218,7 @@ def _compare_decision(
     note = ""
     if not same and now >= 0 and 0 <= index < len(answer):
         # Two scores this close are in no order: an engine may answer with either.
-        tie = _ANSWER_RELATIVE * float(answer.max()) + _NETWORK_ABSOLUTE
+        tie = _ANSWER_RELATIVE * float(answer.max()) + STEADY_ABSOLUTE
         same = float(answer[now] - answer[index]) <= tie
         note = "a tie, decided the other way" if same else ""
     if not same:
@@ -253,13 +251,13 @@ def _stage_tolerance(sealed: Array, allowed: Allowance) -> float:
 
 def _tolerance(sealed: Array, allowed: Allowance) -> float:
     greatest = _greatest(sealed)
-    return (_LOOSE if allowed.loose else allowed.network) * greatest + _NETWORK_ABSOLUTE
+    return (_LOOSE if allowed.loose else allowed.network) * greatest + STEADY_ABSOLUTE
 
 
 def _answer_tolerance(sealed: Array, allowed: Allowance) -> float:
     if allowed.loose:
         return _ANSWER_LOOSE
-    return _ANSWER_RELATIVE * _greatest(sealed) + _NETWORK_ABSOLUTE
+    return _ANSWER_RELATIVE * _greatest(sealed) + STEADY_ABSOLUTE
 
 
 def _difference(sealed: Array | None, replay: Array | None) -> tuple[float | None, str]:

@@ -15,14 +15,23 @@ from typing import Any
 
 from signet.cards import Card, InputSpec
 from signet.engines.contract import EngineSettings
-from signet.errors import AlreadyExists, BadRequest
-from signet.evidence import check_task, expected_from, variant_of, without_missing_features
+from signet.errors import AlreadyExists, BadInput, BadRequest, UnknownName
+from signet.evidence import (
+    STEADY_ABSOLUTE,
+    STEADY_RELATIVE,
+    check_task,
+    expected_from,
+    variant_of,
+    without_missing_features,
+)
 from signet.graphs.opening import open_graph
 from signet.images import Image
 from signet.models import Model, default_cache, resolve
+from signet.naming import shown
 from signet.networks import GraphFile, ModuleSource, ModuleSpec, Pretrained
 from signet.progress import OnProgress, Progress, silent
 from signet.seals import (
+    Expected,
     FeatureStatistics,
     GoldenImage,
     Seal,
@@ -148,7 +157,9 @@ def seal_module(
 
     Raises:
         MissingExtra: torch's exporter is not installed.
-        BadRequest: no torch module, or the program does not end in one size.
+        BadRequest: no torch module, one that cannot be copied, no layer of that name, or a program that does
+            not end in one size.
+        BadInput: the graph answers otherwise than the module, or otherwise each time.
         BadGraph: torch cannot express the module as a graph.
         As `seal`.
     """
@@ -161,13 +172,14 @@ def seal_module(
             f"{card.name}: expected a program that ends in one size (a crop, stretch or pad with 'size'), "
             "since the network's graph is made for it; got one whose size depends on the image."
         )
-    copied = _copied(module)
+    copied = _copied(module, chosen.classifier)
     with tempfile.TemporaryDirectory(prefix="signet-") as temporary:
         graph = _exported(copied, card, chosen.classifier, Path(temporary))
         weights = _state_written(copied, Path(temporary)) if chosen.weights else None
         card = _card_of_graph(card, size, chosen.classifier)
         telling = golden_images(images, _source(golden, images), size)
         contents = _contents(card, graph, telling, images, chosen)
+        _check_module(copied, card, contents.expected)
         contents = dataclasses.replace(contents, weights=weights)
         return write_seal(contents, target, chosen.overwrite)
 
@@ -234,13 +246,43 @@ def _weights_of(source: ModuleSource | None) -> Iterator[Path | None]:
             yield _state_written(source.build(), Path(temporary))
 
 
-def _copied(module: Any) -> Any:
+def _copied(module: Any, classifier: str | None) -> Any:
     """In evaluation mode, float32, on the processor; the caller's module stays as it is."""
     # Whoever has a module has imported torch, so this file does not.
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise BadRequest(f"seal_module: expected a torch.nn.Module, got a {type(module).__name__}.")
-    return copy.deepcopy(module).float().cpu().eval()
+    names = [name for name, _ in module.named_modules() if name]
+    if classifier is not None and classifier not in names:
+        raise UnknownName("layer", classifier, names, "`classifier` is the dotted name of the module's head.")
+    try:
+        return copy.deepcopy(module).float().cpu().eval()
+    except (TypeError, RuntimeError, AttributeError) as error:
+        raise BadRequest(
+            f"seal_module: the module cannot be copied ({shown(error)}): expected one that copy.deepcopy "
+            "copies. Take out locks, open files and tensors that belong to a running computation."
+        ) from error
+
+
+def _check_module(module: Any, card: Card, expected: Expected) -> None:
+    """The graph must answer as the module does, not as it did for the exporter's example."""
+    torch = sys.modules["torch"]
+    last = [name for name in expected.stages if name not in ("network", "head", "answer", "decision")][-1]
+    for place in range(expected.images()):
+        with torch.no_grad():
+            answered = module(torch.from_numpy(expected.tensors[f"{place}/{last}"].copy())[None])
+        while not isinstance(answered, torch.Tensor):
+            answered = next(iter(answered.values() if isinstance(answered, Mapping) else answered))
+        there = expected.tensors[f"{place}/network"].astype(float)
+        here = answered.numpy().astype(float)[0]
+        allowed = STEADY_RELATIVE * float(abs(here).max()) + STEADY_ABSOLUTE
+        error = float(abs(here - there).max()) if here.shape == there.shape else float("inf")
+        if not error <= allowed:
+            raise BadInput(
+                f"{card.name}: the exported graph's answer differs from the module's by {error:.3g} on "
+                f"golden image {place}: expected at most {allowed:.3g}. The answer may depend on chance, "
+                "or on a value that was fixed when it was exported."
+            )
 
 
 def _state_written(module: Any, folder: Path) -> Path:

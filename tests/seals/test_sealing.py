@@ -245,6 +245,21 @@ def test_bf16_is_compared_on_golden_and_given_images(tiny, photos, tmp_path):
         assert f"of {variant.compared} decisions equal to fp32 when it was sealed" in model.running.why
 
 
+def test_what_openvino_cannot_run_is_sealed_without_its_evidence(tiny, tmp_path, monkeypatch):
+    from signet import evidence
+
+    opened = evidence._opened
+
+    def without_openvino(card, graph, engine, settings):
+        if engine == "openvino":
+            raise BadGraph("no such operator")
+        return opened(card, graph, engine, settings)
+
+    monkeypatch.setattr(on_openvino, "has_bf16", lambda: True)
+    monkeypatch.setattr(evidence, "_opened", without_openvino)
+    assert seal(_pretrained(tiny), out=tmp_path / "out.signet").variants == ()
+
+
 def _own_module():
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
