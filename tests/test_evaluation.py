@@ -115,17 +115,26 @@ def test_the_test_split_is_preferred_and_others_are_said(model, photos, tmp_path
     assert evaluate(model, dataset, split="valid").count == 50
     with pytest.raises(UnknownName, match="'tests'"):
         evaluate(model, dataset, split="tests")
+    train = [place for place, entry in enumerate(dataset.entries) if entry.split == "train"]
+    only = evaluate(model, dataset.subset(train))
+    assert only.count == 50
+    assert any("no test or val, only train" in note for note in only.notes)
 
 
-def test_names_are_matched_by_the_strictest_rule_that_finds_any(model, photos, tmp_path):
+def test_each_name_is_matched_by_the_strictest_rule_that_finds_it(model, photos, tmp_path):
     files = [photos / name / "0.png" for name in NAMES]
     exact = table(tmp_path, [f"{file},{name}" for file, name in zip(files, NAMES, strict=True)])
     assert match_labels(model, exact).positions == {exact.labels.index(n): i for i, n in enumerate(NAMES)}
     looser = called(model, labels=("A_nt", "B ee", "cat, tabby", "Dog", "elk"))
     other = table(tmp_path, [f"{file},{name}" for file, name in zip(files, NAMES, strict=True)])
     found = match_labels(looser, other)
-    assert found.positions == {other.labels.index("elk"): 4}  # exact ones win; the others are counted
-    assert "4 of the dataset's 5 labels" in found.notes[0]
+    assert found.positions == {other.labels.index(name): place for place, name in enumerate(NAMES)}
+    assert found.notes == (
+        "4 labels are written otherwise in the model's list: ant as A_nt, bee as B ee, cat as cat, tabby, "
+        "dog as Dog.",
+    )
+    both = called(model, labels=("ANT", "ant", "cat", "dog", "elk"))
+    assert match_labels(both, other).positions[other.labels.index("ant")] == 1
     plain = called(model, labels=("A_nt", "B ee", "C-at", "Dog", "Elk"))
     assert len(match_labels(plain, other).positions) == 5
     parts = called(model, labels=tuple(f"{name.title()}, something" for name in NAMES))
@@ -144,8 +153,12 @@ def test_images_of_unknown_labels_are_left_out_and_counted(model, photos, tmp_pa
 def test_two_classes_of_one_name_are_not_guessed(model, photos):
     twice = called(model, labels=("ant", "crane", "cat", "crane", "elk"))
     dataset = dataclasses.replace(from_folder(photos), labels=("ant", "crane", "cat", "dog", "elk"))
-    with pytest.raises(BadDataset, match=r"'crane' means 2 classes.*indices 1, 3.*class_index"):
-        match_labels(twice, dataset)
+    apart = called(model, labels=("ant", "crane bird", "cat", "crane", "elk"))
+    for labels in (twice, apart):
+        with pytest.raises(BadDataset, match=r"'crane' means 2 classes.*indices 1, 3.*class_index"):
+            match_labels(labels, dataset)
+    crane_bird = dataclasses.replace(dataset, labels=("ant", "crane bird", "cat", "dog", "elk"))
+    assert match_labels(apart, crane_bird).positions[1] == 1
 
 
 def test_indices_win_over_names(model, photos, tmp_path):

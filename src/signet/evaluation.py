@@ -25,6 +25,9 @@ from signet.summaries import Summary, summarise, summarise_multilabel
 
 PREFERRED_SPLITS = ("test", "val")
 MOST_MISTAKES = 200
+TWINS = {"crane": "crane bird", "maillot": "maillot tank suit"}
+"""Names that most lists of ImageNet's classes give to two of them, and how a list that keeps them apart calls
+the other: who writes "crane" may mean either."""
 
 
 def evaluate(
@@ -116,8 +119,9 @@ class Matched:
 def match_labels(model: Model[Any], dataset: Dataset[Any]) -> Matched:
     """Find each label of a dataset in a model's list.
 
-    A dataset that states class indices is taken by them. Names must be equal; where none is, equal but
-    for case, blanks, hyphens and underscores; where none is, equal in their first part before a comma.
+    A dataset that states class indices is taken by them. A name is that of an equal one; where there is
+    none, of one that is equal but for case, blanks, hyphens and underscores ("house_finch"); where there is
+    none, of one that is equal in its first part before a comma. What was not equal is in the notes.
 
     Raises:
         WrongTask: the model has none of the labels, or fewer outputs than the indices need.
@@ -138,42 +142,53 @@ def match_labels(model: Model[Any], dataset: Dataset[Any]) -> Matched:
             f"{model.card.name} has no label names, so the names of {shown(dataset.source)} cannot be "
             "matched. Give a CSV with class_index."
         )
-    positions, missing = _by_name([dataset.labels[index] for index in used], used, known)
+    names = {index: dataset.labels[index] for index in used}
+    positions = _by_name(names, known)
+    missing = [name for index, name in names.items() if index not in positions]
     if not positions:
         raise WrongTask(
             f"{model.card.name} knows none of the labels of {shown(dataset.source)} "
-            f"({_few([dataset.labels[index] for index in used])}); its own are {_few(known)}. "
+            f"({_few([*names.values()])}); its own are {_few(known)}. "
             "Fine-tune it on these labels first, or give a CSV with class_index."
         )
-    if not missing:
-        return Matched(positions)
-    note = (
-        f"{len(missing)} of the dataset's {len(used)} labels are unknown to the model, and their images "
-        f"are left out: {_few(missing)}."
-    )
-    return Matched(positions, (note,))
+    notes = []
+    placed = [(name, known[positions[index]]) for index, name in names.items() if index in positions]
+    alike = [f"{name} as {label}" for name, label in placed if name != label]
+    if alike:
+        notes.append(f"{len(alike)} labels are written otherwise in the model's list: {_few(alike)}.")
+    if missing:
+        notes.append(
+            f"{len(missing)} of the dataset's {len(used)} labels are unknown to the model, and their images "
+            f"are left out: {_few(missing)}."
+        )
+    return Matched(positions, tuple(notes))
 
 
-def _by_name(
-    names: Sequence[str], indices: Sequence[int], known: Sequence[str]
-) -> tuple[dict[int, int], list[str]]:
-    """(dataset index to model index, names that were not found), by the strictest rule that finds any."""
+def _by_name(names: Mapping[int, str], known: Sequence[str]) -> dict[int, int]:
+    """Dataset index to model index, for each name by the strictest rule that finds it.
+
+    Raises:
+        BadDataset: that rule finds several.
+    """
     positions: dict[int, int] = {}
     for rule in (str, _plain, _first_part):
         places: dict[str, list[int]] = {}
         for place, label in enumerate(known):
             places.setdefault(rule(label), []).append(place)
-        found = {index: places.get(rule(name), []) for name, index in zip(names, indices, strict=True)}
-        for name, index in zip(names, indices, strict=True):
-            if len(found[index]) > 1:
+        for index, name in names.items():
+            if index in positions:
+                continue
+            found = places.get(rule(name), [])
+            twin = places.get(rule(TWINS.get(name, "")), []) if found else []
+            if len(found) + len(twin) > 1:
                 raise BadDataset(
-                    f"label {shown(name)!r} means {len(found[index])} classes of the model (indices "
-                    f"{', '.join(map(str, found[index]))}). Give a CSV with class_index instead of names."
+                    f"label {shown(name)!r} means {len(found) + len(twin)} classes of the model (indices "
+                    f"{', '.join(map(str, sorted(found + twin)))}). Give a CSV with class_index instead of "
+                    "names."
                 )
-        positions = {index: places[0] for index, places in found.items() if places}
-        if positions:
-            break
-    return positions, [name for name, index in zip(names, indices, strict=True) if index not in positions]
+            if found:
+                positions[index] = found[0]
+    return positions
 
 
 def _plain(name: str) -> str:
@@ -205,6 +220,8 @@ def _source_note(dataset: Dataset[Any], split: str | None, chosen: str) -> list[
     if split is not None or not dataset.splits:
         return []
     others = ", ".join(name for name in dataset.splits if name != chosen)
+    if chosen == "all":
+        return [f"Measured on all images: there is no test or val, only {others}."]
     return [f"Measured on the split {chosen!r}; the dataset also has {others}."] if others else []
 
 
