@@ -48,6 +48,15 @@ def test_for_a_person(signet, classifier, dataset):
     assert "0.9231" in ran.out
     assert "folder, 14 images, 4 labels" in ran.err
     assert "broken.png" in ran.err
+    assert "note: Read as a folder of classes" in ran.err
+
+
+def test_what_was_left_out_of_a_dataset_is_said(signet, classifier, dataset):
+    (dataset / "nothing").mkdir()
+    shutil.copy(dataset / "green" / "wrong.png", dataset)
+    ran = signet("evaluate", classifier, dataset)
+    assert "1 folders in which no image is found are no classes: nothing." in ran.err
+    assert "1 images beside the class folders" in ran.err
 
 
 def test_the_report_is_one_file(signet, classifier, dataset, tmp_path):

@@ -42,6 +42,8 @@ def evaluate(
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
+        for note in data.notes:
+            terminal.say(f"note: {note}")
         options = o.RunOptions(
             engine=engine.value,
             precision=precision.value,
