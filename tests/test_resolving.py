@@ -211,7 +211,7 @@ def _cached(name: str, weights: bytes, folder: Path, monkeypatch: pytest.MonkeyP
         config_sha256=None,
         trust="locked",
     )
-    keep(place, receipt, came, None)
+    keep(place, receipt, came, {})
 
 
 @pytest.mark.parametrize(

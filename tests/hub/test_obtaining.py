@@ -265,3 +265,38 @@ def test_killed_download_goes_on_where_it_was(hub: Hub, cache: Path, quick: Pati
     assert hub.bytes_requests()[-1].headers["range"] == f"bytes={come}-"
     assert "model.safetensors.part" not in names(files.weights.parent)
     assert "model.safetensors.part.json" not in names(files.weights.parent)
+
+
+def test_what_lies_beside_the_weights_comes_from_the_same_commit_and_is_held_to_its_digest(
+    hub: Hub, quick: Patience, cache: Path
+) -> None:
+    """Other zoos keep their preprocessing in a file of its own."""
+    obtain(NAME, REMOTE, patience=quick)
+    hub.files[NAME, "preprocessor_config.json"] = b'{"size": 224}'
+    remote = Remote(repository=NAME, beside=("preprocessor_config.json", "labels.txt"))
+    assert in_cache(NAME, remote) is None, "the weights are here, but not what belongs to them"
+    files = obtain(NAME, remote, patience=quick)
+    beside = files.weights.with_name("preprocessor_config.json")
+    assert beside.read_bytes() == b'{"size": 224}'
+    paths = {one.path for one in hub.requests if one.method == "GET" and "preprocessor" in one.path}
+    assert paths
+    assert all(COMMIT in path for path in paths)
+    asked = len(hub.requests)
+    assert obtain(NAME, remote, offline=True, patience=quick).where == "cache"
+    assert obtain(NAME, REMOTE, offline=True, patience=quick).where == "cache"
+    assert len(hub.requests) == asked
+    beside.write_bytes(b'{"size": 225}')
+    with pytest.raises(DigestMismatch, match="preprocessor_config"):
+        in_cache(NAME, remote)
+
+
+@pytest.mark.parametrize("file", ["../x", "a/b", "signet.json", "config.json", ""])
+def test_what_lies_beside_has_a_plain_name_of_its_own(file: str) -> None:
+    with pytest.raises(BadRequest, match="beside weights"):
+        Remote(repository=NAME, beside=(file,))
+
+
+def test_a_file_beside_that_is_no_json_is_refused_before_the_weights(hub: Hub, quick: Patience) -> None:
+    hub.files[NAME, "preprocessor_config.json"] = b"<html>"
+    with pytest.raises(HubError, match="cannot be used"):
+        obtain(NAME, Remote(repository=NAME, beside=("preprocessor_config.json",)), patience=quick)

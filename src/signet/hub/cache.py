@@ -7,7 +7,8 @@ sha256 that was measured when they came. That record is written last; without it
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Receipt:
         sha256: of the weight file, measured.
         config_sha256: of `config.json`, measured, or None when there was none.
         trust: "pinned" or "locked".
+        beside: of each further file that was asked for, its measured sha256, or None when there was none.
         format: of this record.
     """
 
@@ -45,6 +47,7 @@ class Receipt:
     sha256: str
     config_sha256: str | None
     trust: DigestTrust
+    beside: dict[str, str | None] = field(default_factory=dict)
     format: int = _FORMAT
 
 
@@ -87,6 +90,9 @@ def in_cache(name: str, remote: Remote | None = None) -> WeightFiles | None:
         _require_unchanged(weights, remembered_digest(weights), receipt.sha256)
         if receipt.config_sha256 is not None:
             _require_unchanged(config, digest_of(config), receipt.config_sha256)
+        for file, digest in receipt.beside.items():
+            if digest is not None:
+                _require_unchanged(folder / file, digest_of(folder / file), digest)
     except (OSError, BadInput) as error:
         raise HubError(f"the cache is damaged: {error} {_remedy(folder)}") from error
     pinned = remote is not None and remote.sha256 == receipt.sha256
@@ -121,29 +127,39 @@ def receipt_of(name: str) -> Receipt | None:
     return receipt if receipt.name == name else None
 
 
-def keep(folder: Path, receipt: Receipt, weights: Path, config: Path | None) -> None:
+def keep(folder: Path, receipt: Receipt, weights: Path, small: Mapping[str, Path | None]) -> None:
     """Give finished files their names in `folder`; the caller holds its lock.
 
     The old record goes first and the new one comes last: whoever is killed in between leaves nothing that
     could be taken for whole.
+
+    Args:
+        folder: where they shall lie.
+        receipt: the record.
+        weights: the finished weight file.
+        small: by name, the finished file that shall bear it, or None when there is none.
 
     Raises:
         SignetError: the disk refuses.
     """
     try:
         (folder / RECEIPT).unlink(missing_ok=True)
-        if config is None:
-            (folder / "config.json").unlink(missing_ok=True)
+        for name, file in small.items():
+            if file is None:
+                (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise SignetError(f"{folder} cannot be written: {error}. Expected a folder of this user.") from error
-    if config is not None:
-        move_into_place(config, folder / "config.json")
+    for name, file in small.items():
+        if file is not None:
+            move_into_place(file, folder / name)
     move_into_place(weights, folder / receipt.file)
     write_json(folder / RECEIPT, dataclasses.asdict(receipt), overwrite=True)
 
 
 def _is_from(receipt: Receipt, remote: Remote) -> bool:
-    """Whether the weights that are here are the ones that a zoo speaks of."""
+    """Whether the weights that are here are the ones that a zoo speaks of, with all that shall lie beside."""
+    if not set(remote.beside) <= set(receipt.beside):
+        return False
     if remote.sha256 is not None and remote.sha256 != receipt.sha256:
         return False
     if receipt.source == remote.source:
@@ -172,8 +188,11 @@ def _parsed(fields: dict[str, Any]) -> Receipt:
     if fields.get("format") != _FORMAT:
         raise ValueError(f"expected a record of format {_FORMAT}, got {fields.get('format')!r}.")
     receipt = Receipt(**fields)
+    if not isinstance(receipt.beside, dict):
+        raise ValueError(f"expected the files beside the weights by name, got {receipt.beside!r:.80}.")
     texts = (receipt.name, receipt.source, receipt.file, receipt.sha256, receipt.trust)
-    if not all(isinstance(text, str) for text in texts) or fault_of_part(receipt.file):
+    names = (receipt.file, *receipt.beside)
+    if not all(isinstance(text, str) for text in texts) or any(map(fault_of_part, names)):
         raise ValueError("expected the fields of a record, got others.")
     if not SHA256.fullmatch(receipt.sha256) or receipt.trust not in ("pinned", "locked"):
         raise ValueError(

@@ -17,7 +17,7 @@ from signet.hub.folders import (
     read_config,
 )
 from signet.hub.names import check_name
-from signet.hub.offers import Offer, offered, offered_config
+from signet.hub.offers import offered, offered_beside
 from signet.hub.weights import Patience, Remote, WeightFiles
 from signet.progress import OnProgress, Progress, silent
 from signet.storage import locked
@@ -89,8 +89,11 @@ def _downloaded(name: str, remote: Remote, on_progress: OnProgress, patience: Pa
             return meanwhile
         try:
             offer = offered(remote, patience)
-            config_offer = offered_config(remote, offer.commit, patience)
-            config = None if config_offer is None else _config(config_offer, folder, patience)
+            # What is small comes first: a configuration that is none is refused before the weights.
+            small = {
+                file: _small(remote, file, offer.commit, folder, patience)
+                for file in ("config.json", *remote.beside)
+            }
             weights, digest = download(offer, folder, patience, on_progress)
         except DigestMismatch:
             raise
@@ -102,12 +105,13 @@ def _downloaded(name: str, remote: Remote, on_progress: OnProgress, patience: Pa
             commit=offer.commit,
             file=offer.file,
             sha256=digest,
-            config_sha256=None if config is None else config[1],
+            config_sha256=small["config.json"][1],
             trust="locked" if remote.sha256 is None else "pinned",
+            beside={file: small[file][1] for file in remote.beside},
         )
-        keep(folder, receipt, weights, None if config is None else config[0])
+        keep(folder, receipt, weights, {file: place for file, (place, _) in small.items()})
     return WeightFiles(
-        config=None if config is None else read_config(folder / "config.json"),
+        config=read_config(folder / "config.json"),
         weights=folder / receipt.file,
         digest=digest,
         trust=receipt.trust,
@@ -115,10 +119,16 @@ def _downloaded(name: str, remote: Remote, on_progress: OnProgress, patience: Pa
     )
 
 
-def _config(offer: Offer, folder: Path, patience: Patience) -> tuple[Path, str]:
-    """The configuration's finished file and digest; one that is not JSON is refused before the weights."""
+def _small(
+    remote: Remote, file: str, commit: str | None, folder: Path, patience: Patience
+) -> tuple[Path | None, str | None]:
+    """A small file, finished, and its digest; neither when there is none. What is called JSON must be it."""
+    offer = offered_beside(remote, file, commit, patience)
+    if offer is None:
+        return None, None
     path, digest = download(offer, folder, patience, silent)
-    read_config(path)
+    if file.endswith(".json"):
+        read_config(path)
     return path, digest
 
 

@@ -79,15 +79,15 @@ def offered(remote: Remote, patience: Patience) -> Offer:
     )
 
 
-def offered_config(remote: Remote, commit: str | None, patience: Patience) -> Offer | None:
-    """The configuration beside the weights, of the same commit; None when there is none.
+def offered_beside(remote: Remote, file: str, commit: str | None, patience: Patience) -> Offer | None:
+    """A small file beside the weights, of the same commit; None when there is none.
 
     Raises:
         HubError: the hub cannot be asked, or what it has is too large to be a configuration.
     """
     if remote.repository is None:
         return None
-    offer = _offer_of(remote, "config.json", commit or remote.revision, patience)
+    offer = _offer_of(remote, file, commit or remote.revision, patience)
     if offer is not None and (offer.size or 0) > CONFIG_LIMIT_BYTES:
         raise HubError(
             f"{offer.what} has {offer.size} bytes; expected at most {CONFIG_LIMIT_BYTES} for a configuration."

@@ -22,6 +22,7 @@ STANDARD_FILES = ("model.safetensors", "pytorch_model.bin")
 # convention filename-<sha256>.ext where <sha256> is the first eight or more digits of the SHA256 hash".
 _DIGITS = re.compile(r"-([0-9a-f]{8,64})\.")
 _DATE = re.compile(r"20[12]\d[01]\d[0-3]\d")
+_OURS = frozenset({"config.json", "signet.json", "weights.lock"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -57,6 +58,8 @@ class Remote:
         address: an https address instead of a repository. Where its file name ends in `-` and at least 8
             hex digits, the digest must begin with them.
         sha256: the digest of the file, where it is known beforehand.
+        beside: names of further small files of the repository (an image processor's configuration, label
+            names), which come from the same commit and lie beside the weights; the repository may lack them.
     """
 
     repository: str | None = None
@@ -64,6 +67,7 @@ class Remote:
     revision: str = "main"
     address: str | None = None
     sha256: str | None = None
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.repository is None) == (self.address is None):
@@ -81,6 +85,10 @@ class Remote:
             fault = next(filter(None, map(fault_of_part, file.split("/"))), "")
             if fault:
                 raise BadRequest(f"{file!r} cannot be the name of a weight file: {fault}.")
+        for file in self.beside:
+            fault = fault_of_part(file) or ("it is a name of ours" if file in _OURS else "")
+            if fault:
+                raise BadRequest(f"{file!r} cannot be the name of a file beside weights: {fault}.")
 
     @property
     def source(self) -> str:
