@@ -176,6 +176,7 @@ def test_a_pretrained_folder_is_loaded(shared: Path) -> None:
         assert model.pretrained.where == "file"
         assert "torch" in repr(model)
         assert "fp32" in repr(model)
+        assert "<bdi>fp32 (" in model._repr_html_()
 
 
 def test_a_tflite_file_is_loaded_without_its_background(shared: Path) -> None:
