@@ -56,6 +56,14 @@ def test_seal_json_has_the_keys_of_the_contract(signet, classifier, pictures, tm
     assert "one of your images" in ran.err
 
 
+def test_a_seal_is_verified_with_the_engine_that_is_asked_for(signet, classifier, tmp_path):
+    words = ["seal", classifier, "--engine", "onnx", "--precision", "fp32", "--device", "cpu", "--batch", "2"]
+    ran = signet(*words, "--threads", "1", "--out", tmp_path / "x.signet")
+    assert ran.code == 0
+    assert "on onnx in fp32 all" in ran.err
+    assert signet("verify", tmp_path / "x.signet", "--batch", "4").code == 0
+
+
 def test_made_evidence_holds_none_of_the_images(signet, classifier, pictures, tmp_path):
     ran = signet("seal", classifier, *pictures[:3], "--golden", "made", "--out", tmp_path / "x.signet")
     assert ran.code == 0
@@ -155,6 +163,15 @@ def test_pack_is_the_same_each_time_and_accepted(signet, sealed, pictures, tmp_p
     ran = signet("pack", sealed, "--out", first)
     assert ran.code == 2
     assert signet("pack", sealed, "--out", first, "--overwrite").code == 0
+
+
+def test_a_packed_seal_is_not_packed_again(signet, mine):
+    assert signet("pack", mine).code == 0
+    ran = signet("pack", f"{mine}.zip")
+    assert ran.code == 2
+    assert "packed already" in ran.err
+    assert not mine.with_name(mine.name + ".zip.zip").exists()
+    assert signet("pack", f"{mine}.zip", "--out", mine.with_name("again.zip")).code == 0
 
 
 def test_pack_beside_the_seal_by_default(signet, mine):

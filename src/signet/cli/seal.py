@@ -9,6 +9,8 @@ import typer
 
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
+from signet.errors import BadRequest
+from signet.naming import shown
 
 
 def seal(
@@ -20,6 +22,10 @@ def seal(
     golden: Annotated[
         o.GoldenKind, typer.Option("--golden", help="own: a few of IMAGES are sealed; made: none of them.")
     ] = o.GoldenKind.own,
+    engine: o.Engine = o.EngineName.auto,
+    precision: o.Precision = o.PrecisionName.auto,
+    device: o.Device = "cpu",
+    batch: o.BatchSize = None,
     card: o.CardFile = None,
     overwrite: o.Overwrite = False,
     as_json: o.Json = False,
@@ -30,20 +36,33 @@ def seal(
 ) -> int:
     """Seal MODEL into one folder with its golden evidence.
 
-    Weights, graph, preprocessing, labels, licence, and images with the answers that it must give.
+    Weights, graph, preprocessing, labels, licence, and images with the answers that it must give. The
+    evidence is made in fp32; the seal is then verified with the engine and precision that are asked for.
     """
     from signet import sources
     from signet.models import resolve
+    from signet.sealing import SealSettings
     from signet.sealing import seal as make_seal
     from signet.verification import verify
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
         paths = list(sources.list_images(images or []))
-        sealed = make_seal(found, paths, out=out, golden=golden.value, overwrite=overwrite)
+        made_with = SealSettings(
+            engine=o.settings(o.EngineName.auto, threads, None, "cpu", many=False),
+            on_progress=terminal.on_progress,
+        )
+        sealed = make_seal(
+            found, paths, out=out, golden=golden.value, overwrite=overwrite, settings=made_with
+        )
         for line in sealed.golden_words():
             terminal.say(line)
-        verdict = verify(sealed.path)
+        verdict = verify(
+            sealed.path,
+            engine=engine.value,
+            precision=precision.value,
+            settings=o.settings(engine, threads, batch, device, many=False),
+        )
         if as_json:
             terminal.object(
                 {
@@ -78,6 +97,10 @@ def pack(
     from signet.seals import pack as make_zip
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        if out is None and sealed.suffix.lower() == ".zip":
+            raise BadRequest(
+                f"{shown(sealed)} is packed already. To write it again as another file, give --out."
+            )
         opened = open_seal(sealed)
         target = out or sealed.with_name(sealed.name + ".zip")
         path = make_zip(opened, target, overwrite=overwrite)

@@ -19,6 +19,7 @@ def verify(
     engine: o.Engine = o.EngineName.auto,
     precision: o.Precision = o.PrecisionName.auto,
     device: o.Device = "cpu",
+    batch: o.BatchSize = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     offline: o.Offline = False,
@@ -27,7 +28,8 @@ def verify(
 ) -> int:
     """Replay SEAL's golden evidence, stage by stage.
 
-    Exit code 1, and the first stage that differs is named.
+    Exit code 1, and the first stage that differs is named. Images are replayed one at a time, whatever
+    --batch says, as they were when they were sealed.
     """
     from signet.verification import verify as check
 
@@ -37,7 +39,7 @@ def verify(
             engine=engine.value,
             precision=precision.value,
             digest=digest,
-            settings=o.settings(engine, threads, None, device, many=False),
+            settings=o.settings(engine, threads, batch, device, many=False),
         )
         if as_json:
             terminal.object(verdict.to_dict())
