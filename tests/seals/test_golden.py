@@ -39,6 +39,24 @@ def test_what_own_images_do_not_show_is_shown_by_made_ones(photos):
     assert golden[-1].words().startswith("an image made by Signet")
 
 
+@pytest.mark.parametrize("kind", ["grey", "flat"])
+def test_grey_and_flat_images_get_company_in_colour(tmp_path, kind):
+    generator = np.random.default_rng(0)
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    paths = []
+    for place, size in enumerate([(40, 60), (50, 40), (50, 50)]):
+        noise = generator.integers(0, 256, size).astype(np.uint8)
+        flat = np.full((*size, 3), (9, 99, 200), np.uint8) if place else np.full(size, 7, np.uint8)
+        paths.append(tmp_path / f"{place}.jpg")
+        PillowImage.fromarray(noise if kind == "grey" else flat).save(paths[-1], exif=exif)
+    chosen = golden_images(paths, "own", (16, 16))
+    assert [image.entry.source for image in chosen] == ["own", "own", "own", "made"]
+    pixels = read(chosen[-1].data).pixels.astype(int)
+    assert np.abs(pixels - pixels[..., ::-1]).mean() > 10
+    assert np.abs(np.diff(pixels, axis=1)).mean() > 3
+
+
 def test_images_smaller_than_the_input_get_made_company(photos):
     golden = golden_images(photos, "own", (400, 400))
     made = [image for image in golden if image.entry.source == "made"]
