@@ -25,7 +25,7 @@ from signet.seals.stripping import stripped_jpeg, stripped_png, with_orientation
 TRAITS = ("turned", "oblong", "grey")
 """What at least one golden image each shall be: turned by EXIF, not square, grey."""
 MOST = 4
-"""Golden images in all; more only where all own ones are grey, flat, or no larger than the network's input."""
+"""Golden images in all; more only where all own ones are grey, flat or no larger than the input."""
 LEAST_OWN = 2
 MOST_LOOKED_AT = 48
 """Own images that are looked at for telling ones, from the front of what is given."""
@@ -34,8 +34,8 @@ _SHRUNK_PIXELS = 300_000
 _LEAST_COLOUR = 4.0
 _LEAST_DETAIL = 1.0
 """Levels of 255 by which channels, and neighbouring pixels, differ on average in a telling image: of 84
-photographs the middle half has 20 to 44 and 6 to 13. In grey ones swapped channels change nothing, in flat ones
-no filter and no crop does."""
+photographs the middle half has 20 to 44 and 6 to 13. In grey ones swapped channels change nothing, in flat
+ones no filter and no crop does."""
 _COLOURED = 1
 """Place of the made image that is in colour and upright."""
 _QUALITY = 95
