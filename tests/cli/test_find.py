@@ -72,7 +72,17 @@ def test_nothing_found_is_1(signet):
     assert (ran.code, ran.object, ran.err) == (1, [], "")
 
 
-@pytest.mark.parametrize("words", [["--sort", "parms"], ["--status", "here"], ["--max-params", "ten"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--sort", "parms"],
+        ["--status", "here"],
+        ["--max-params", "ten"],
+        ["--task", "clasify"],
+        ["--max-gmacs", "nan"],
+        ["--max-gmacs", "-1"],
+    ],
+)
 def test_wrong_filters_are_2(signet, words):
     ran = signet("find", *words)
     assert (ran.code, ran.out) == (2, "")
@@ -81,6 +91,11 @@ def test_wrong_filters_are_2(signet, words):
 
 def test_a_wrong_sort_key_has_near_misses(signet):
     assert "Did you mean 'params'" in signet("find", "--sort", "parms").err
+
+
+def test_a_wrong_task_and_a_mistyped_text_have_near_misses(signet):
+    assert "Did you mean 'classify'" in signet("find", "--task", "clasify").err
+    assert "did you mean 'mobilenet'" in signet("find", "mobilnet").err
 
 
 def test_table_holds_every_model_and_counts_them_on_stderr(signet):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from signet import hub
-from signet.cards import Claim, Licence
+from signet.cards import TASKS, Claim, Licence
 from signet.catalogue import index
-from signet.errors import BadRequest, UnknownName
+from signet.errors import BadRequest, UnknownName, near_misses
 from signet.notebooks import table
 from signet.storage import read_json
 
@@ -200,7 +200,8 @@ def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> F
         pareto: sort keys; only models that no other beats in all of them are kept.
 
     Raises:
-        UnknownName: a key, status or licence filter that does not exist.
+        UnknownName: a key, status or task that does not exist.
+        BadRequest: another licence filter, or a limit that is no number.
     """
     for key in (sort, *pareto):
         if key not in SORT_KEYS:
@@ -209,6 +210,10 @@ def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> F
         raise BadRequest("--pareto: expected figures to weigh against each other; 'name' is none.")
     if query.status is not None and query.status not in STATUSES:
         raise UnknownName("status", query.status, STATUSES, f"Known: {', '.join(STATUSES)}.")
+    if query.task is not None and query.task not in TASKS:
+        raise UnknownName("task", query.task, TASKS, f"Known: {', '.join(TASKS)}.")
+    if query.max_gmacs is not None and not query.max_gmacs >= 0:
+        raise BadRequest(f"--max-gmacs: expected a number from 0, got {query.max_gmacs:g}.")
     if query.licence not in (None, "permissive", "commercial"):
         raise BadRequest(f"--licence: expected permissive or commercial, got {query.licence!r}.")
     fitting = [entry for entry in entries() if _fits(entry, query)]
@@ -217,6 +222,17 @@ def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> F
     if pareto:
         allowed = _front(allowed, pareto)
     return Found(tuple(_sorted(allowed, sort)), unknown)
+
+
+def near(text: str) -> tuple[str, ...]:
+    """What a search without a result may have meant: families and parts of names that look like its words."""
+    parts = {
+        part
+        for entry in entries()
+        for part in (entry.family.lower(), *entry.name.rpartition("/")[2].partition(".")[0].split("_"))
+    }
+    found = {word: near_misses(word, parts, 2) for word in text.lower().split() if word not in parts}
+    return tuple(dict.fromkeys(name for names in found.values() for name in names))
 
 
 def entries() -> list[Entry]:

@@ -34,7 +34,7 @@ def find(
     threads: o.Threads = None,
 ) -> int:
     """Find pretrained models."""
-    from signet.catalogue.finding import Query, select
+    from signet.catalogue.finding import Query, near, select
 
     query = Query(
         text=" ".join(text or ()),
@@ -62,7 +62,12 @@ def find(
         elif len(found):
             _table(terminal, found)
         if not len(found):
-            terminal.say("no model fits; loosen a filter")
+            meant = near(query.text)
+            terminal.say(
+                f"no model fits; did you mean {' or '.join(map(repr, meant))}?"
+                if meant
+                else "no model fits; loosen a filter"
+            )
         return 0 if len(found) else 1
 
 
