@@ -8,7 +8,7 @@ import pytest
 
 from signet.errors import MissingExtra
 from signet.records import Interval
-from signet.reporting import rendering
+from signet.reporting import figures, rendering
 from signet.reporting.page import (
     Chapter,
     ClassBars,
@@ -208,3 +208,20 @@ def test_text_stands_out_from_its_ground_by_day_and_by_night():
                 assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
         for line in ("series0", "series1", "series2", "series3"):
             assert contrast(colours[line], colours["paper"]) >= 3
+
+
+@pytest.mark.parametrize("night", [False, True])
+def test_numbers_stand_out_from_every_cell(night):
+    blocks = re.findall(r":root \{(.*?)\}", render(Page("t", "s", ())), re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[night]))
+    for strength in np.arange(0.12, 1.001, 0.01).round(2).tolist():
+        for kind in ("right", "wrong"):
+            if kind == "wrong" and strength > 0.86:  # a wrong cell is never stronger
+                continue
+            strong = strength >= (figures.MIDDLE if night else figures.HIGH)
+            ink = colours["on-strong" if strong and (night or kind == "right") else "on-pale"]
+            cell, ground = colours[f"{kind}-cell"], colours["raised"]
+            pairs = [(int(cell[at : at + 2], 16), int(ground[at : at + 2], 16)) for at in (1, 3, 5)]
+            parts = [round(strength * above + (1 - strength) * below) for above, below in pairs]
+            mixed = "#" + "".join(f"{part:02x}" for part in parts)
+            assert contrast(ink, mixed) >= 4.5, (kind, strength)

@@ -22,6 +22,9 @@ from signet.statistics import wilson
 
 Element = ElementTree.Element
 
+MIDDLE, HIGH = 0.65, 0.81
+"""Strengths of a cell from which its number changes its ink, by night and by day."""
+
 _CELL = 40
 _WHOLE = tuple(factor * 10**power for power in range(7) for factor in (1, 2, 5))
 
@@ -103,7 +106,7 @@ def heat_map(counts: Integers, labels: Sequence[str], images: Integers | None = 
         right = row == column
         share = float(parts[row, column])
         strength = 0.12 + 0.88 * share if right else 0.14 + 0.72 * share / worst
-        zone = "high" if strength >= 0.85 else "middle" if strength >= 0.65 else "low"
+        zone = "high" if strength >= HIGH else "middle" if strength >= MIDDLE else "low"
         group = _add(drawing, "g", f"{'hit' if right else 'miss'} {zone}")
         title = ElementTree.SubElement(group, "title")
         title.text = (
