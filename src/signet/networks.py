@@ -62,9 +62,9 @@ class ModuleSource:
 
     Attributes:
         build: returns the `torch.nn.Module` in evaluation mode, float32, on the CPU; its `forward`
-            takes float32 (N, 3, H, W) and returns the logits (N, C), or the features (N, D).
+            takes float32 (N, *input_shape) and returns the logits (N, C), or the features (N, D).
         digest: sha256 hex over architecture, arguments and weights: equal digests, equal answers.
-        input_shape: (3, H, W) that it was made for.
+        input_shape: (3, H, W) that it was made for; (H, W, 3) where the card's program leaves channels last.
         spec: what is built, as data; None for a module that only the caller can build.
         weights: the weight file; None for a module that only the caller can build.
         classifier: dotted name of the layer that is the head (a Linear or a 1x1 convolution), or None.

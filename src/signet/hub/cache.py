@@ -189,7 +189,7 @@ def _parsed(fields: dict[str, Any]) -> Receipt:
         raise ValueError(f"expected a record of format {_FORMAT}, got {fields.get('format')!r}.")
     receipt = Receipt(**fields)
     if not isinstance(receipt.beside, dict):
-        raise ValueError(f"expected the files beside the weights by name, got {receipt.beside!r:.80}.")
+        raise TypeError(f"expected the files beside the weights by name, got {receipt.beside!r:.80}.")
     texts = (receipt.name, receipt.source, receipt.file, receipt.sha256, receipt.trust)
     names = (receipt.file, *receipt.beside)
     if not all(isinstance(text, str) for text in texts) or any(map(fault_of_part, names)):

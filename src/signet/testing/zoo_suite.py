@@ -111,9 +111,12 @@ def _there_is_a_network(case: Case) -> None:
         if isinstance(network, GraphFile):
             promise(open_graph(network.path) == network, f"{network.path.name} is not as the digest says")
         if isinstance(network, ModuleSource):
+            shape = found.card.inputs[0].shape
+            last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
             promise(
-                size is None or network.input_shape == (3, *size),
-                f"the program ends with {size}, the module was made for {network.input_shape}",
+                size is None or network.input_shape == ((*size, 3) if last else (3, *size)),
+                f"the program ends with {size}, the card's input is {shape}, and the module was made for "
+                f"{network.input_shape}",
             )
             if network.spec is not None:
                 plain = json.loads(json.dumps(network.spec.to_dict()))
