@@ -53,13 +53,14 @@ def test_compiled_networks_are_not_taken_from_where_others_may_write(
     """They are native code, and the digest beside them was written by whoever wrote them."""
     settings = EngineSettings(threads=1, cache=tmp_path / "cache")
     assert _answers(floor3, model, settings)
-    assert len(list((tmp_path / "cache").glob("*.blob"))) == 1
-    (tmp_path / "cache").chmod(0o777)
+    folder = tmp_path / "cache" / "compiled"
+    assert len(list(folder.glob("*.blob"))) == 1
+    folder.chmod(0o777)
     monkeypatch.setattr(on_openvino, "_import", lambda *_: pytest.fail("it was imported"))
     assert _answers(floor3, model, settings)
-    (tmp_path / "cache").chmod(0o700)
-    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "cache").stat().st_uid + 1)
-    if (tmp_path / "cache").stat().st_uid:
+    folder.chmod(0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    if folder.stat().st_uid:
         assert _answers(floor3, model, settings)
 
 

@@ -74,8 +74,10 @@ def open_graph(
         "PERFORMANCE_HINT": "THROUGHPUT" if settings.workers > 1 else "LATENCY",
     }
     place = None
-    if settings.cache is not None and _is_private(settings.cache):
-        place = settings.cache / f"{_key(graph, spec, program, settings, core)}.blob"
+    # A folder of their own: one that was made before, for graphs, has the rights that a umask gave it.
+    folder = None if settings.cache is None else settings.cache / "compiled"
+    if folder is not None and _is_private(folder):
+        place = folder / f"{_key(graph, spec, program, settings, core)}.blob"
     try:
         compiled = _import(core, place, options) if place else None
         if compiled is None:
