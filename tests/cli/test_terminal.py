@@ -161,6 +161,15 @@ class TestBar:
             terminal.say("not drawn: [bold]a:bird:.jpg")
         assert "not drawn: [bold]a:bird:.jpg" in capsys.readouterr().err
 
+    def test_a_narrow_terminal_has_whole_figures_and_no_bar(self, opened, capsys, monkeypatch):
+        terminal = opened()
+        monkeypatch.setenv("COLUMNS", "40")
+        with terminal:
+            terminal.on_progress(Progress("estimating by nested folds", 160, 160))
+        assert re.search(r"estimating by nested folds[^\n]*160/160", said := capsys.readouterr().err)
+        assert "…" not in said
+        assert "\u2501" not in said
+
     def test_quiet_has_none(self, opened, capsys):
         with opened(quiet=True) as terminal:
             terminal.on_progress(Progress("predicting", 1, 2))

@@ -17,6 +17,8 @@ from typing import Any, TextIO
 from signet.naming import shown
 from signet.progress import Progress
 
+_ROOMY = 64  # columns for a stage, a bar, a count, a rate and the time left
+
 
 class Terminal:
     """The two streams of one command.
@@ -204,16 +206,22 @@ def _new_bar() -> Any:
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if not speed else f"{speed:,.0f} {task.fields['unit']}/s", style="cyan")
+            amount = "" if not speed else f"{speed:,.1f}" if speed < 9.95 else f"{speed:,.0f}"
+            return Text(f"{amount} {task.fields['unit']}/s" if amount else "", style="cyan")
 
-    return Bar(
+    console = Console(stderr=True)
+    stage, count, left = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        Rate(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
-        console=Console(stderr=True),
+    )
+    note = TextColumn("{task.fields[note]}", markup=False)
+    # Where there is no room for all, figures that are whole say more than a bar beside cut ones.
+    roomy = console.width >= _ROOMY
+    columns = (stage, BarColumn(bar_width=None), count, Rate(), left, note) if roomy else (stage, count, left)
+    return Bar(
+        *columns,
+        console=console,
         transient=False,
         # The bar's own wish would send what is printed to stdout to the terminal, and not into its file.
         redirect_stdout=False,
