@@ -28,20 +28,52 @@ FILTERS = {
     name: Image.Resampling[name.upper()]
     for name in ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 }
+# The fields of each step, with what they are where a program leaves them out.
+STEPS: dict[str, dict[str, Any]] = {
+    "read": {"channels": "RGB", "orient": True},
+    "crop": {"size": None, "fraction": None, "anchor": "center", "rounding": "round", "fill": 0},
+    "resize": {
+        **{"size": None, "short": None, "longest": None, "fit": "short", "filter": "bilinear"},
+        **{"antialias": True, "rounding": "floor", "upscale": True},
+    },
+    "pad": {"to": None, "multiple": None, "value": 0, "anchor": "center"},
+    "range": {"scale": 1.0, "offset": 0.0},
+    "normalise": {"mean": None, "std": None},
+    "order": {"order": "RGB"},
+    "layout": {"order": "NCHW"},
+    "type": {"dtype": "float32"},
+}
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys occur once."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return dict(pairs)
+
+
+def finite(text: str) -> float:
+    """A JSON number that is one."""
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is no number")
+    return float(text)
 
 
 def open_seal(folder: Path) -> dict[str, Any]:
     """Check all files, and only then read the manifest."""
+    paths = list(folder.rglob("*"))
+    for path in paths:
+        if path.is_symlink() or not (path.is_file() or (path.is_dir() and any(path.iterdir()))):
+            raise ValueError(f"{path.name} is a link, an empty folder or no plain file")
     raw = (folder / "seal.json").read_bytes()
     stated = (folder / "seal.sha256").read_bytes()
     if stated != f"{hashlib.sha256(raw).hexdigest()}  seal.json\n".encode():
         raise ValueError("seal.json is not what was sealed")
-    manifest: dict[str, Any] = json.loads(raw)
+    manifest: dict[str, Any] = json.loads(
+        raw.decode("utf-8"), object_pairs_hook=unique, parse_float=finite, parse_constant=finite
+    )
     if manifest["format"]["major"] != 1:
         raise ValueError(f"format major {manifest['format']['major']}: this reads major 1")
-    paths = list(folder.rglob("*"))
-    if any(path.is_symlink() for path in paths):
-        raise ValueError("a link is in the folder")
     present = {path.relative_to(folder).as_posix() for path in paths if path.is_file()}
     listed = {*manifest["files"], "seal.json", "seal.sha256"}
     if present != listed:
@@ -53,8 +85,8 @@ def open_seal(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_safetensors(path: Path) -> dict[str, Array]:
-    """The tensors of a file: a length, a JSON header, the values one after the other."""
+def read_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Tensors and facts of a file: a length, a JSON header, the values one after the other."""
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
@@ -65,14 +97,15 @@ def read_safetensors(path: Path) -> dict[str, Array]:
         first, last = entry["data_offsets"]
         values = np.frombuffer(data[start + first : start + last], dtypes[entry["dtype"]])
         tensors[name] = values.reshape(entry["shape"])
-    return tensors
+    return tensors, json.loads(header["__metadata__"]["signet"])
 
 
 def read(path: Path, step: dict[str, Any]) -> Array:
     """uint8 (H, W, 3), upright, alpha over white."""
-    picture: Image.Image = Image.open(path)
-    if step["orient"]:
-        picture = ImageOps.exif_transpose(picture)
+    with Image.open(path) as opened:
+        picture: Image.Image = ImageOps.exif_transpose(opened) if step["orient"] else opened.copy()
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         ground = Image.new("RGB", picture.size, (255, 255, 255))
@@ -169,13 +202,15 @@ def numeric(array: Array, step: dict[str, Any], first: bool) -> Array:
         case "type":
             rounded = np.clip(np.rint(array), 0, 255) if step["dtype"] == "uint8" else array
             array = rounded.astype(step["dtype"])
-        case other:
-            raise ValueError(f"unknown step {other!r}")
     return array
 
 
 def prepared(path: Path, program: list[dict[str, Any]]) -> Array:
     """The network's input for one image, with a batch axis of 1."""
+    for step in program:
+        if step["step"] not in STEPS or step.keys() - STEPS[step["step"]].keys() - {"step"}:
+            raise ValueError(f"unknown step or field: {step}")
+    program = [{**STEPS[step["step"]], **step} for step in program]
     array = read(path, program[0])
     first = False
     geometric = {"resize": resize, "crop": crop, "pad": pad}
@@ -203,16 +238,19 @@ class Classifier:
 
     def probabilities(self, path: Path) -> Array:
         """float32 (C,), a dropped background left out."""
-        output = self.card["output"]
+        defaults = {"tensor": 0, "already_activated": False, "drop_first": False, "temperature": 1.0}
+        output: dict[str, Any] = {**defaults, **self.card["output"]}
         names = [entry.name for entry in self.session.get_outputs()]
         wanted = output["tensor"] if isinstance(output["tensor"], str) else names[output["tensor"]]
         array = prepared(path, self.card["program"])
         raw = self.session.run([wanted], {self.session.get_inputs()[0].name: array})[0].reshape(-1)
+        if raw.dtype in (np.uint8, np.int8):
+            raw = (raw.astype(np.float32) + (128 if raw.dtype == np.int8 else 0)) / 256
         if not output["already_activated"] and output["head"] == "softmax":
             powers = np.exp((raw - raw.max()) / output["temperature"])
             raw = powers / powers.sum()
         elif not output["already_activated"]:
-            raw = 1 / (1 + np.exp(-raw / output["temperature"]))
+            raw = 0.5 + 0.5 * np.tanh(raw / output["temperature"] / 2)
         answer: Array = raw[1:] if output["drop_first"] else raw
         return answer
 
@@ -226,7 +264,10 @@ class Classifier:
     def verify(self) -> int:
         """How many golden images there are; every one must be decided as it was when sealed."""
         golden = self.manifest["golden"]
-        expected = read_safetensors(self.folder / golden["expected"])
+        expected, facts = read_safetensors(self.folder / golden["expected"])
+        names = "".join(f"{label}\n" for label in self.card["labels"] or ())
+        if hashlib.sha256(names.encode()).hexdigest() != facts["labels_sha256"]:
+            raise ValueError("the list of labels is not the one that was sealed")
         for place, entry in enumerate(golden["images"]):
             array = prepared(self.folder / entry["file"], self.card["program"])[0]
             last = [key for key in expected if key.startswith(f"{place}/layout")]
@@ -247,11 +288,11 @@ def main(arguments: list[str]) -> int:
     try:
         model = Classifier(Path(arguments[0]))
         print(f"{model.verify()} golden images decided as sealed", file=sys.stderr)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for path in arguments[1:]:
+            print(json.dumps({"source": path, **model.answer(Path(path))}, ensure_ascii=False))
+    except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    for path in arguments[1:]:
-        print(json.dumps({"source": path, **model.answer(Path(path))}, ensure_ascii=False))
     return 0
 
 

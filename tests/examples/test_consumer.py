@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -57,7 +59,7 @@ def test_it_imports_nothing_of_ours():
     text = CONSUMER.read_text("utf-8")
     assert "import signet" not in text
     assert "from signet" not in text
-    assert text.count("\n") < 260
+    assert text.count("\n") < 310
 
 
 def test_its_answers_are_signets(consumer, pictures, tmp_path):
@@ -114,6 +116,77 @@ def test_its_preprocessing_is_the_reference_executors(consumer, pictures, steps)
     for path in pictures:
         ours = prepare([read(path)], program).arrays
         assert np.allclose(consumer.prepared(path, program.to_list()), ours, atol=1e-5)
+
+
+def _sealed_anew(folder, data):
+    (folder / "seal.json").write_bytes(data)
+    (folder / "seal.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  seal.json\n")
+
+
+EDITS = {
+    "a key twice": lambda data: data.replace(b'"weights":', b'"weights": null,\n "weights":', 1),
+    "no number": lambda data: data.replace(b'"calibration":', b'"later": NaN, "calibration":', 1),
+    "an infinite number": lambda data: data.replace(b'"calibration":', b'"later": 1e999, "calibration":', 1),
+    "no object": lambda _: b"[]",
+    "no card": lambda data: data.replace(b'"card":', b'"cart":', 1),
+    "bottomless": lambda _: b"[" * 100_000,
+    "an unknown step": lambda data: data.replace(b'"step": "crop"', b'"step": "trim"', 1),
+    "an unknown field": lambda data: data.replace(b'"step": "crop"', b'"step": "crop", "by": 2', 1),
+    "another label": lambda data: data.replace("日本".encode(), "日木".encode(), 1),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_it_refuses_a_manifest_that_the_format_forbids(consumer, tmp_path, capsys, name):
+    folder = Path(shutil.copytree(COMMITTED, tmp_path / "s.signet"))
+    before = (folder / "seal.json").read_bytes()
+    after = EDITS[name](before)
+    assert after != before
+    _sealed_anew(folder, after)
+    assert consumer.main([str(folder)]) == 1
+    assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["seal.json", "seal.sha256", "golden/1.png"])
+def test_a_missing_file_an_empty_folder_and_a_pipe_are_errors(consumer, tmp_path, name):
+    folder = Path(shutil.copytree(COMMITTED, tmp_path / "s.signet"))
+    (folder / name).unlink()
+    assert consumer.main([str(folder)]) == 1
+    folder = Path(shutil.copytree(COMMITTED, tmp_path / "t.signet"))
+    (folder / "empty").mkdir()
+    assert consumer.main([str(folder)]) == 1
+    (folder / "empty").rmdir()
+    os.mkfifo(folder / "pipe")
+    assert consumer.main([str(folder)]) == 1
+    (folder / "pipe").unlink()
+    assert consumer.main([str(folder), str(folder / "README.md")]) == 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_it_reads_a_picture_of_any_mode_as_signet_does(consumer, tmp_path, mode):
+    from signet.decoding import read
+
+    generator = np.random.default_rng(4)
+    path = tmp_path / ("picture.jpg" if mode == "CMYK" else "picture.png")
+    if mode == "I;16":
+        PillowImage.fromarray(generator.integers(0, 65536, (20, 30)).astype(np.uint16)).save(path)
+    else:
+        values = generator.integers(0, 256, (20, 30, 4)).astype(np.uint8)
+        PillowImage.fromarray(values).convert("RGBA" if mode == "LA" else "RGB").convert(mode).save(path)
+    step = {"step": "read", "channels": "RGB", "orient": True}
+    assert np.array_equal(consumer.read(path, step), read(path).pixels)
+
+
+def test_a_program_may_leave_its_defaults_out(consumer, pictures):
+    from signet.decoding import read
+    from signet.preprocessing import prepare
+    from signet.programs import Program
+
+    steps = [{"step": "read"}, {"step": "resize", "short": 20}, {"step": "crop", "size": [16, 16]}]
+    steps += [{"step": "range", "scale": 0.5}, {"step": "layout"}]
+    for path in pictures:
+        ours = prepare([read(path)], Program.from_list(steps)).arrays
+        assert np.allclose(consumer.prepared(path, steps), ours, atol=1e-5)
 
 
 def test_it_refuses_what_signet_refuses(tmp_path, pictures):
