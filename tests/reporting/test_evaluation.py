@@ -190,6 +190,19 @@ def test_classes_that_do_not_occur_are_left_out_of_the_picture():
     assert 'class="heat"' in text
 
 
+def test_single_confusions_are_not_told_as_a_habit():
+    def words(confusion):
+        measured = report(("a", "b", "c"), confusion=np.array(confusion), mistakes=())
+        (section,) = [one for one in details(measured) if isinstance(one, Confusion)]
+        return re.sub("[\u2066-\u2069]", "", plain(section.lead))
+
+    assert words([[1, 1, 0], [0, 1, 1], [0, 0, 1]]) == (
+        "No class was taken for the same other one more than once."
+    )
+    assert words([[1, 1, 0], [0, 1, 0], [0, 0, 1]]) == "Most often “a” was called “b”: 1 of its 2 images."
+    assert words([[1, 2, 0], [0, 1, 1], [0, 0, 1]]) == "Most often “a” was called “b”: 2 of its 3 images."
+
+
 def test_nothing_is_said_of_confusions_that_did_not_happen():
     text = render(evaluation_page(report(("a", "b"), confusion=np.diag([3, 4]), mistakes=())))
     assert "No class was taken for another." in text

@@ -248,6 +248,8 @@ def _confused(report: Report) -> str:
         return ""
     row, column = (int(place) for place in np.unravel_index(int(wrong.argmax()), wrong.shape))
     total = int(report.confusion[row].sum())
+    if wrong[row, column] == 1 and np.count_nonzero(wrong) > 1:
+        return "No class was taken for the same other one more than once."
     return (
         f"Most often {quoted(report.labels[row])} was called {quoted(report.labels[column])}: "
         f"{whole(int(wrong[row, column]))} of its {counted(total, 'image', 'images')}."
