@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from signet import duplicates
 from signet.duplicates import duplicate_groups, grey_thumbnail, near_pairs, perceptual_hash
 
 
@@ -115,3 +117,34 @@ def test_many_hashes_are_compared_in_seconds():
     hashes = np.random.default_rng(0).integers(0, 2**63, 50_000, dtype=np.uint64)
     hashes[49_999] = hashes[0] ^ np.uint64(0b1011)
     assert near_pairs(hashes).tolist() == [[0, 49_999]]
+
+
+def test_thousands_of_one_picture_take_seconds_and_little_memory():
+    count = 4000
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (1, 16, 16)).astype(np.uint8)
+    hashes = np.full(count, int(rng.integers(0, 2**63)), np.uint64)
+    tracemalloc.start()
+    try:
+        groups = duplicate_groups(["same"] * count, hashes, np.repeat(picture, count, axis=0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert set(groups.tolist()) == {0}
+    assert peak < 100e6
+
+
+def test_what_is_joined_does_not_depend_on_how_many_pairs_are_held(monkeypatch):
+    """Frames of still scenes: far more pairs than frames; only a forest of them is kept."""
+    rng = np.random.default_rng(1)
+    scenes = rng.integers(0, 256, (6, 16, 16))
+    of = np.arange(240) % 6
+    frames = np.clip(scenes[of] + rng.normal(0, 6, (240, 16, 16)), 0, 255).astype(np.uint8)
+    bits = rng.integers(0, 2**63, 6).astype(np.uint64)
+    hashes = bits[of] ^ np.array([0b11 << 2 * (i % 4) for i in range(240)], np.uint64)
+    names = [str(i) for i in range(240)]
+    whole = duplicate_groups(names, hashes, frames)
+    assert len(np.unique(whole)) == 6
+    monkeypatch.setattr(duplicates, "_CANDIDATES_AT_ONCE", 200)
+    monkeypatch.setattr(duplicates, "_PAIRS_AT_ONCE", 32)
+    np.testing.assert_array_equal(duplicate_groups(names, hashes, frames), whole)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ _SUSPICIOUS_SHARE, _SUSPICIOUS_SIZE = 0.05, 20
 FLAT = 1.0
 """Standard deviation, in grey levels, below which a thumbnail shows nothing that could be compared."""
 
-_CANDIDATES_AT_ONCE = 1 << 21
+_CANDIDATES_AT_ONCE, _PAIRS_AT_ONCE = 1 << 21, 1 << 16
 
 
 def perceptual_hash(pixels: Bytes) -> np.uint64:
@@ -90,13 +89,15 @@ def duplicate_groups(digests: Sequence[str], hashes: Hashes, thumbnails: Bytes) 
     exact = _equal_pairs(digests)
     vectors = _normalised(thumbnails)
     comparable = np.flatnonzero(readable & np.any(vectors != 0, axis=1)) if count else np.zeros(0, np.int64)
-    pairs, distances, correlations = _verified(hashes, vectors, comparable)
+    # Of equal files the first stands for all: thousands of one picture would be millions of pairs.
+    comparable = np.setdiff1d(comparable, exact[:, 1], assume_unique=True)
+    pairs, strict = _verified(hashes, vectors, comparable)
     groups = _joined(count, np.concatenate([exact, pairs]))
     _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     suspicious = sizes[group_of] > max(_SUSPICIOUS_SIZE, _SUSPICIOUS_SHARE * count)
     if not suspicious.any():
         return groups
-    kept = ~suspicious[pairs[:, 0]] | ((distances <= STRICT_DISTANCE) & (correlations >= STRICT_CORRELATION))
+    kept = ~suspicious[pairs[:, 0]] | strict
     return _joined(count, np.concatenate([exact, pairs[kept]]))
 
 
@@ -117,9 +118,14 @@ def near_pairs(hashes: Hashes, distance: int = DISTANCE) -> Integers:
     Returns:
         int64 (M, 2): positions, the smaller first, sorted, each pair once.
     """
+    found = [np.zeros((0, 2), np.int64), *_near(hashes, distance)]
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def _near(hashes: Hashes, distance: int) -> Iterator[Integers]:
+    """The same pairs, a bounded number at a time, some more than once."""
     bands = distance // 2 + 1
     edges = [64 * band // bands for band in range(bands + 1)]
-    found = [np.zeros((0, 2), np.int64)]
     for low, high in pairwise(edges):
         mask = np.uint64((1 << (high - low)) - 1)
         keys = (hashes >> np.uint64(low)) & mask
@@ -129,8 +135,7 @@ def near_pairs(hashes: Hashes, distance: int = DISTANCE) -> Integers:
             for left, place in _candidates(keys[order], keys ^ np.uint64(flip)):
                 right = order[place]
                 near = (left < right) & (np.bitwise_count(hashes[left] ^ hashes[right]) <= distance)
-                found.append(np.stack([left[near], right[near]], axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+                yield np.stack([left[near], right[near]], axis=1)
 
 
 def _candidates(sorted_keys: Array, wanted: Array) -> Iterator[tuple[Integers, Integers]]:
@@ -167,18 +172,49 @@ def _normalised(thumbnails: Bytes) -> NDArray[np.float32]:
 
 def _verified(
     hashes: Hashes, vectors: NDArray[np.float32], comparable: Integers
-) -> tuple[Integers, Array, Array]:
-    """Pairs that look the same, with their distances and correlations."""
-    pairs = comparable[near_pairs(hashes[comparable])]
-    distances = np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]])
-    correlations: NDArray[Any] = np.zeros(len(pairs), np.float32)
-    for start in range(0, len(pairs), 1 << 16):
-        some = pairs[start : start + (1 << 16)]
-        correlations[start : start + len(some)] = np.einsum(
-            "ij,ij->i", vectors[some[:, 0]], vectors[some[:, 1]]
+) -> tuple[Integers, NDArray[np.bool_]]:
+    """Pairs that look the same, and which of them do so strictly: as many as join what all would join."""
+    found, flags, waiting = [np.zeros((0, 2), np.int64)], [np.zeros(0, bool)], 0
+    joined = np.arange(len(vectors))
+    for near in _near(hashes[comparable], DISTANCE):
+        pairs = comparable[near]
+        pairs = pairs[joined[pairs[:, 0]] != joined[pairs[:, 1]]]  # the others have nothing to add
+        correlations = np.concatenate(
+            [np.zeros(0, np.float32)]
+            + [
+                np.einsum("ij,ij->i", vectors[some[:, 0]], vectors[some[:, 1]])
+                for some in np.array_split(pairs, len(pairs) // _PAIRS_AT_ONCE + 1)
+            ]
         )
-    alike = correlations >= CORRELATION
-    return pairs[alike], distances[alike], correlations[alike]
+        alike = correlations >= CORRELATION
+        pairs, correlations = pairs[alike], correlations[alike]
+        distances = np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]])
+        found.append(pairs)
+        flags.append((distances <= STRICT_DISTANCE) & (correlations >= STRICT_CORRELATION))
+        waiting += len(pairs)
+        if waiting > _CANDIDATES_AT_ONCE:
+            forest = _forest(len(vectors), np.concatenate(found), np.concatenate(flags))
+            found, flags, waiting = [forest[0]], [forest[1]], 0
+            joined = _joined(len(vectors), forest[0][forest[1]])
+    return _forest(len(vectors), np.concatenate(found), np.concatenate(flags))
+
+
+def _forest(count: int, pairs: Integers, strict: NDArray[np.bool_]) -> tuple[Integers, NDArray[np.bool_]]:
+    """At most `count` of the pairs that join what all of them join, and by strict pairs what those join.
+
+    Source: J. Kruskal, Proceedings of the AMS 7 (1956) 48-50: a tree that takes the light edges first spans
+        with them whatever they can span.
+    """
+    if not len(pairs):
+        return pairs, strict
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    _, first = np.unique(pairs[:, 0] * count + pairs[:, 1], return_index=True)
+    weights = np.where(strict[first], 1.0, 2.0)
+    graph = csr_matrix((weights, (pairs[first, 0], pairs[first, 1])), shape=(count, count))
+    tree = minimum_spanning_tree(graph).tocoo()
+    return np.stack([tree.row, tree.col], axis=1).astype(np.int64), tree.data == 1
 
 
 def _joined(count: int, pairs: Integers) -> Integers:
