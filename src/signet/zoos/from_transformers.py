@@ -69,8 +69,8 @@ def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pret
     place = found.weights.with_name(PROCESSOR_FILE)
     if not place.is_file():
         raise BadCard(
-            f"{shown(name)}: expected {PROCESSOR_FILE} beside its weights, which states the preprocessing; there "
-            "is none, and it is not guessed."
+            f"{shown(name)}: expected {PROCESSOR_FILE} beside its weights, which states the preprocessing; "
+            "there is none, and it is not guessed."
         )
     try:
         stated = read_json(place)
@@ -93,7 +93,8 @@ def spec_of(config: Mapping[str, Any]) -> ModuleSpec:
     for key in _REFUSED:
         if config.get(key):
             raise BadCard(
-                f"config.json has {key!r}: it asks for code or tensors of another kind, which is never followed."
+                f"config.json has {key!r}: it asks for code, or for tensors of another kind, which is never "
+                "followed. Use a repository with plain tensors."
             )
     named = config.get("architectures")
     if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
@@ -166,6 +167,8 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         import transformers
     except ImportError as error:
         raise MissingExtra(f"{ZOO}/{spec.architecture}", "transformers", "transformers") from error
+    from signet.zoos.logits_only import LogitsOnly
+
     known = _classifiers(transformers)
     if spec.architecture not in known:
         raise UnknownName("image classifier of transformers", spec.architecture, known)
@@ -177,7 +180,7 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         )
         network = getattr(transformers, spec.architecture)
         with _quietly(transformers):
-            return _LogitsOnly.around(network(config) if weights is None else _filled(network, config, weights))
+            return LogitsOnly(network(config) if weights is None else _filled(network, config, weights))
 
     return modules.made(make, spec)
 
@@ -206,8 +209,8 @@ def _filled(network: Any, config: Any, weights: Path) -> Any:
     ]
     if faults or report["error_msgs"]:
         raise BadInput(
-            f"{shown(weights.name)}: expected exactly the tensors of {network.__name__} as config.json describes "
-            f"it; {'; '.join([*faults, *report['error_msgs']])}."
+            f"{shown(weights.name)}: expected exactly the tensors of {network.__name__} as config.json "
+            f"describes it; {'; '.join([*faults, *report['error_msgs']])}."
         )
     return module
 
