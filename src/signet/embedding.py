@@ -29,11 +29,13 @@ class Embedded:
     Attributes:
         count: vectors.
         width: numbers in each.
+        sources: the input of each vector, in order.
         failed: (source, message) of inputs that have no vector.
     """
 
     count: int
     width: int
+    sources: tuple[str, ...]
     failed: tuple[tuple[str, str], ...]
 
 
@@ -57,12 +59,14 @@ def embed_to_file(
     """
     kind = check_out(out, overwrite=overwrite)
     failed: list[tuple[str, str]] = []
+    sources: list[str] = []
     with storage.new_file(out, overwrite=overwrite) as temporary, kind(temporary) as file:
         for answered in vectors(model, inputs):
             if answered.answer is None:
                 failed.append((answered.source, str(answered.error)))
             else:
                 file.add(answered.source, answered.answer)
+                sources.append(answered.source)
             if on_answer is not None:
                 on_answer(answered)
         count, width = file.finish()
@@ -70,8 +74,8 @@ def embed_to_file(
             raise BadInput(f"embed: none of {len(failed)} inputs could be read. The first: {failed[0][1]}")
         if isinstance(file, _NpyFile):
             # Before the vectors get their name, so that they never stand without their sources.
-            storage.write_bytes(_sources_of(out), json.dumps(file.sources).encode(), overwrite=True)
-    return Embedded(count, width, tuple(failed))
+            storage.write_bytes(_sources_of(out), json.dumps(sources).encode(), overwrite=True)
+    return Embedded(count, width, tuple(sources), tuple(failed))
 
 
 def check_out(out: Path, *, overwrite: bool) -> type[_NpyFile | _ParquetFile]:
@@ -111,7 +115,7 @@ class _NpyFile:
         self._stream = path.open("wb")
         self._stream.write(b"\0" * NPY_HEADER_BYTES)
         self._width = 0
-        self.sources: list[str] = []
+        self._count = 0
 
     def __enter__(self) -> _NpyFile:
         return self
@@ -121,15 +125,15 @@ class _NpyFile:
     ) -> None:
         self._stream.close()
 
-    def add(self, source: str, vector: Array) -> None:
-        """Append one row."""
+    def add(self, _: str, vector: Array) -> None:
+        """Append one row; its source is written beside the file."""
         self._width = len(vector)
-        self.sources.append(source)
+        self._count += 1
         self._stream.write(np.ascontiguousarray(vector, "<f4").tobytes())
 
     def finish(self) -> tuple[int, int]:
         """Write the header; returns (rows, columns)."""
-        shape = (len(self.sources), self._width)
+        shape = (self._count, self._width)
         fields = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
         length = NPY_HEADER_BYTES - 10
         header = fields.ljust(length - 1) + "\n"

@@ -42,8 +42,9 @@ def test_json_and_what_could_not_be_read(signet, classifier, pictures, tmp_path)
     ran = signet("embed", classifier, pictures[0], broken, pictures[1], "--out", out, "--json")
     assert ran.code == 0
     plain = ran.object
-    assert list(plain) == ["out", "count", "width", "failed", "engine", "precision"]
+    assert list(plain) == ["out", "count", "width", "sources", "failed", "engine", "precision"]
     assert (plain["out"], plain["count"], plain["width"]) == (str(out), 2, 3)
+    assert plain["sources"] == sources_of(out)
     assert [row["source"] for row in plain["failed"]] == [str(broken)]
     assert sources_of(out) == [str(path) for path in pictures[:2]]
     left_out = [line for line in ran.err.splitlines() if line.startswith("left out: ")]

@@ -72,6 +72,7 @@ def embed(
                     "out": str(out),
                     "count": embedded.count,
                     "width": embedded.width,
+                    "sources": list(embedded.sources),
                     "failed": [{"source": source, "message": text} for source, text in embedded.failed],
                     "engine": loaded.engine.name,
                     "precision": loaded.engine.precision,
