@@ -90,6 +90,7 @@ def test_nothing_is_overwritten_and_nothing_slow_is_done_before_that_is_said(sig
     before = (out / "seal.json").read_bytes()
     ran = signet("finetune", "starter", dataset, "--out", out, "--strategy", "probe")
     assert (ran.code, ran.out) == (2, "")
+    assert f"{out} exists already" in ran.err
     assert "--overwrite" in ran.err
     assert (out / "seal.json").read_bytes() == before
 

@@ -69,8 +69,9 @@ def finetune(
         "device": None if device == "cpu" else device,
         "batch": batch,
     }
-    if _report_place(out).exists() and not (overwrite or resume):
-        raise AlreadyExists(shown(_report_place(out)))
+    for place in (out, _report_place(out)):
+        if place.exists() and not (overwrite or resume):
+            raise AlreadyExists(shown(place))
     chosen = read_recipe(recipe, {key: value for key, value in given.items() if value is not None})
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         data = open_dataset(dataset, dataset_format)
