@@ -65,6 +65,18 @@ def test_packing_overwrites_nothing_and_checks_first(tiny, tmp_path):
     assert not (tmp_path / "y.zip").exists()
 
 
+def test_a_zip_is_not_packed_into_the_cache_nor_a_seal_into_itself(tiny, tmp_path):
+    path = pack(tiny)
+    for packed in (path, open_seal(path)):
+        with pytest.raises(BadRequest, match="packed already"):
+            pack(packed)
+        assert pack(packed, tmp_path / "again.zip", overwrite=True).read_bytes() == path.read_bytes()
+    for inside in (tiny / "x.zip", tiny / "golden" / "x.zip"):
+        with pytest.raises(BadRequest, match="outside the seal"):
+            pack(tiny, inside)
+    open_seal(tiny)
+
+
 def test_a_harmed_copy_in_the_cache_is_made_again(tiny):
     path = pack(tiny)
     sealed = open_seal(path)

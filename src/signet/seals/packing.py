@@ -9,7 +9,7 @@ from signet.errors import BadRequest
 from signet.naming import shown
 from signet.seals.names import DIGEST, MANIFEST, ZIP_SUFFIX
 from signet.seals.reading import Seal, open_seal
-from signet.storage import new_file
+from signet.storage import cache_folder, new_file
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 """The earliest date that a zip can state."""
@@ -33,12 +33,19 @@ def pack(seal: Seal | str | Path, out: str | Path | None = None, *, overwrite: b
     Raises:
         Tampered: the folder is not what was sealed.
         AlreadyExists: `out` is there and `overwrite` was not given.
-        BadRequest: `out` does not end in .zip.
+        BadRequest: `out` does not end in .zip or lies inside the seal; or the seal is a zip, and no `out`
+            was given.
     """
-    opened = open_seal(seal.path if isinstance(seal, Seal) else seal)
+    place = seal.path if isinstance(seal, Seal) else Path(seal)
+    opened = open_seal(place)
+    if out is None and cache_folder().resolve() in opened.path.resolve().parents:
+        raise BadRequest(f"{shown(place)} is packed already: name the zip that is to be written.")
     target = Path(out) if out is not None else opened.path.with_name(opened.path.name + ZIP_SUFFIX)
     if target.suffix.lower() != ZIP_SUFFIX:
         raise BadRequest(f"{shown(target)}: expected a name that ends in {ZIP_SUFFIX}.")
+    if opened.path.resolve() in target.resolve().parents:
+        # It would be a file that was not sealed, and the seal would be refused from then on.
+        raise BadRequest(f"{shown(target)}: expected a place outside the seal {shown(place)}.")
     with (
         new_file(target, overwrite=overwrite) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
