@@ -229,6 +229,8 @@ def test_unknown_keys_of_our_minor_are_refused(tiny, forge, place):
         lambda m: m.update(graphs={"text": "graph.onnx"}),
         lambda m: m.update(graphs={"image": "nothing.onnx"}),
         lambda m: m.update(weights="../../weights"),
+        lambda m: m.update(weights="graph.onnx"),
+        lambda m: m.update(weights="README.md"),
         lambda m: m["golden"].update(images=[]),
         lambda m: m["golden"].update(images=[m["golden"]["images"][0]] * 2),
         lambda m: m["golden"].update(images=[{"file": 3, "source": "own"}]),

@@ -200,17 +200,17 @@ def test_weights_beside_an_onnx_graph_go_along_under_their_name(tiny, tmp_path):
 
 
 def test_weights_that_the_graph_reads_itself_are_sealed_once(tiny, tmp_path):
-    graph = _with_weights_beside(tiny, tmp_path, "model.bin")
+    graph = _with_weights_beside(tiny, tmp_path, "model.safetensors")
     golden = golden_images((), "made", (16, 16))
     contents = SealContents(
         card=open_seal(tiny).card,
         graph=graph,
         golden=golden,
         expected=Expected.from_file(tiny / "golden" / "expected.safetensors"),
-        weights=tmp_path / "model.bin",
+        weights=tmp_path / "model.safetensors",
     )
     sealed = write_seal(contents, tmp_path / "out.signet")
-    assert sealed.manifest.weights == "model.bin"
+    assert sealed.manifest.weights == "model.safetensors"
     assert "weights.safetensors" not in sealed.manifest.files
 
 

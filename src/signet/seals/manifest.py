@@ -18,7 +18,7 @@ from signet.cards import Card
 from signet.errors import BadInput, SealError, SignetError, UnknownName, UnsupportedFormat
 from signet.naming import shown
 from signet.networks import ModuleSpec, Variant
-from signet.seals.names import EXPECTED
+from signet.seals.names import EXPECTED, WEIGHTS_SUFFIX
 from signet.seals.strict import strict_json
 from signet.seals.typed import check_types, without_later_fields
 
@@ -231,6 +231,11 @@ def check(manifest: Manifest) -> None:
     for name in named:
         if name not in manifest.files:
             raise SealError(f"it names the file {shown(name)!r}, which is not in its list of files.")
+    if manifest.weights is not None and not manifest.weights.endswith(WEIGHTS_SUFFIX):
+        # Torch's own files are pickled, and a seal holds nothing that is.
+        raise SealError(
+            f"expected weights whose name ends in {WEIGHTS_SUFFIX}, got {shown(manifest.weights)!r}."
+        )
     if "image" not in manifest.graphs:
         raise SealError("expected a graph in the role 'image'.")
     if not manifest.golden:
