@@ -22,11 +22,12 @@ from signet.hub import WeightFiles
 from signet.naming import shown
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.programs import Program
-from signet.steps import Crop, Layout, Normalise, Range, Read, Resize, Step, Type
+from signet.steps import Crop, Filter, Layout, Normalise, Range, Read, Resize, Step, Type
 from signet.zoos import modules
 
 ZOO = "open_clip"
 MOST_LABELS = 100_000
+_FILTERS: Mapping[str, Filter] = {"bicubic": "bicubic", "bilinear": "bilinear"}
 
 
 def pretrained(
@@ -73,9 +74,10 @@ def program(stated: Mapping[str, Any]) -> Program:
         BadCard: a resize mode or filter that is not known.
     """
     _, height, width = stated["input_size"]
-    size, kernel = (int(height), int(width)), stated.get("interpolation") or "bicubic"
-    if kernel not in ("bicubic", "bilinear"):
-        raise BadCard(f"config: interpolation is 'bicubic' or 'bilinear', got {kernel!r}.")
+    size, named = (int(height), int(width)), stated.get("interpolation") or "bicubic"
+    kernel = _FILTERS.get(named)
+    if kernel is None:
+        raise BadCard(f"config: interpolation is 'bicubic' or 'bilinear', got {named!r}.")
     match stated.get("resize_mode") or "shortest":
         case "shortest" if size[0] == size[1]:
             geometry: list[Step] = [Resize(short=size[0], filter=kernel), Crop(size=size)]
@@ -119,7 +121,7 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
     labels = spec.arguments.get("labels")
 
     def make() -> Any:
-        module = _empty(open_clip, settings, bool(spec.arguments.get("quick_gelu")))
+        module = empty(open_clip, settings, bool(spec.arguments.get("quick_gelu")))
         if weights is not None:
             _fill(module, weights, spec.architecture)
         module.eval()
@@ -137,7 +139,7 @@ def own_words(settings: Mapping[str, Any]) -> bool:
     return not any(text.get(key) for key in ("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs"))
 
 
-def _empty(open_clip: Any, settings: Mapping[str, Any], quick_gelu: bool) -> Any:
+def empty(open_clip: Any, settings: Mapping[str, Any], quick_gelu: bool) -> Any:
     """The module by its own class: `create_model` would set up logging, and look for weights."""
     from open_clip.coca_model import CoCa
 

@@ -1,6 +1,6 @@
 """The image tower of a CLIP, alone or with one linear layer made of words.
 
-Legend of the suffixes: N pictures, C labels, D dimensions of the shared space, H and W pixels.
+Legend of the suffixes: N pictures, C labels, P phrases about each, D dimensions of the shared space, H and W pixels.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class WordClassifier(nn.Module):
             for start in range(0, len(texts), WORDS_AT_ONCE):
                 tokens = tokenizer(texts[start : start + WORDS_AT_ONCE])
                 parts.append(model.encode_text(tokens, normalize=True))
-            vectors_CPD = torch.cat(parts).unflatten(0, (len(labels), len(PHRASES)))
+            vectors_CPD = torch.cat(parts).reshape(len(labels), len(PHRASES), -1)
             weights_CD = functional.normalize(vectors_CPD.mean(dim=1), dim=-1)
             scale = model.logit_scale.exp()
             bias = getattr(model, "logit_bias", None)
