@@ -32,8 +32,8 @@ LIBRARIES = ("signet", "numpy", "pillow", "simplejpeg", "onnxruntime", "openvino
 STEADY_RELATIVE = 1e-3
 STEADY_ABSOLUTE = 1e-5
 """By how much the raw answer of one network in fp32 may differ from one run to another, relative to its
-greatest value and absolutely. Kernels add up in another order: at most 3e-6 was measured between ONNX Runtime,
-OpenVINO and torch on three networks, and 0.14 in bf16; the rest is room for other processors."""
+greatest value and absolutely. Kernels add up in another order: at most 3e-6 was measured between ONNX
+Runtime, OpenVINO and torch on three networks, and 0.14 in bf16; the rest is room for other processors."""
 
 _QUANTIZED = (np.dtype(np.uint8), np.dtype(np.int8))
 

@@ -19,7 +19,17 @@ from signet.seals.expected import Expected
 from signet.seals.golden import GoldenImage
 from signet.seals.manifest import FeatureStatistics, Manifest, SealedFile, check
 from signet.seals.modelcard import model_card
-from signet.seals.names import CARD, DIGEST, EXPECTED, MANIFEST, SUFFIX, WEIGHTS, collision, wrong_name
+from signet.seals.names import (
+    CARD,
+    DIGEST,
+    EXPECTED,
+    MANIFEST,
+    SUFFIX,
+    WEIGHTS,
+    WEIGHTS_SUFFIX,
+    collision,
+    wrong_name,
+)
 from signet.seals.reading import Seal, open_seal
 
 
@@ -104,7 +114,8 @@ def _placed(contents: SealContents, folder: Path) -> dict[str, str | None]:
         names[file] = relative if graph.format == "onnx" else f"graph{file.suffix.lower()}"
     weights = None
     if contents.weights is not None:
-        same = [file for file in beside if _same_file(file, contents.weights)]
+        tensors = [file for file in beside if file.suffix == WEIGHTS_SUFFIX]
+        same = [file for file in tensors if _same_file(file, contents.weights)]
         # Where the graph reads its weights from that very file, it is sealed once.
         weights = names[same[0]] if same else WEIGHTS
         names.setdefault(same[0] if same else contents.weights, weights)
