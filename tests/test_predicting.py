@@ -88,6 +88,7 @@ class Model:
         settings = EngineSettings(cache=cache)
         self.running = SimpleNamespace(settings=settings, undecided=undecided)
         self.pretrained = SimpleNamespace(
+            variants=(),
             card=SimpleNamespace(name="tests/numbers", program=SimpleNamespace(digest="p")),
             digest="d",
             evidence=None,

@@ -91,7 +91,7 @@ def test_other_options_are_refused(signet, whole, more, key):
     ("change", "key"),
     [
         ({"name": "tests/others"}, "model"),
-        ({"labels": ["a", "b", "c", "d"]}, "labels_digest"),
+        ({"labels": ["a", "b", "c", "d"]}, "digest"),
         ({"program": 2}, "digest"),
         ({"bias": 1}, "digest"),
     ],
