@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import signet as library
+from signet.cli import main
 from signet.cli.main import exit_code
 from signet.errors import (
     AlreadyExists,
@@ -146,3 +147,10 @@ def test_stdout_of_any_encoding(signet_process, classifier, tiny, tmp_path, enco
     ran = signet_process(["predict", classifier, path, "--quiet"], env=surroundings)
     assert ran.code == 0
     assert [row["source"] for row in ran.lines] == [str(path)]
+
+
+def test_notes_of_an_error_are_told_too(capsys):
+    error = SignetError("the disk is full")
+    error.add_note("continue with --resume")
+    main._told(error, as_json=False)
+    assert capsys.readouterr().err.splitlines() == ["error: the disk is full", "continue with --resume"]
