@@ -154,6 +154,32 @@ def test_a_higher_minor_may_bring_fields_that_are_kept_and_ignored() -> None:
         Card.from_dict({**later, "labels": 5})  # known fields stay strict
 
 
+def test_a_card_is_written_in_the_lowest_minor_that_holds_it() -> None:
+    plain = Card.from_dict(CARD)
+    assert plain.to_dict()["format"] == {"major": 1, "minor": 0}
+    for change in (
+        {"paper": "arXiv:1512.03385"},
+        {"domain": "natural"},
+        {"nearest": "timm/resnet50.a1_in1k"},
+        {"licence": Licence("MIT", words="its page")},
+        {"claims": (Claim("top1", 0.5, "d", "s", evaluation_size=224),)},
+    ):
+        later = dataclasses.replace(plain, **change)
+        assert later.to_dict()["format"] == {"major": 1, "minor": 1}
+        assert Card.from_dict(later.to_dict()) == later
+    with pytest.raises(BadCard, match="'paper'"):
+        Card.from_dict({**CARD, "paper": "arXiv:1512.03385"})  # not a field of 1.0
+
+
+def test_a_higher_minor_may_bring_fields_of_claims_and_licences_that_are_ignored() -> None:
+    claim = {"metric": "top1", "value": 0.5, "dataset": "d", "source": "s", "weather": "fair"}
+    fields = changed(claims=[claim], licence={"weights": "mit", "mood": "good"})
+    with pytest.raises(BadCard, match=r"'(weather|mood)'"):
+        Card.from_dict(fields)
+    later = Card.from_dict({**fields, "format": {"major": 1, "minor": CARD_FORMAT[1] + 1}})
+    assert later.claims == (Claim("top1", 0.5, "d", "s"),)
+
+
 def test_fields_of_later_layouts_are_kept_with_their_output() -> None:
     card = Card.from_dict(
         changed(task="detect", labels=None, output={"head": "yolox-grid", "strides": [8, 16]})

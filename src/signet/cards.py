@@ -17,7 +17,9 @@ from signet.errors import BadCard, UnknownName
 from signet.geometry import Size
 from signet.programs import Program
 
-CARD_FORMAT = (1, 0)
+CARD_FORMAT = (1, 1)
+SINCE_1_1 = frozenset({"paper", "domain", "nearest"})
+"""Fields that a card of format 1.0 does not have."""
 T = TypeVar("T")
 
 Task = Literal["classify", "detect", "instances", "segment", "embed"]
@@ -39,6 +41,7 @@ class Claim:
         source: who says so: a paper, a table, or "measured, ...".
         low: lower end of its 95 % interval, where one is known.
         high: upper end.
+        evaluation_size: side in pixels of the images that it was measured at, where the source says so.
     """
 
     metric: str
@@ -47,6 +50,7 @@ class Claim:
     source: str
     low: float | None = None
     high: float | None = None
+    evaluation_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,14 @@ class Licence:
         stated: True when the weights' own publisher says so; False when it is a family's default.
         code: licence of the architecture's code.
         training_data: what is known of the terms of the training data; shown, never judged.
+        words: who says so, for people.
     """
 
     weights: str = "unknown"
     stated: bool = False
     code: str | None = None
     training_data: str | None = None
+    words: str | None = None
 
     @property
     def verdict(self) -> Literal["permissive", "restricted", "unknown"]:
@@ -151,6 +157,9 @@ class Card:
         digest_trust: how that is known.
         lineage: teacher, training data, parent model, recipe.
         good_for: one sentence.
+        paper: where the network is from: "arXiv:1512.03385" ...
+        domain: of the training data: "natural", "medical" ...; "" when nobody says.
+        nearest: the card to take instead, where no weights are public.
         extra: fields of a later minor format, kept and ignored.
     """
 
@@ -173,6 +182,9 @@ class Card:
     digest_trust: DigestTrust = "unknown"
     lineage: Mapping[str, Any] = field(default_factory=dict)
     good_for: str = ""
+    paper: str = ""
+    domain: str = ""
+    nearest: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -193,7 +205,7 @@ class Card:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; `from_dict` of it is an equal card."""
         plain: dict[str, Any] = {
-            "format": {"major": CARD_FORMAT[0], "minor": CARD_FORMAT[1]},
+            "format": {"major": CARD_FORMAT[0], "minor": self._minor()},
             "program": self.program.to_list(),
             "labels": None if self.labels is None else list(self.labels),
             "inputs": [{**dataclasses.asdict(spec), "shape": list(spec.shape)} for spec in self.inputs],
@@ -208,6 +220,11 @@ class Card:
                 plain[key] = value
         return plain
 
+    def _minor(self) -> int:
+        """The lowest minor format that can hold it, so that readers of older ones can read what they know."""
+        later = any(getattr(self, key) for key in SINCE_1_1) or self.licence.words is not None
+        return int(later or any(claim.evaluation_size is not None for claim in self.claims))
+
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Card:
         """From the JSON form, strictly. Labels are a list of names (files are read by the zoos).
@@ -221,8 +238,11 @@ class Card:
         if missing:
             raise BadCard(f"a card: expected the fields {', '.join(missing)}, which are missing.")
         known = {spec.name for spec in dataclasses.fields(cls)} - {"extra"}
+        if minor == 0:
+            known -= SINCE_1_1
         unknown = {key: values.pop(key) for key in sorted(set(values) - known)}
-        if unknown and (major, minor) <= CARD_FORMAT:
+        later = (major, minor) > CARD_FORMAT
+        if unknown and not later:
             raise BadCard(str(UnknownName("card field", next(iter(unknown)), known)))
         if values["task"] not in TASKS:
             raise BadCard(str(UnknownName("task", str(values["task"]), TASKS)))
@@ -233,9 +253,9 @@ class Card:
         values["program"] = Program.from_list(values["program"])
         values["output"] = _output(values["output"])
         values["inputs"] = tuple(_input(spec) for spec in _rows(values.get("inputs", ()), "inputs"))
-        values["licence"] = _noun(Licence, values.get("licence", {}), "licence")
+        values["licence"] = _noun(Licence, values.get("licence", {}), "licence", later)
         values["claims"] = tuple(
-            _noun(Claim, row, "claim") for row in _rows(values.get("claims", ()), "claims")
+            _noun(Claim, row, "claim", later) for row in _rows(values.get("claims", ()), "claims")
         )
         _check_types(cls, {key: values[key] for key in (*_PLAIN, "lineage") if key in values}, "card")
         return cls(**values, extra=unknown)
@@ -254,6 +274,9 @@ _PLAIN = (
     "weights_digest",
     "digest_trust",
     "good_for",
+    "paper",
+    "domain",
+    "nearest",
 )
 
 
@@ -289,9 +312,11 @@ def _input(stated: object) -> InputSpec:
     return _noun(InputSpec, values, "input")
 
 
-def _noun(kind: type[T], stated: object, words: str) -> T:
+def _noun(kind: type[T], stated: object, words: str, later: bool = False) -> T:
     fields = _mapping(stated, f"a card's {words}")
     known = {spec.name for spec in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if later:
+        fields = {key: value for key, value in fields.items() if key in known}
     for key in fields:
         if key not in known:
             raise BadCard(str(UnknownName(f"{words} field", key, known)))
