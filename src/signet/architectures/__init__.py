@@ -1,4 +1,5 @@
 """Networks that no library has.
 
-Each file here imports torch at its top, so nothing else in the package may import one at import time.
+Each file that builds one imports torch at its top, so nothing else in the package may import it at import time;
+the table (`catalogue`) and the names (`building`) load without torch.
 """
