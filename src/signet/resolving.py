@@ -3,10 +3,15 @@
 A path is taken as it is: a seal, a pretrained folder, a graph file. A name is looked up in the package,
 the cache, the mirror, and last the hub. A folder that happens to bear a model's name, and is no model
 itself, does not hide it.
+
+A name is one of the index, `transformers/ORGANISATION/NAME` for any image classifier of that library, or
+`hf-hub:ORGANISATION/NAME` for a repository whose `config.json` says of which library it is. Words behind a
+colon (`asking`) make a classifier of a CLIP.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -14,10 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from signet import hub
-from signet.catalogue import index
+from signet.catalogue import asking, index
+from signet.catalogue.asking import Asked
 from signet.errors import BadInput, BadRequest, UnknownName
+from signet.hub.weights import STANDARD_FILES
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.progress import OnProgress
+
+HUB_PREFIX = "hf-hub:"
+HUB_FOLDER = "hub"
+"""Where in cache and mirror a repository lies that no index lists."""
+PROCESSOR_FILE = "preprocessor_config.json"
+_ANY_OF_THE_HUB = "transformers"
+_LIBRARIES = ("timm", "torchvision", "open_clip", "transformers")
+_TAKE_WORDS = ("open_clip",)
+_FILES = {"open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")}
 
 
 def resolve(
@@ -40,7 +56,8 @@ def resolve(
         BadInput: a file or folder that is not a model.
         HubError: the weights could not be had.
     """
-    text = os.fspath(model).removeprefix("hf-hub:")
+    given = os.fspath(model)
+    text = given.removeprefix(HUB_PREFIX)
     place = os.path.expanduser(text)  # noqa: PTH111  (a Path would mend "" and "timm//x", which are no names)
     if os.path.exists(place):  # noqa: PTH110  (a name longer than a path may be is only a name)
         path = Path(place)
@@ -48,17 +65,22 @@ def resolve(
             return _from_path(path, card)
     elif _looks_like_path(text):
         raise UnknownName("file or model", text, (), "There is no such file; check the path.")
+    wanted = asking.asked(text)
     if text == index.STARTER:
         from signet.zoos import from_package
 
         return from_package.pretrained()
-    zoo, slash, _ = text.partition("/")
+    zoo, slash, rest = wanted.name.partition("/")
+    if zoo == _ANY_OF_THE_HUB and rest:
+        return _from_hub(wanted, rest, offline, on_progress)
+    if given != text and not _is_known(wanted.name):
+        return _from_hub(wanted, wanted.name, offline, on_progress)
     if slash and zoo not in index.ZOOS:
         for point in entry_points(group="signet.zoos"):
             if point.name == zoo:
                 found: Pretrained = _plugin(point).pretrained(text, offline=offline, on_progress=on_progress)
                 return found
-    return _from_name(text, offline, on_progress)
+    return _from_name(wanted, offline, on_progress)
 
 
 def _plugin(point: EntryPoint) -> Any:
@@ -112,14 +134,15 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
     )
 
 
-def _from_name(name: str, offline: bool, on_progress: OnProgress | None) -> Pretrained:
-    """Package, cache, mirror, hub; `name` may leave out zoo or tag where that leaves one candidate."""
+def _from_name(wanted: Asked, offline: bool, on_progress: OnProgress | None) -> Pretrained:
+    """Package, cache, mirror, hub; the name may leave out zoo or tag where that leaves one candidate."""
+    name = wanted.name
     hub.check_name(name)
     try:
         full = index.full_name(name)
     except UnknownName as error:
         # The index is not all there is: a mirror may hold what no zoo lists, or one of several.
-        mirrored = _from_mirror((name, name.partition("/")[2]), name)
+        mirrored = _from_mirror((name, name.partition("/")[2]), wanted)
         if mirrored is not None:
             return mirrored
         if error.ambiguous:
@@ -131,51 +154,83 @@ def _from_name(name: str, offline: bool, on_progress: OnProgress | None) -> Pret
     remote = remote_of(config)
     cached = hub.in_cache(full, remote)
     if cached is not None:
-        return _from_weights(full, config, cached)
-    mirrored = _from_mirror((name, full, full.partition("/")[2]), full)
+        return _from_weights(full, config, cached, wanted)
+    mirrored = _from_mirror((name, full, full.partition("/")[2]), dataclasses.replace(wanted, name=full))
     if mirrored is not None:
         return mirrored
     found = hub.obtain(full, remote, offline=offline, on_progress=on_progress)
-    return _from_weights(full, config, found)
+    return _from_weights(full, config, found, wanted)
 
 
-def _from_mirror(candidates: Sequence[str], asked: str) -> Pretrained | None:
+def _from_mirror(candidates: Sequence[str], wanted: Asked) -> Pretrained | None:
     """The first of these names that the mirror has with its config, of the zoo that was asked for."""
-    zoo, slash, _ = asked.partition("/")
+    zoo, slash, _ = wanted.name.partition("/")
     for candidate in dict.fromkeys(filter(None, candidates)):
         found = hub.in_mirror(candidate)
         if found is None or found.config is None:
             continue
         # A folder of that name may hold another zoo's model than the one that is asked for.
-        if not slash or candidate == asked or found.config.get("library", "timm") == zoo:
-            return _from_weights(candidate, found.config, found)
+        if not slash or candidate == wanted.name or _library(found.config) == zoo:
+            return _from_weights(candidate, found.config, found, wanted)
     return None
+
+
+def _from_hub(wanted: Asked, repository: str, offline: bool, on_progress: OnProgress | None) -> Pretrained:
+    """A repository that no index lists; its own files say what it is."""
+    name = wanted.name if wanted.name.startswith(_ANY_OF_THE_HUB) else f"{HUB_FOLDER}/{repository}"
+    remote = hub.Remote(repository=repository, beside=(PROCESSOR_FILE,))
+    found = hub.obtain(name, remote, offline=offline, on_progress=on_progress)
+    if found.config is None:
+        raise BadInput(
+            f"{repository}: expected a config.json beside its weights that says what they are; there is none."
+        )
+    return _from_weights(name, found.config, found, wanted)
 
 
 def remote_of(config: Mapping[str, Any]) -> hub.Remote:
     """Where an indexed model's weights are."""
     stated = config["pretrained_cfg"]
-    if stated.get("hf_hub_id"):
-        if stated.get("hf_hub_filename"):
-            return hub.Remote(repository=stated["hf_hub_id"], files=(stated["hf_hub_filename"],))
-        return hub.Remote(repository=stated["hf_hub_id"])
-    return hub.Remote(address=stated["url"])
+    if not stated.get("hf_hub_id"):
+        return hub.Remote(address=stated["url"])
+    if stated.get("hf_hub_filename"):
+        return hub.Remote(repository=stated["hf_hub_id"], files=(stated["hf_hub_filename"],))
+    files = _FILES.get(_library(config), STANDARD_FILES)
+    return hub.Remote(repository=stated["hf_hub_id"], files=files)
 
 
-def _from_weights(name: str, config: Mapping[str, Any], found: hub.WeightFiles) -> Pretrained:
-    library = config.get("library", "timm")
-    zoo = _zoo(library) if library in index.ZOOS else None
+def _from_weights(
+    name: str, config: Mapping[str, Any], found: hub.WeightFiles, wanted: Asked | None = None
+) -> Pretrained:
+    library = _library(config)
+    zoo = _zoo(library) if library in _LIBRARIES else None
     if zoo is None:
         raise BadRequest(
-            f"{name}: its config.json names the library {library!r}; known: {', '.join(index.ZOOS)}."
+            f"{name}: its config.json names the library {library!r}; known: {', '.join(_LIBRARIES)}."
         )
-    stated = config.get("pretrained_cfg")
-    tag = stated.get("tag") if isinstance(stated, Mapping) else None
-    full = f"{library}/{config.get('architecture', name)}{f'.{tag}' if tag else ''}"
+    full = name if name.startswith(f"{library}/") else f"{library}/{name.removeprefix(f'{HUB_FOLDER}/')}"
+    if library != _ANY_OF_THE_HUB:
+        stated = config.get("pretrained_cfg")
+        tag = stated.get("tag") if isinstance(stated, Mapping) else None
+        full = f"{library}/{config.get('architecture', name)}{f'.{tag}' if tag else ''}"
     # The name goes into records, files and terminals; a stranger's config does not choose it freely.
     hub.check_name(full)
-    pretrained: Pretrained = zoo.pretrained(full, config, found)
-    return pretrained
+    labels = None if wanted is None else wanted.labels
+    if labels is None:
+        pretrained: Pretrained = zoo.pretrained(full, config, found)
+        return pretrained
+    if library not in _TAKE_WORDS:
+        raise BadRequest(
+            f"{full}: it has labels of its own; words to choose from are for {', '.join(_TAKE_WORDS)}."
+        )
+    worded: Pretrained = zoo.pretrained(full, config, found, labels)
+    return worded
+
+
+def _library(config: Mapping[str, Any]) -> str:
+    """Of which library a config is: it says so, or has the form that one gives it, or is timm's."""
+    if "library" in config:
+        return str(config["library"])
+    return "transformers" if "model_type" in config and "architectures" in config else "timm"
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource | None:
@@ -199,6 +254,14 @@ def _zoo(name: str) -> Any:
             from signet.zoos import from_torchvision
 
             return from_torchvision
+        case "open_clip":
+            from signet.zoos import from_openclip
+
+            return from_openclip
+        case "transformers":
+            from signet.zoos import from_transformers
+
+            return from_transformers
         case "signet":
             from signet.zoos import from_package
 

@@ -69,7 +69,7 @@ def test_names_are_sorted_unique_and_of_one_form() -> None:
     assert list(NAMES[1:]) == sorted(set(NAMES[1:]))
     assert len(NAMES) > 1600
     for name in NAMES[1:]:
-        assert re.fullmatch(r"(timm|torchvision)/[a-z0-9_]+\.[a-z0-9_]+", name), name
+        assert re.fullmatch(r"(timm|torchvision|open_clip|keras)/[A-Za-z0-9_-]+\.[a-z0-9_-]+", name), name
 
 
 def test_the_labels_are_a_thousand_different_names() -> None:

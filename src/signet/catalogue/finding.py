@@ -262,7 +262,7 @@ def _starter() -> Entry:
 
 
 def _mirrored() -> list[Entry]:
-    from signet.catalogue.configs import card
+    from signet.catalogue.entries import card
 
     rows = []
     for name in hub.list_mirror():
@@ -292,10 +292,14 @@ def _indexed(name: str, config: Mapping[str, Any]) -> Entry:
     from signet.catalogue.configs import family, size_of, stated_claims
 
     stated = config["pretrained_cfg"]
+    architecture = config["architecture"]
+    # A CLIP gives vectors until it is given words.
+    clip = config["library"] == "open_clip"
+    named = ("CoCa" if architecture.startswith("coca") else "CLIP") if clip else family(architecture)
     return Entry(
         name=name,
-        task="classify",
-        family=family(config["architecture"]),
+        task="embed" if clip else "classify",
+        family=named,
         params=config.get("parameters"),
         gmacs=config.get("gmacs"),
         depth=None,

@@ -14,7 +14,7 @@ from typing import Any
 from signet.errors import UnknownName
 
 STARTER = "starter"
-ZOOS = ("timm", "torchvision")
+ZOOS = ("timm", "torchvision", "open_clip")
 
 
 def names() -> tuple[str, ...]:

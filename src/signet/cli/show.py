@@ -53,16 +53,15 @@ def _layers(pretrained: Any, terminal: Terminal) -> list[str]:
 
 def card_of(model: str, card: Any, terminal: Terminal) -> tuple[Any, str]:
     """The card, and where the weights are; nothing is downloaded."""
-    from signet.catalogue import index
-    from signet.catalogue.configs import card as card_from
+    from signet.catalogue import asking, entries, index
     from signet.errors import OfflineMiss
     from signet.resolving import resolve
 
     try:
         found = resolve(model, offline=True, card=card)
     except OfflineMiss:
-        name = index.full_name(model)
-        return card_from(name, index.config(name), None, "unknown", origin="hub"), "downloadable"
+        name = index.full_name(asking.asked(model.removeprefix("hf-hub:")).name)
+        return entries.card(name, index.config(name), None, "unknown", origin="hub"), "downloadable"
     return found.card, found.where
 
 

@@ -15,19 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from signet.cards import Card, InputSpec, Licence, OutputContract
-from signet.catalogue import configs
-from signet.errors import BadCard, BadInput, BadRequest, MissingExtra, UnknownName
+from signet.catalogue import configs, towers
+from signet.errors import BadInput, MissingExtra, UnknownName
 from signet.hub import WeightFiles
 from signet.naming import shown
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
-from signet.programs import Program
-from signet.steps import Crop, Filter, Layout, Normalise, Range, Read, Resize, Step, Type
 from signet.zoos import modules
 
 ZOO = "open_clip"
-MOST_LABELS = 100_000
-_FILTERS: Mapping[str, Filter] = {"bicubic": "bicubic", "bilinear": "bilinear"}
 
 
 def pretrained(
@@ -46,8 +41,8 @@ def pretrained(
         BadRequest: the labels are no list of different words, or this model's words need a tokenizer that
             does not come with open_clip.
     """
+    words = None if labels is None else towers.checked_words(name, labels, config)
     stated = config.get("pretrained_cfg") or {}
-    words = None if labels is None else _checked(name, labels, stated)
     arguments: dict[str, Any] = {"quick_gelu": bool(stated.get("quick_gelu", False))}
     if words is not None:
         arguments["labels"] = list(words)
@@ -58,39 +53,11 @@ def pretrained(
         classes=len(words or ()),
         classifier=None if words is None else "head",
     )
-    card = _card(name, config, words, found)
+    card = towers.card(name, config, found.digest, found.trust, configs.origin(config), words)
     digest = configs.digest_of(spec, found.digest)
     network = module_source(spec, found.weights, digest, card.input_size or (224, 224))
     where = "file" if found.where == "folder" else found.where
     return Pretrained(card, (network,), configs.digest_with(network.digest, card), where)
-
-
-def program(stated: Mapping[str, Any]) -> Program:
-    """The evaluation transform that a pretrained tag states.
-
-    Source: open_clip 3.3 `transform.image_transform(is_train=False)`.
-
-    Raises:
-        BadCard: a resize mode or filter that is not known.
-    """
-    _, height, width = stated["input_size"]
-    size, named = (int(height), int(width)), stated.get("interpolation") or "bicubic"
-    kernel = _FILTERS.get(named)
-    if kernel is None:
-        raise BadCard(f"config: interpolation is 'bicubic' or 'bilinear', got {named!r}.")
-    match stated.get("resize_mode") or "shortest":
-        case "shortest" if size[0] == size[1]:
-            geometry: list[Step] = [Resize(short=size[0], filter=kernel), Crop(size=size)]
-        case "squash":
-            geometry = [Resize(size=size, fit="stretch", filter=kernel)]
-        case "longest":
-            geometry = [Resize(size=size, fit="pad", filter=kernel, rounding="round")]
-            geometry.append(Crop(size=size, fill=int(stated.get("fill_color", 0))))
-        case other:
-            raise BadCard(f"config: resize_mode {other!r} with input size {size} is not understood.")
-    mean, std = (tuple(float(value) for value in stated[key]) for key in ("mean", "std"))
-    numeric = (Type("float32"), Range(1 / 255, 0.0), Normalise(mean, std), Layout("NCHW"))
-    return Program((Read(), *geometry, *numeric))
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
@@ -176,48 +143,3 @@ def _fill(module: Any, weights: Path, architecture: str) -> None:
         raise BadInput(
             f"{shown(weights.name)}: expected exactly the tensors of {ZOO}/{architecture}; {error}"
         ) from error
-
-
-def _checked(name: str, labels: Sequence[str], stated: Mapping[str, Any]) -> tuple[str, ...]:
-    words = tuple(label.strip() for label in labels)
-    if len(words) < 2 or not all(words) or len(set(words)) != len(words) or len(words) > MOST_LABELS:
-        raise BadRequest(
-            f"labels: expected 2 to {MOST_LABELS:,} different words or phrases, got {len(words)}"
-            f"{' with an empty one' if not all(words) else ''}"
-            f"{' with repetitions' if len(set(words)) != len(words) else ''}."
-        )
-    if not stated.get("own_words", True):
-        raise BadRequest(
-            f"{shown(name)}: its words are cut by a tokenizer that does not come with open_clip, so it gives "
-            "vectors only (signet embed). Take one that has its own, such as open_clip/ViT-B-32."
-        )
-    return words
-
-
-def _card(name: str, config: Mapping[str, Any], words: tuple[str, ...] | None, found: WeightFiles) -> Card:
-    stated = config.get("pretrained_cfg") or {}
-    sigmoid = bool(stated.get("sigmoid", False))
-    own = program(stated)
-    width = config.get("embedding_width")
-    if words is None:
-        output = OutputContract(head="embedding", tensor="features", width=width)
-    else:
-        # SigLIP's sigmoid says of each word by itself whether it fits.
-        head = "sigmoid" if sigmoid else "softmax"
-        output = OutputContract(head=head, tensor="logits", classes=len(words), features="features")
-    licence = str(stated.get("license") or "unknown")
-    return Card(
-        name=name,
-        task="embed" if words is None else "classify",
-        program=own,
-        output=output,
-        inputs=(InputSpec(name="images", shape=(None, 3, *stated["input_size"][1:])),),
-        labels=words,
-        family="CoCa" if str(config["architecture"]).startswith("coca") else "CLIP",
-        architecture=str(config["architecture"]),
-        licence=Licence(weights=licence, stated=licence != "unknown", code="MIT"),
-        origin=configs.origin(config),
-        parameters=config.get("parameters"),
-        weights_digest=found.digest,
-        digest_trust=found.trust,
-    )
