@@ -84,7 +84,7 @@ def exported(difference: Any) -> Callable[[Any, Any, str, Path], tuple[float, fl
         from signet.tracing import export
 
         shape = (3, int(images.shape[2]), int(images.shape[3]))
-        source = ModuleSource(lambda: module.eval(), "0" * 64, shape, classifier=classifier)
+        source = ModuleSource(module.eval, "0" * 64, shape, classifier=classifier)
         export(source, folder / "graph.onnx")
         three = torch.cat([images, images[:1] * 0.5])
         received: list[Any] = []
