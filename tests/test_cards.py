@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from signet.cards import CARD_FORMAT, PERMISSIVE, Card, Claim, Licence, OutputContract
 from signet.errors import BadCard
-from signet.zoos import from_file
+from signet.zoos import card_files, from_file
 
 CARD: dict[str, Any] = {
     "format": {"major": 1, "minor": 0},
@@ -219,7 +219,7 @@ def test_the_shared_cards_are_read_as_they_stand(shared: Path) -> None:
     assert len(files) >= 7
     tasks = []
     for file in files:
-        card = from_file.read_card(file)
+        card = card_files.read_card(file)
         assert Card.from_dict(json.loads(json.dumps(card.to_dict()))).to_dict() == card.to_dict(), file.name
         tasks.append(card.task)
         if card.task == "classify":
@@ -250,7 +250,7 @@ def test_label_files_are_read_with_suspicion(labels: dict[str, Any], words: str,
     place = folder / "x.card.json"
     place.write_text(json.dumps(changed(labels=labels)))
     with pytest.raises(BadCard, match=words):
-        from_file.read_card(place)
+        card_files.read_card(place)
 
 
 def test_a_label_file_may_end_with_a_remark_and_begin_with_the_background(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_label_file_may_end_with_a_remark_and_begin_with_the_background(tmp_pa
     place.write_text(
         json.dumps(changed(labels={"file": "labels.txt", "drop_first": True}, output__classes=3))
     )
-    card = from_file.read_card(place)
+    card = card_files.read_card(place)
     assert card.labels == ("a", "b")
     assert card.output.drop_first
 

@@ -21,7 +21,7 @@ Build = Callable[[ModuleSpec, Path | None], Any]
 """From a spec and a weight file to the module in evaluation mode; random when the file is None."""
 
 _SIZE = (224, 224)
-_WRAPPERS = ("state_dict", "model")
+WRAPPERS = ("state_dict", "model")
 """Keys under which training scripts keep the tensors in a checkpoint. Source: timm `load_state_dict`."""
 
 
@@ -136,20 +136,8 @@ def read_state(weights: Path) -> Mapping[str, Any]:
     """
     import torch
 
-    try:
-        if weights.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: Any = load_file(weights)
-        else:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:  # safetensors, pickle and zip each have their own kinds
-        raise BadInput(
-            f"{shown(weights.name)}: expected safetensors, or a file of torch.save that holds tensors only; "
-            f"it cannot be read: {_first_line(error)} A pickled model can run code and is never opened: "
-            "where it was trained, save module.state_dict() instead."
-        ) from error
-    for wrapper in _WRAPPERS:
+    state = read_file(weights)
+    for wrapper in WRAPPERS:
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
             break
@@ -161,6 +149,34 @@ def read_state(weights: Path) -> Mapping[str, Any]:
     return state
 
 
-def _first_line(error: Exception) -> str:
+def read_file(weights: Path) -> Any:
+    """What a weight file holds, tensors on the CPU; nothing in the file is ever executed.
+
+    Raises:
+        BadInput: the file cannot be read, or is cut short; a pickle with more in it than values.
+    """
+    import torch
+
+    try:
+        if weights.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(weights)
+        return torch.load(weights, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors, pickle and zip each have their own kinds
+        raise unreadable(weights, error) from error
+
+
+def unreadable(weights: Path, error: Exception) -> BadInput:
+    """The error for a weight file that its library refuses."""
+    return BadInput(
+        f"{shown(weights.name)}: expected safetensors, or a file of torch.save that holds tensors only; "
+        f"it cannot be read: {first_line(error)} A pickled model can run code and is never opened: "
+        "where it was trained, save module.state_dict() instead."
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, as one sentence."""
     lines = str(error).strip().splitlines()
     return f"{shown(lines[0] if lines else type(error).__name__).rstrip('.')}."
