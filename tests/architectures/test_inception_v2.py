@@ -71,7 +71,7 @@ def test_the_public_names_load_strictly():
     )
     module.load_state_dict(renamed(theirs, names, module), strict=True)
     del theirs["inception_5b_pool_proj.weight"]
-    with pytest.raises(BadInput, match="missing: inception_5b_pool_proj.weight"):
+    with pytest.raises(BadInput, match=r"missing: inception_5b_pool_proj\.weight"):
         renamed(theirs, names, module)
 
 
