@@ -1,0 +1,205 @@
+"""What Signet builds itself, as a table. Loads no torch.
+
+Every architecture's own file says where its table comes from and what it must reach. The starter is not
+here: it comes with weights and has a zoo of its own (`signet.zoos.from_package`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from signet.errors import UnknownName
+
+Value = str | int | float
+Family = Literal["inception_v2", "nasnet", "densenet", "efficientnet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What a name may set, and the values that it takes.
+
+    Attributes:
+        kind: `int`, `float`, or `str` for one of `choices`.
+        least: smallest number.
+        most: largest number.
+        choices: the words.
+        meaning: in one line.
+    """
+
+    kind: type[int] | type[float] | type[str]
+    least: float = 0.0
+    most: float = 0.0
+    choices: tuple[str, ...] = ()
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """One network that has a name.
+
+    Attributes:
+        family: the file of this package that builds it.
+        module: the function or class there.
+        size: height and width, in pixels, that it was made for.
+        features: width of what comes before the head.
+        parameters: learned numbers that it must reach, with `classes` classes.
+        classes: of the published network.
+        stated: what the source states of the size, as it states it.
+        multiply_adds: what the source states, in millions, at `size`; None where it does not.
+        paper: where it is described.
+        year: of the paper.
+        table: where in the paper.
+        classifier: dotted name of the head, a Linear.
+        fixed: what the name itself sets.
+        arguments: what may be set after the name.
+        note: what a user must know who takes it for the published network.
+    """
+
+    family: Family
+    module: str
+    size: int
+    features: int
+    parameters: int
+    classes: int = 1000
+    stated: str
+    multiply_adds: float | None
+    paper: str
+    year: int
+    table: str
+    classifier: str = "head"
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    note: str = ""
+
+
+DROPOUT = Argument(float, 0.0, 0.99, meaning="part of the features dropped before the head, in training")
+PADDING = Argument(str, choices=("same", "symmetric"), meaning="as TensorFlow pads, or as torch does")
+EPSILON = Argument(
+    float, 1e-8, 0.1, meaning="of the BatchNorms: 0.001 in TensorFlow's weights, 0.00001 in torch's"
+)
+DROP_PATH = Argument(float, 0.0, 0.99, meaning="part of the images that skip the last block, in training")
+BORDERS = Argument(
+    str,
+    choices=("tensorflow", "keras", "timm"),
+    meaning="what the pools of reduction cells see beyond the border, as the library of the weights has it",
+)
+CONVENTIONS = {"dropout": DROPOUT, "drop_path": DROP_PATH, "padding": PADDING, "epsilon": EPSILON}
+SCALING = {
+    "width": Argument(float, 0.1, 8.0, meaning="factor on all channels"),
+    "depth": Argument(float, 0.1, 10.0, meaning="factor on the blocks of each stage"),
+    "size": Argument(int, 32, 2048, meaning="height and width of its images, in pixels"),
+    "phi": Argument(float, 0.0, 12.0, meaning="compound coefficient: all three at once"),
+}
+
+
+def _inception(form: str, parameters: int, classes: int, stated: str, multiply_adds: float) -> Architecture:
+    return Architecture(
+        family="inception_v2",
+        module="InceptionV2",
+        size=224,
+        features=1024,
+        parameters=parameters,
+        classes=classes,
+        stated=stated,
+        multiply_adds=multiply_adds,
+        paper="arXiv:1502.03167",
+        year=2015,
+        table="figure 5 (appendix)",
+        fixed={"form": form},
+    )
+
+
+def _nasnet(size: int, features: int, parameters: int, stated: str, multiply_adds: float) -> Architecture:
+    return Architecture(
+        family="nasnet",
+        module="NASNet",
+        size=size,
+        features=features,
+        parameters=parameters,
+        stated=stated,
+        multiply_adds=multiply_adds,
+        paper="arXiv:1707.07012",
+        year=2017,
+        table="figure 4, tables 2 and 3",
+        arguments={"borders": BORDERS},
+    )
+
+
+def _efficientnet(
+    scale: tuple[float, float, int, float], features: int, parameters: int, stated: tuple[str, float | None]
+) -> Architecture:
+    width, depth, size, dropout = scale
+    return Architecture(
+        family="efficientnet",
+        module="EfficientNet",
+        size=size,
+        features=features,
+        parameters=parameters,
+        stated=stated[0],
+        multiply_adds=stated[1],
+        paper="arXiv:1905.11946",
+        year=2019,
+        table="table 1, equation 3",
+        fixed={"width": width, "depth": depth, "size": size, "dropout": dropout},
+        arguments=CONVENTIONS | {"size": SCALING["size"]},
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "inception_v2": _inception("caffe", 11_295_240, 1000, "11.30 M", 2030),
+    "inception_v2_slim": _inception("slim", 11_179_361, 1001, "11.2 M", 1940),
+    "nasnet_a_mobile": _nasnet(224, 1056, 5_289_978, "5.3 M; in Keras 5,326,716", 564),
+    "nasnet_a_large": _nasnet(331, 4032, 88_753_150, "88.9 M; in Keras 88,949,818", 23_800),
+    "densenet264": Architecture(
+        family="densenet",
+        module="build",
+        size=224,
+        features=2688,
+        parameters=33_337_704,
+        stated="33.37 M (PaddlePaddle)",
+        multiply_adds=5770,
+        paper="arXiv:1608.06993",
+        year=2016,
+        table="table 1",
+        classifier="classifier",
+        note="systems.csv states 22 M, which no network of the paper's table can have.",
+    ),
+    "efficientnet": Architecture(
+        family="efficientnet",
+        module="EfficientNet",
+        size=224,
+        features=1280,
+        parameters=5_288_548,
+        stated="5.3 M (B0)",
+        multiply_adds=390,
+        paper="arXiv:1905.11946",
+        year=2019,
+        table="table 1, equation 3",
+        fixed={"width": 1.0, "depth": 1.0},
+        arguments=SCALING | CONVENTIONS,
+    ),
+    "efficientnet_b0": _efficientnet((1.0, 1.0, 224, 0.2), 1280, 5_288_548, ("5.3 M", 390)),
+    "efficientnet_b1": _efficientnet((1.0, 1.1, 240, 0.2), 1280, 7_794_184, ("7.8 M", 700)),
+    "efficientnet_b2": _efficientnet((1.1, 1.2, 260, 0.3), 1408, 9_109_994, ("9.2 M", 1000)),
+    "efficientnet_b3": _efficientnet((1.2, 1.4, 300, 0.3), 1536, 12_233_232, ("12 M", 1800)),
+    "efficientnet_b4": _efficientnet((1.4, 1.8, 380, 0.4), 1792, 19_341_616, ("19 M", 4200)),
+    "efficientnet_b5": _efficientnet((1.6, 2.2, 456, 0.4), 2048, 30_389_784, ("30 M", 9900)),
+    "efficientnet_b6": _efficientnet((1.8, 2.6, 528, 0.5), 2304, 43_040_704, ("43 M", 19_000)),
+    "efficientnet_b7": _efficientnet((2.0, 3.1, 600, 0.5), 2560, 66_347_960, ("66 M", 37_000)),
+    "efficientnet_b8": _efficientnet((2.2, 3.6, 672, 0.5), 2816, 87_413_142, ("87 M", None)),
+    "efficientnet_l2": _efficientnet((4.3, 5.3, 800, 0.5), 5504, 480_309_308, ("480 M", None)),
+}
+"""Every architecture that Signet builds itself, by name."""
+
+
+def find(architecture: str) -> Architecture:
+    """The entry of a name.
+
+    Raises:
+        UnknownName: no such architecture.
+    """
+    if architecture not in ARCHITECTURES:
+        raise UnknownName("architecture of Signet", architecture, ARCHITECTURES)
+    return ARCHITECTURES[architecture]
