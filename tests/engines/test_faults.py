@@ -11,15 +11,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
-from signet import storage
-from signet.engines import on_openvino, on_torch
+from signet import storage, tracing
+from signet.batches import Batch
+from signet.cards import InputSpec
+from signet.engines import on_onnx, on_openvino, on_torch
 from signet.engines.contract import EngineSettings
 from signet.errors import EngineError, SignetError
+from signet.geometry import Geometry
+from signet.graphs.opening import open_graph
 from signet.networks import ModuleSource, Pretrained
 from signet.preprocessing import prepare
+from signet.programs import Program
 from signet.running import open_engine
+from signet.steps import Layout, Range, Read, Type
 
 
 @pytest.fixture
@@ -145,3 +152,34 @@ def test_a_head_that_is_no_layer_is_an_error_of_ours(floor3: ModuleType) -> None
     source = dataclasses.replace(floor3.module_source(), classifier="no.such")
     with pytest.raises(EngineError, match=r"no layer 'no\.such', which should be its head"):
         on_torch.open_module(source, EngineSettings())
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_padding_with_zeros_before_a_max_pooling_stays_one(engine: str, tmp_path: Path) -> None:
+    """ONNX Runtime's optimizer makes it the pooling's own, which pads with minus infinity."""
+    torch = pytest.importorskip("torch")
+
+    class Padded(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.Sequential(
+                torch.nn.ConstantPad2d(1, 0.0), torch.nn.MaxPool2d(3, 2), torch.nn.Flatten()
+            )
+
+        def forward(self, images: Any) -> Any:
+            return self.layers(images)
+
+    source = ModuleSource(lambda: Padded().eval(), "b" * 64, (3, 8, 8))
+    tracing.export(source, tmp_path / "graph.onnx")
+    graph = open_graph(tmp_path / "graph.onnx")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    program = Program((Read(), Type("float32"), Range(1.0, -300.0), Layout("NCHW")))
+    if engine == "onnx":
+        opened: Any = on_onnx.open_graph(graph, EngineSettings())
+    else:
+        opened = on_openvino.open_graph(graph, InputSpec("images"), program, EngineSettings())
+    batch = Batch(pictures, (Geometry.of((8, 8)),) * 2, ("", ""), program.split()[1])
+    with torch.no_grad():
+        expected = Padded()(torch.from_numpy(pictures).permute(0, 3, 1, 2) - 300.0).numpy()
+    assert (expected == 0).any(), "the zeros win somewhere"
+    np.testing.assert_array_equal(opened.run(batch)["logits"], expected)

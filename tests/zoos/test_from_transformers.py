@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
 from signet import tracing
+from signet.batches import Batch
+from signet.engines import on_onnx
+from signet.engines.contract import EngineSettings
 from signet.errors import BadCard, BadInput, UnknownName
+from signet.geometry import Geometry
+from signet.graphs.opening import open_graph
 from signet.hub import WeightFiles
 from signet.networks import Pretrained
 from signet.zoos import from_transformers
@@ -61,6 +65,7 @@ FAMILIES: list[tuple[str, str, int, dict[str, Any]]] = [
     ),
     ("vit", "ViT", 64, {**PLAIN, "image_size": 64}),
 ]
+HERE = Geometry.of((64, 64))
 EXPORTED = ("bit", "convnextv2", "dinov2", "levit", "mobilenet_v2", "resnet", "swin", "vit")
 
 
@@ -121,9 +126,9 @@ def test_the_graph_answers_as_the_module(
     place, peer = folder_of(tmp_path, kind, size, settings)
     (source,) = loaded(place).networks
     tracing.export(source, tmp_path / "graph.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "graph.onnx", providers=["CPUExecutionProvider"])
     images = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(1))
-    answer = session.run(["logits"], {session.get_inputs()[0].name: images.numpy()})[0]
+    engine = on_onnx.open_graph(open_graph(tmp_path / "graph.onnx"), EngineSettings())
+    answer = engine.run(Batch(images.numpy(), (HERE,) * 3, ("",) * 3))["logits"]
     with torch.no_grad():
         expected = peer(pixel_values=images).logits.numpy()
     np.testing.assert_allclose(answer / np.abs(expected).max(), expected / np.abs(expected).max(), atol=1e-4)
