@@ -118,9 +118,9 @@ def build(architecture: str, classes: int, arguments: Mapping[str, Value] | None
     try:
         return _built(entry, architecture, classes, settings)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "torchvision"):
+        if error.name != "torch":
             raise
-        raise MissingExtra(f"The architecture {architecture}", "train", error.name) from error
+        raise MissingExtra(f"The architecture {architecture}", "train", "torch") from error
 
 
 def _built(entry: Architecture, name: str, classes: int, settings: dict[str, Any]) -> Any:
@@ -137,7 +137,7 @@ def _built(entry: Architecture, name: str, classes: int, settings: dict[str, Any
         case "densenet":
             from signet.architectures import densenet
 
-            return densenet.build(classes)
+            return densenet.DenseNet264(classes)
         case "efficientnet":
             from signet.architectures import efficientnet
 

@@ -154,7 +154,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "nasnet_a_large": _nasnet(331, 4032, 88_753_150, "88.9 M; in Keras 88,949,818", 23_800),
     "densenet264": Architecture(
         family="densenet",
-        module="build",
+        module="DenseNet264",
         size=224,
         features=2688,
         parameters=33_337_704,
