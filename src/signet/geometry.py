@@ -8,8 +8,10 @@ is one too: `prepared = original * scale + shift`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from signet.arrays import Array
+if TYPE_CHECKING:
+    from signet.arrays import Array  # numpy: a tenth of a second that cards have no use for
 
 Size = tuple[int, int]
 """(height, width), in pixels."""

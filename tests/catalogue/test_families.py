@@ -105,7 +105,7 @@ def test_no_torchvision_weight_is_reported_as_apache() -> None:
         ("torchvision/vit_h_14.imagenet1k_swag_e2e_v1", None, "cc-by-nc-4.0", "restricted"),
         ("torchvision/resnet50.imagenet1k_v2", None, "unknown", "unknown"),
         ("timm/csatv2.r512_in1k", None, "unknown", "unknown"),
-        ("keras/vgg19.imagenet", None, "cc-by-4.0", "permissive"),
+        ("keras/vgg19.imagenet", "cc-by-4.0", "cc-by-4.0", "permissive"),
         ("keras/xception.imagenet", None, "unknown", "unknown"),
         ("open_clip/coca_ViT-B-32.laion2b_s13b_b90k", None, "mit", "permissive"),
     ],

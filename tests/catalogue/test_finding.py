@@ -145,8 +145,15 @@ def test_what_is_asked_wrongly_is_refused() -> None:
 def test_an_entry_goes_to_plain_json() -> None:
     plain = json.loads(json.dumps(entry("timm/a.x", claims=top1(0.8)).to_dict()))
     assert plain["input_size"] == [224, 224]
-    assert plain["licence"] == {"weights": "mit", "stated": True, "verdict": "permissive"}
-    assert plain["claims"] == [{"metric": "top1", "value": 0.8, "dataset": "d", "source": "s"}]
+    assert {key: value for key, value in plain["licence"].items() if value is not None} == {
+        "weights": "mit",
+        "stated": True,
+        "verdict": "permissive",
+    }
+    assert plain["claims"] == [
+        {"metric": "top1", "value": 0.8, "dataset": "d", "source": "s", "evaluation_size": None}
+    ]
+    assert "nearest" not in plain
     assert list(plain)[:10] == [
         "name", "task", "family", "params", "gmacs", "depth", "size_bytes", "input_size", "licence", "status",
     ]  # fmt: skip
@@ -169,18 +176,39 @@ def _starter() -> None:
 def test_the_whole_catalogue_holds_together() -> None:
     rows = finding.entries()
     assert [row.name for row in rows if row.status == "embedded"] == [index.STARTER]
-    assert {row.name for row in rows} == set(index.names())
+    public = [row for row in rows if row.status != "no public weights"]
+    assert {row.name for row in public} == set(index.names())
+    assert len({row.name for row in rows}) == len(rows)
     for row in rows:
         json.dumps(row.to_dict(), allow_nan=False)
-        assert row.input_size is not None
-    assert select(Query(licence="permissive")).licence_unknown > 1600, (
-        "the index states no weight's own licence"
-    )
+        assert row.family
+    assert all(row.input_size is not None for row in public)
+    assert select(Query(licence="permissive")).licence_unknown > 1000, "inherited licences are not stated"
     assert len(find("classify", max_params=5_000_000)) > 50
     front = select(Query(), pareto=("params", "top1"), sort="params")
     figures = [(row.key("params"), row.key("top1")) for row in front]
     assert figures == sorted(figures)
     assert [figure[1] for figure in figures] == sorted(figure[1] for figure in figures)
+
+
+def test_what_is_not_public_is_shown_to_those_who_ask_and_wins_nothing() -> None:
+    assert not [row for row in select(Query()) if row.status == "no public weights"]
+    (coca,) = [row for row in select(Query(text="coca 2b")) if row.name == "signet/coca_2b"]
+    assert (coca.status, coca.key("top1"), coca.year) == ("no public weights", 0.91, 2022)
+    assert coca.nearest == "open_clip/coca_ViT-L-14.laion2b_s13b_b90k"
+    assert coca.to_dict()["nearest"] == coca.nearest
+    hidden = select(Query(status="no public weights"))
+    assert len(hidden) > 5
+    assert not len(select(Query(status="no public weights"), pareto=("params", "top1")))
+
+
+def test_figures_of_robustness_are_claims_and_no_accuracy_to_sort_by() -> None:
+    (found,) = select(Query(text="timm/resnet50.a1_in1k"))
+    assert found.key("top1") == 0.8124  # on ImageNet-1k, at the size of its own program
+    assert {claim.dataset for claim in found.claims} >= {"ImageNet-A", "ImageNet-R", "ImageNet-Sketch"}
+    assert (found.year, found.depth, found.paper) == (2015, 50, "arXiv:1512.03385")
+    assert found.licence.verdict == "permissive"
+    assert found.gmacs is not None
 
 
 @pytest.mark.usefixtures("_starter")

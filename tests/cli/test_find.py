@@ -12,12 +12,12 @@ from signet.errors import BadRequest
 
 KEYS = [
     "name", "task", "family", "params", "gmacs", "depth", "size_bytes", "input_size", "licence", "status",
-    "claims", "domain",
+    "claims", "domain", "top1", "year", "paper", "good_for",
 ]  # fmt: skip
 
 
 def top1(row):
-    return max((claim["value"] for claim in row["claims"] if claim["metric"] == "top1"), default=-1)
+    return -1 if row["top1"] is None else row["top1"]
 
 
 def test_json_is_one_list_with_the_keys_of_the_contract(signet):
@@ -29,7 +29,8 @@ def test_json_is_one_list_with_the_keys_of_the_contract(signet):
     assert {row["status"] for row in rows} <= {"embedded", "mirrored", "downloadable", "no public weights"}
     claims = [claim for row in rows for claim in row["claims"]]
     assert claims
-    assert all(list(claim) == ["metric", "value", "dataset", "source"] for claim in claims)
+    keys = ["metric", "value", "dataset", "source", "evaluation_size"]
+    assert all(list(claim) == keys for claim in claims)
 
 
 def test_filters_narrow(signet):
@@ -57,11 +58,29 @@ def test_sorted_by_accuracy_best_first(signet):
 
 def test_pareto_keeps_what_no_other_beats(signet):
     rows = signet("find", "--pareto", "params,top1", "--sort", "params", "--json").object
-    figures = [
-        (row["params"], max(c["value"] for c in row["claims"] if c["metric"] == "top1")) for row in rows
-    ]
+    figures = [(row["params"], top1(row)) for row in rows]
     assert len(figures) > 1
     assert all(small[1] < large[1] for small, large in itertools.pairwise(figures))
+
+
+def test_what_nobody_published_is_known_with_its_nearest(signet):
+    (row,) = signet("find", "coca_2b", "--json").object
+    assert list(row) == [*KEYS, "nearest"]
+    assert (row["status"], row["top1"]) == ("no public weights", 0.91)
+    shown = signet("show", "signet/coca_2b")
+    assert shown.code == 0
+    assert "no public weights; nearest: open_clip/coca_ViT-L-14.laion2b_s13b_b90k" in shown.out
+    assert signet("show", "signet/coca_2b", "--json").object["nearest"] == row["nearest"]
+
+
+def test_show_says_why_stated_and_published_figures_differ(signet):
+    out = signet("show", "torchvision/vgg19.imagenet1k_v1").out
+    assert "143,667,240 as torch counts" in out
+    assert "Depth 26 is Keras's older count" in out
+    assert "at 224 px" in out
+    assert "unknown (torchvision states no licence for its weights" in out
+    (row,) = signet("show", "torchvision/vgg19.imagenet1k_v1", "--json").object["systems"]
+    assert row["stated"]["top1"] == 0.745
 
 
 def test_nothing_found_is_1(signet):

@@ -16,6 +16,8 @@ from importlib.resources import files
 from typing import Any, get_args
 
 from signet.cards import Card, Claim, DigestTrust, InputSpec, Licence, OutputContract
+from signet.catalogue.annotating import annotated
+from signet.catalogue.families import family_of
 from signet.errors import BadCard, UnknownName
 from signet.networks import ModuleSpec
 from signet.programs import Program
@@ -84,7 +86,7 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
         stated = _stated(config)
         classes = _classes(config, stated)
         licence = str(stated.get("license") or "unknown")
-        return Card(
+        stated_card = Card(
             name=name,
             task="classify" if classes else "embed",
             program=program(stated),
@@ -101,6 +103,7 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
             weights_digest=digest,
             digest_trust=trust,
         )
+        return annotated(stated_card)
 
 
 def spec(zoo: str, config: Mapping[str, Any]) -> ModuleSpec:
@@ -274,39 +277,5 @@ def _labels(classes: int) -> tuple[str, ...] | None:
 
 
 def family(architecture: str) -> str:
-    """The family that an architecture's name belongs to, by its first letters; "" when none is known."""
-    for start, name in _FAMILIES:
-        if architecture.startswith(start):
-            return name
-    return ""
-
-
-_FAMILIES = (
-    ("alexnet", "AlexNet"),
-    ("beit", "BEiT"),
-    ("convnext", "ConvNeXt"),
-    ("deit", "DeiT"),
-    ("densenet", "DenseNet"),
-    ("efficientnet", "EfficientNet"),
-    ("tf_efficientnet", "EfficientNet"),
-    ("googlenet", "Inception"),
-    ("inception", "Inception"),
-    ("mixnet", "MixNet"),
-    ("mnasnet", "MnasNet"),
-    ("mobilenet", "MobileNet"),
-    ("tf_mobilenet", "MobileNet"),
-    ("nasnet", "NASNet"),
-    ("pnasnet", "NASNet"),
-    ("regnet", "RegNet"),
-    ("resnet", "ResNet"),
-    ("resnext", "ResNeXt"),
-    ("seresnet", "SE-ResNet"),
-    ("shufflenet", "ShuffleNet"),
-    ("squeezenet", "SqueezeNet"),
-    ("swin", "Swin"),
-    ("vgg", "VGG"),
-    ("vit", "ViT"),
-    ("wide_resnet", "ResNet"),
-    ("xception", "Xception"),
-    ("legacy_xception", "Xception"),
-)
+    """The family that an architecture's name belongs to; "" when none is known."""
+    return family_of(architecture).name

@@ -95,7 +95,7 @@ def _depth(rules: list[Mapping[str, Any]], architecture: str) -> tuple[int | Non
             return rule["architectures"][architecture], rule["counts"]
         found = _pattern(rule["pattern"]).match(architecture) if "pattern" in rule else None
         if found:
-            return rule.get("depth") or int(found[1]), rule["counts"]
+            return rule["depths"][found[1]] if "depths" in rule else int(found[1]), rule["counts"]
     return None, None
 
 

@@ -1,100 +1,19 @@
-"""Which models there are: the starter, the mirror, and all that the zoos carry, filtered and sorted."""
+"""Finding models: which of the catalogue's fit a query, in which order, and which no other beats."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
 
-from signet import hub
-from signet.cards import TASKS, Claim, Licence
-from signet.catalogue import index
+from signet.cards import TASKS, Licence
+from signet.catalogue.listing import NO_WEIGHTS, STATUSES, Entry, completed, entries
 from signet.errors import BadRequest, UnknownName, near_misses
 from signet.notebooks import table
-from signet.storage import read_json
 
-Status = Literal["embedded", "mirrored", "downloadable", "no public weights"]
-STATUSES: tuple[Status, ...] = ("embedded", "mirrored", "downloadable", "no public weights")
 SORT_KEYS = ("name", "params", "gmacs", "size_bytes", "input_size", "top1")
 NON_COMMERCIAL = re.compile(r"(^|[^a-z])(nc|non-?commercial|a?gpl)($|[^a-z])|(^|[^a-z])a?gplv?\d")
 """What `commercial` refuses, as it stands between the words of a licence's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the catalogue.
-
-    Attributes:
-        name: what every command takes as MODEL.
-        task: "classify", "embed" ...
-        family: "ResNet" ...
-        params: trainable values, or None when nobody counted.
-        gmacs: multiply-adds for one image in 10^9, or None.
-        depth: layers as the paper counts, or None.
-        size_bytes: of the weight file, or None.
-        input_size: (height, width).
-        licence: of the weights.
-        status: where the weights are.
-        claims: figures with sources.
-        domain: of the training data: "natural" ...
-    """
-
-    name: str
-    task: str
-    family: str
-    params: int | None
-    gmacs: float | None
-    depth: int | None
-    size_bytes: int | None
-    input_size: tuple[int, int] | None
-    licence: Licence
-    status: Status
-    claims: tuple[Claim, ...] = ()
-    domain: str = "natural"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of the command contract."""
-        return {
-            "name": self.name,
-            "task": self.task,
-            "family": self.family,
-            "params": self.params,
-            "gmacs": self.gmacs,
-            "depth": self.depth,
-            "size_bytes": self.size_bytes,
-            "input_size": None if self.input_size is None else list(self.input_size),
-            "licence": {
-                "weights": self.licence.weights,
-                "stated": self.licence.stated,
-                "verdict": self.licence.verdict,
-            },
-            "status": self.status,
-            "claims": [
-                {
-                    "metric": claim.metric,
-                    "value": claim.value,
-                    "dataset": claim.dataset,
-                    "source": claim.source,
-                }
-                for claim in self.claims
-            ],
-            "domain": self.domain,
-        }
-
-    def key(self, name: str) -> float | str | None:
-        """The value of a sort key; None when it is not known."""
-        match name:
-            case "name":
-                return self.name
-            case "input_size":
-                return None if self.input_size is None else self.input_size[0] * self.input_size[1]
-            case "params" | "gmacs" | "size_bytes":
-                value: float | None = getattr(self, name)
-                return value
-            case _:
-                return max((claim.value for claim in self.claims if claim.metric == name), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,10 +136,10 @@ def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> F
     if query.licence not in (None, "permissive", "commercial"):
         raise BadRequest(f"--licence: expected permissive or commercial, got {query.licence!r}.")
     fitting = [entry for entry in entries() if _fits(entry, query)]
-    allowed = [entry for entry in fitting if _licensed(entry.licence, query.licence)]
+    allowed = [completed(entry) for entry in fitting if _licensed(entry.licence, query.licence)]
     unknown = sum(entry.licence.verdict == "unknown" for entry in fitting) if query.licence else 0
     if pareto:
-        allowed = _front(allowed, pareto)
+        allowed = _front([entry for entry in allowed if entry.status != NO_WEIGHTS], pareto)
     return Found(tuple(_sorted(allowed, sort)), unknown)
 
 
@@ -233,83 +152,6 @@ def near(text: str) -> tuple[str, ...]:
     }
     found = {word: near_misses(word, parts, 2) for word in text.lower().split() if word not in parts}
     return tuple(dict.fromkeys(name for names in found.values() for name in names))
-
-
-def entries() -> list[Entry]:
-    """Every model: the starter, the mirror, the index."""
-    return [_starter(), *_mirrored(), *(_indexed(name, config) for name, config in index.configs())]
-
-
-def _starter() -> Entry:
-    folder = Path(index.__file__).parent / "starter"
-    fields = read_json(folder / "card.json")
-    claims = tuple(Claim(**row) for row in fields.get("claims", ()))
-    size = (folder / "model.safetensors").stat().st_size
-    shape = fields["inputs"][0]["shape"]
-    return Entry(
-        name=index.STARTER,
-        task=fields["task"],
-        family=fields["family"],
-        params=fields.get("parameters"),
-        gmacs=fields.get("gmacs"),
-        depth=fields.get("depth"),
-        size_bytes=size,
-        input_size=(shape[2], shape[3]),
-        licence=Licence(**fields["licence"]),
-        status="embedded",
-        claims=claims,
-    )
-
-
-def _mirrored() -> list[Entry]:
-    from signet.catalogue.entries import card
-
-    rows = []
-    for name in hub.list_mirror():
-        found = hub.in_mirror(name)
-        if found is None or found.config is None:
-            continue
-        known = card(name, found.config, found.digest, found.trust, origin="")
-        rows.append(
-            Entry(
-                name=name,
-                task=known.task,
-                family=known.family,
-                params=known.parameters,
-                gmacs=known.gmacs,
-                depth=known.depth,
-                size_bytes=found.weights.stat().st_size,
-                input_size=known.input_size,
-                licence=known.licence,
-                status="mirrored",
-                claims=known.claims,
-            )
-        )
-    return rows
-
-
-def _indexed(name: str, config: Mapping[str, Any]) -> Entry:
-    from signet.catalogue.configs import family, size_of, stated_claims
-
-    stated = config["pretrained_cfg"]
-    architecture = config["architecture"]
-    # A CLIP gives vectors until it is given words.
-    clip = config["library"] == "open_clip"
-    named = ("CoCa" if architecture.startswith("coca") else "CLIP") if clip else family(architecture)
-    return Entry(
-        name=name,
-        task="embed" if clip else "classify",
-        family=named,
-        params=config.get("parameters"),
-        gmacs=config.get("gmacs"),
-        depth=None,
-        size_bytes=None,
-        input_size=size_of(stated),
-        # The index cannot tell a weight's own licence from its family's default, so none is "stated".
-        licence=Licence(weights=str(stated.get("license") or "unknown"), stated=False),
-        status="downloadable",
-        claims=stated_claims(config),
-    )
 
 
 def _sorted(found: Sequence[Entry], key: str) -> list[Entry]:
@@ -327,6 +169,8 @@ def _sorted(found: Sequence[Entry], key: str) -> list[Entry]:
 
 def _fits(entry: Entry, query: Query) -> bool:
     words = query.text.lower().split()
+    if entry.status == NO_WEIGHTS and not (words or query.family or query.status):
+        return False  # it is known, but cannot be had: shown to those who ask for it
     text = f"{entry.name} {entry.family}".lower()
     return (
         all(word in text for word in words)

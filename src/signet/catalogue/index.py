@@ -22,6 +22,11 @@ def names() -> tuple[str, ...]:
     return (STARTER, *sorted(_lines()))
 
 
+def has(name: str) -> bool:
+    """Whether a whole name, zoo and tag, is one of the index."""
+    return name in _lines()
+
+
 def configs() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(name, config) of every indexed model."""
     for name, line in _lines().items():

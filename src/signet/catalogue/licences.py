@@ -57,7 +57,7 @@ TORCHVISION = Terms(
     "dataset'); its code is BSD-3-Clause",
 )
 SWAG = Terms("cc-by-nc-4.0", True, "torchvision's README: SWAG models are released under CC-BY-NC 4.0")
-KERAS = "README of fchollet/deep-learning-models"
+KERAS = "stated of these weights by Keras (keras-team/keras docs/templates/applications.md @034466b)"
 RULES: Mapping[str, tuple[tuple[re.Pattern[str], Terms], ...]] = {
     "timm": (
         (re.compile(r".*\.swag_"), SWAG),
@@ -66,17 +66,6 @@ RULES: Mapping[str, tuple[tuple[re.Pattern[str], Terms], ...]] = {
     "torchvision": (
         (re.compile(r".*\.imagenet1k_swag_"), SWAG),
         (re.compile(r""), TORCHVISION),
-    ),
-    "keras": (
-        (re.compile(r"vgg1[69]\."), Terms("cc-by-4.0", True, f"released by VGG at Oxford ({KERAS})")),
-        (
-            re.compile(r"inception_?v3\."),
-            Terms("mit", True, f"trained and released by Keras's author ({KERAS})"),
-        ),
-        (
-            re.compile(r""),
-            Terms("unknown", False, "Keras states no licence for these weights; its code is Apache-2.0"),
-        ),
     ),
     "open_clip": (
         (re.compile(r"coca_"), Terms("mit", True, "the model card of LAION on the hub")),
@@ -108,6 +97,8 @@ def terms_of(name: str, stated: str | None) -> Terms:
     words = (stated or "unknown").split(" ", maxsplit=1)[0]
     if words == "unknown":
         return Terms("unknown", False, "nobody states one")
+    if zoo == "keras":  # the index has a licence only where Keras states one of the weights
+        return Terms(words, True, KERAS)
     if RESTRICTED.search(words):
         return Terms(words, True, "timm's config of these weights, from their publisher")
     if OWN.match(name):

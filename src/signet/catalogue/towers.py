@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from signet.cards import Card, DigestTrust, InputSpec, Licence, OutputContract
+from signet.catalogue.annotating import annotated
 from signet.errors import BadCard, BadRequest
 from signet.naming import shown
 from signet.programs import Program
@@ -70,7 +71,7 @@ def card(
         head = "sigmoid" if stated.get("sigmoid") else "softmax"
         output = OutputContract(head=head, tensor="logits", classes=len(words), features="features")
     licence = str(stated.get("license") or "unknown")
-    return Card(
+    tower = Card(
         name=name,
         task="embed" if words is None else "classify",
         program=own,
@@ -85,6 +86,7 @@ def card(
         weights_digest=digest,
         digest_trust=trust,
     )
+    return annotated(tower)
 
 
 def checked_words(name: str, labels: Sequence[str], config: Mapping[str, Any]) -> tuple[str, ...]:

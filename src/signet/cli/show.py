@@ -10,6 +10,8 @@ import typer
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
 
+NO_WEIGHTS = "no public weights"
+
 
 def show(
     model: o.ModelName,
@@ -22,9 +24,20 @@ def show(
     threads: o.Threads = None,
 ) -> int:
     """Show all that is known of MODEL. Weights that are not here are not downloaded for it."""
+    from signet.catalogue.systems import systems_of
+
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        unheld = [row for row in systems_of(model) if row.own == model and row.status == NO_WEIGHTS]
+        if unheld:
+            if as_json:
+                terminal.object(unheld[0].to_dict())
+            else:
+                _tell_system(terminal, unheld[0])
+            return 0
         known, where = card_of(model, card, terminal)
+        rows = systems_of(known.name)
         plain = {**known.to_dict(), "status": where, "program_words": known.program.words()}
+        plain["systems"] = [row.to_dict() for row in rows]
         if layers:
             with o.open_model(
                 model, o.RunOptions(offline=offline, card=card), terminal, many=False
@@ -35,6 +48,8 @@ def show(
             terminal.object(plain)
         else:
             _tell(terminal, known, where, plain.get("outputs"))
+            for row in rows:
+                _section(terminal, f"stated and published: {row.variant}", _figures(row))
             _section(terminal, "layers", plain.get("layers", []))
         return 0
 
@@ -75,9 +90,13 @@ def _tell(terminal: Terminal, card: Any, where: str, outputs: list[str] | None) 
         ("parameters", "" if card.parameters is None else f"{card.parameters:,}"),
         ("GMACs", "" if card.gmacs is None else f"{card.gmacs:.3g}"),
         ("input", "" if size is None else f"{size[0]}x{size[1]}"),
+        ("depth", "" if card.depth is None else str(card.depth)),
+        ("paper", " ".join(filter(None, (card.paper, f"({card.year})" if card.year else "")))),
         ("labels", _labels(card.labels)),
-        ("licence", f"{card.licence.weights}{'' if card.licence.stated else ' (inherited, not stated)'}"),
+        ("licence", _licence(card.licence)),
+        ("code", card.licence.code or ""),
         ("training data", card.licence.training_data or ""),
+        ("domain", card.domain),
         ("weights", f"{where}, digest {card.digest_trust} {card.weights_digest or ''}".strip()),
         ("origin", card.origin),
         ("good for", card.good_for),
@@ -85,12 +104,50 @@ def _tell(terminal: Terminal, card: Any, where: str, outputs: list[str] | None) 
     ]
     terminal.table(("", ""), [row for row in rows if row[1]])
     _section(terminal, "preprocessing", [f"{n}. {words}" for n, words in enumerate(card.program.words(), 1)])
-    claims = [f"{row.metric} {row.value:.4g} on {row.dataset} ({row.source})" for row in card.claims]
-    _section(terminal, "claims", claims)
+    _section(terminal, "claims", [_claim(row) for row in card.claims])
     if card.lineage:
         terminal.result("")
         terminal.result("lineage")
         _nested(terminal, card.lineage, 2)
+
+
+def _licence(licence: Any) -> str:
+    words = licence.words or ("" if licence.stated else "inherited, not stated")
+    return f"{licence.weights} ({words})" if words else str(licence.weights)
+
+
+def _claim(claim: Any) -> str:
+    size = f" at {claim.evaluation_size} px" if claim.evaluation_size else ""
+    return f"{claim.metric} {claim.value:.4g} on {claim.dataset}{size} ({claim.source})"
+
+
+def _tell_system(terminal: Terminal, row: Any) -> None:
+    """What is known of a system that nobody published weights of."""
+    terminal.result(str(row.own))
+    lines = [
+        ("system", row.variant),
+        ("task", row.task),
+        ("paper", " ".join(filter(None, (row.paper, f"({row.year})" if row.year else "")))),
+        ("weights", f"{row.status}; nearest: {row.nearest}"),
+    ]
+    terminal.table(("", ""), lines)
+    _section(terminal, "stated and published", _figures(row))
+
+
+def _figures(row: Any) -> list[str]:
+    """Stated figures, counts and published figures of a system, and why they differ."""
+    stated = ", ".join(f"{key} {value:,}" for key, value in row.stated.items())
+    counts = ", ".join(f"{value:,} as {key} counts" for key, value in row.parameters.items())
+    return [
+        *([f"stated: {stated}"] if stated else []),
+        *([f"parameters: {counts}"] if counts else []),
+        *(
+            f"{figure.metric} {figure.value:.4g} on {figure.dataset}"
+            f"{', ' + figure.how if figure.how else ''} ({figure.source})"
+            for figure in row.published
+        ),
+        *([row.explains] if row.explains else []),
+    ]
 
 
 def _section(terminal: Terminal, title: str, lines: list[str]) -> None:
