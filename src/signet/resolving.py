@@ -111,9 +111,9 @@ def _is_known(text: str) -> bool:
 
 
 def _holds_model(folder: Path) -> bool:
-    from signet.zoos import from_seal
+    from signet.zoos import from_file, from_seal
 
-    return from_seal.is_seal(folder) or (folder / "config.json").is_file()
+    return from_seal.is_seal(folder) or (folder / "config.json").is_file() or from_file.is_graph(folder)
 
 
 def _from_path(path: Path, card: Path | None) -> Pretrained:
@@ -121,7 +121,7 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
 
     if from_seal.is_seal(path):
         return from_seal.pretrained(path, module_source)
-    if path.is_file() and from_file.is_graph(path):
+    if from_file.is_graph(path):
         return from_file.pretrained(path, card)
     if path.is_dir() and (path / "config.json").is_file():
         found = hub.in_folder(path)
@@ -130,7 +130,7 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
         return _from_weights(path.resolve().name, found.config, found)
     raise BadInput(
         f"{path}: expected a model: a sealed folder or zip, a folder with config.json and "
-        "model.safetensors, or a graph file (.onnx, .tflite, .xml)."
+        "model.safetensors, or a graph (.onnx, .tflite, .xml, TensorFlow SavedModel or frozen .pb)."
     )
 
 
@@ -272,5 +272,5 @@ def _zoo(name: str) -> Any:
 
 def _looks_like_path(text: str) -> bool:
     return text.startswith((".", "/", "~", "\\")) or text.endswith(
-        (".zip", ".onnx", ".tflite", ".xml", ".signet")
+        (".zip", ".onnx", ".tflite", ".xml", ".pb", ".signet")
     )

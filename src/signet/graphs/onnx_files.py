@@ -14,8 +14,8 @@ from signet.errors import BadGraph, MissingExtra
 from signet.graphs.heads import Runner
 from signet.graphs.onnx_walk import inner_graphs, names_used
 from signet.graphs.opening import open_graph
+from signet.graphs.protobuf import MOST_BYTES
 from signet.graphs.walk import Shape
-from signet.graphs.wire import MOST_BYTES
 from signet.naming import shown
 from signet.networks import GraphFile
 from signet.storage import new_file

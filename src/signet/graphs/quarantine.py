@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
@@ -43,7 +43,7 @@ def try_open(graph: GraphFile, engine: EngineName, timeout_seconds: float = 120.
     noted = _note(graph, engine)
     if noted.exists():
         return
-    answer = _answer_of_child(graph, engine, timeout_seconds)
+    answer = ask_child("trial", graph.path, (engine,), engine, timeout_seconds)
     if not answer.get("ok"):
         raise BadGraph(f"{shown(graph.path)} cannot be opened by {engine}: {shown(answer.get('error', '?'))}")
     _remember(noted, answer)
@@ -81,21 +81,35 @@ def _version(engine: EngineName) -> str:
         return str(import_module(_PACKAGES[engine]).__version__)
 
 
-def _answer_of_child(graph: GraphFile, engine: EngineName, timeout_seconds: float) -> dict[str, object]:
+def ask_child(
+    module: str, path: Path, arguments: Sequence[str], engine: str, timeout_seconds: float
+) -> dict[str, object]:
+    """Run a module of this package on a stranger's graph, in a child process, and give its answer.
+
+    Args:
+        module: its name; called with the path and `arguments`, it writes a JSON object as its last line.
+        path: the graph.
+        arguments: what else it is told.
+        engine: which library opens the graph, for messages.
+        timeout_seconds: after this the child is ended.
+
+    Raises:
+        BadGraph: the child crashed, or took too long.
+    """
     # -P keeps the current folder off the module path: a stranger's folder may hold a numpy.py.
-    command = [sys.executable, "-P", "-m", "signet.graphs.trial", str(graph.path.absolute()), engine]
+    command = [sys.executable, "-P", "-m", f"signet.graphs.{module}", str(path.absolute()), *arguments]
     try:
         child = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise BadGraph(
-            f"{shown(graph.path)} did not open with {engine} within {timeout_seconds:g} seconds. It is too "
+            f"{shown(path)} did not open with {engine} within {timeout_seconds:g} seconds. It is too "
             "large for this machine, or broken; allow more time if you trust it."
         ) from error
     except OSError as error:
         raise BadGraph(
-            f"{shown(graph.path)}: no child process could be started to try it ({error.strerror or error})."
+            f"{shown(path)}: no child process could be started to try it ({error.strerror or error})."
         ) from error
     last = child.stdout.decode("utf-8", "replace").strip().rpartition("\n")[2]
     try:
@@ -105,7 +119,7 @@ def _answer_of_child(graph: GraphFile, engine: EngineName, timeout_seconds: floa
     if child.returncode == 0 and isinstance(answer, dict):
         return answer
     raise BadGraph(
-        f"{shown(graph.path)} makes {engine} crash ({_end(child.returncode)}): expected a graph that it can "
+        f"{shown(path)} makes {engine} crash ({_end(child.returncode)}): expected a graph that it can "
         "open. The file is broken, or made to do harm. Do not use it."
     )
 

@@ -19,7 +19,7 @@ MOST_VALUES = 64 * 2**20
 def main(arguments: Sequence[str]) -> int:
     """Open PATH with ENGINE ("openvino" or "onnx") and run one input of zeros where its shape is known."""
     path, engine = arguments
-    _limit_resources()
+    limit_resources()
     try:
         ran = _with_openvino(path) if engine == "openvino" else _with_onnx(path)
         answer: dict[str, Any] = {"ok": True, "ran": ran}
@@ -81,7 +81,7 @@ def _sizes(axes: Sequence[int | None]) -> list[int] | None:
     return known if total <= MOST_VALUES else None
 
 
-def _limit_resources() -> None:
+def limit_resources() -> None:
     """No core dumps, and at most three quarters of the memory: a bomb becomes an error of this process."""
     if sys.platform == "win32":
         return  # its limits need job objects; the time limit of the parent still holds

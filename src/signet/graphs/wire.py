@@ -1,31 +1,27 @@
-"""A bounded reader of the ONNX file format that needs no ONNX library and skips all tensor data.
+"""What an ONNX file holds, read without any ONNX library; all tensor data is skipped.
 
 It answers two questions before any native parser sees the file: which other files do its tensors point to,
 and which operators does it use. It visits every place of the format where a tensor or a node may stand:
 graphs, graphs inside attributes (If, Loop, Scan), local functions, training graphs, sparse tensors.
 
-Source: Protocol Buffers, Encoding (tag = field number << 3 | wire type); field numbers from `onnx/onnx.proto`
-of ONNX 1.23, named beside each number below.
+Source: field numbers from `onnx/onnx.proto` of ONNX 1.23, named beside each number below. Files larger than
+protobuf can read keep their weights in files of their own.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from signet.errors import BadGraph
+from signet.graphs.protobuf import MOST_BYTES, FieldReader
 from signet.naming import shown
 
-MOST_BYTES = 2**31 - 1
-"""Protocol Buffers refuse larger messages; larger networks keep their weights in files of their own."""
 MOST_FIELDS = 20_000_000
 """A network of 100,000 nodes has about 3 million; more is made to keep the reader busy."""
 MOST_DEPTH = 90
 """Messages within messages; native readers stop at 100."""
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 # message -> field number -> (message of that field, whether it may come more than once)
 _INNER: dict[str, dict[int, tuple[str, bool]]] = {
@@ -120,13 +116,13 @@ class _Walk:
     """One pass over a file: an explicit stack instead of recursion, and a budget of fields."""
 
     def __init__(self, data: mmap.mmap) -> None:
-        self._data = data
-        self._budget = MOST_FIELDS
+        self._size_bytes = len(data)
+        self._reader = FieldReader(data, MOST_FIELDS)
         self._found = Contents()
 
     def contents(self) -> Contents:
         """Visit every message that can hold a tensor or a node."""
-        stack = [("Model", 0, len(self._data), 1)]
+        stack = [("Model", 0, self._size_bytes, 1)]
         while stack:
             message, start, end, depth = stack.pop()
             if depth > MOST_DEPTH:
@@ -134,7 +130,7 @@ class _Walk:
             texts: dict[str, str] = {}
             entries: dict[str, str] = {}
             inner, named, seen = _INNER.get(message, {}), _TEXTS.get(message, {}), set[int]()
-            for number, first, last in self._fields(start, end):
+            for number, first, last in self._reader.messages(start, end):
                 if number in inner:
                     kind, repeated = inner[number]
                     # Readers merge a repeated single message into one, which could hide an entry from us.
@@ -147,7 +143,7 @@ class _Walk:
                         self._found.graphs += message == "Model" and kind == "Graph"
                         stack.append((kind, first, last, depth + 1))
                 elif number in named:
-                    texts[named[number]] = self._text(first, last)
+                    texts[named[number]] = self._reader.text(first, last)
             self._note(message, texts, entries)
         return self._found
 
@@ -168,60 +164,11 @@ class _Walk:
         """Add one key and value of a tensor's external data."""
         named = _TEXTS["Entry"]
         pair = {
-            named[number]: self._text(a, b) for number, a, b in self._fields(start, end) if number in named
+            named[number]: self._reader.text(a, b)
+            for number, a, b in self._reader.messages(start, end)
+            if number in named
         }
         key = pair.get("key", "")
         if key in entries:
             raise ValueError(f"external data states {key!r} twice")
         entries[key] = pair.get("value", "")
-
-    def _text(self, start: int, end: int) -> str:
-        if end - start > 4096:
-            raise ValueError("a name is longer than 4096 bytes")
-        return self._data[start:end].decode("utf-8")
-
-    def _fields(self, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """Each length-delimited field of one message: its number, and where its bytes start and end."""
-        data = self._data
-        while position < end:
-            self._budget -= 1
-            if self._budget < 0:
-                raise ValueError(f"more than {MOST_FIELDS} fields")
-            tag, position = self._varint(position, end)
-            number, wire = tag >> 3, tag & 7
-            if not 0 < number < 2**29:
-                raise ValueError(f"field number {number} at byte {position}")
-            if wire == _BYTES:
-                length, position = (
-                    (data[position], position + 1)
-                    if position < end and data[position] < 0x80
-                    else self._varint(position, end)
-                )
-                if length > end - position:
-                    raise ValueError(
-                        f"cut short: {length} bytes stated at byte {position}, {end - position} there"
-                    )
-                yield number, position, position + length
-                position += length
-            elif wire == _VARINT:
-                _, position = self._varint(position, end)
-            elif wire in (_FIXED64, _FIXED32):
-                position += 8 if wire == _FIXED64 else 4
-            else:
-                raise ValueError(f"wire type {wire} at byte {position}")
-        if position != end:
-            raise ValueError("cut short within a number")
-
-    def _varint(self, position: int, end: int) -> tuple[int, int]:
-        """A number of up to 10 bytes, 7 bits each, lowest first; and the position after it."""
-        value = shift = 0
-        while shift < 70:
-            if position >= end:
-                raise ValueError("cut short within a number")
-            byte = self._data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value, position
-            shift += 7
-        raise ValueError(f"a number of more than 10 bytes at byte {position}")
