@@ -156,6 +156,27 @@ def move_into_place(finished: str | Path, path: str | Path) -> None:
         _force_to_disk(Path(path).parent)
 
 
+def move_folder_into_place(finished: str | Path, path: str | Path, *, overwrite: bool = False) -> None:
+    """Give a folder that is finished and lies in the same file system its name, with all that is in it.
+
+    With `overwrite` the old folder is moved aside first and deleted last: between two renames there is
+    nothing under the name, but never a mixture.
+
+    Raises:
+        AlreadyExists: `path` is there and `overwrite` was not given.
+        SignetError: the disk refuses.
+    """
+    folder, target = Path(finished), Path(path)
+    with _as_ours(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for inner in folder.rglob("*"):
+            if not inner.is_symlink() and (inner.is_file() or inner.is_dir()):
+                _force_to_disk(inner)
+        _force_to_disk(folder)
+        _name_folder(folder, target, overwrite)
+        _force_to_disk(target.parent)
+
+
 @contextmanager
 def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Lend an empty temporary folder beside `path`; on leaving, it gets its name with all that is in it.
@@ -176,13 +197,7 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         temporary.mkdir()
     try:
         yield temporary
-        with _as_ours(target):
-            for inner in temporary.rglob("*"):
-                if not inner.is_symlink() and (inner.is_file() or inner.is_dir()):
-                    _force_to_disk(inner)
-            _force_to_disk(temporary)
-            _name_folder(temporary, target, overwrite)
-            _force_to_disk(target.parent)
+        move_folder_into_place(temporary, target, overwrite=overwrite)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from signet.errors import DigestMismatch, HubError, OfflineMiss, SignetError, near_misses
@@ -17,10 +19,25 @@ from signet.hub.folders import (
     read_config,
 )
 from signet.hub.names import check_name
-from signet.hub.offers import offered, offered_beside
+from signet.hub.offers import Offer, offered, offered_beside
 from signet.hub.weights import Patience, Remote, WeightFiles
 from signet.progress import OnProgress, Progress, silent
 from signet.storage import locked
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was downloaded, still under temporary names.
+
+    Attributes:
+        weights: the file.
+        sha256: of the weights, measured.
+        small: by name, a further file and its digest; neither when there is none.
+    """
+
+    weights: Path
+    sha256: str
+    small: Mapping[str, tuple[Path | None, str | None]]
 
 
 def obtain(
@@ -89,12 +106,7 @@ def _downloaded(name: str, remote: Remote, on_progress: OnProgress, patience: Pa
             return meanwhile
         try:
             offer = offered(remote, patience)
-            # What is small comes first: a configuration that is none is refused before the weights.
-            small = {
-                file: _small(remote, file, offer.commit, folder, patience)
-                for file in ("config.json", *remote.beside)
-            }
-            weights, digest = download(offer, folder, patience, on_progress)
+            came = fetch(remote, offer, folder, on_progress=on_progress, patience=patience)
         except DigestMismatch:
             raise
         except HubError as error:
@@ -104,19 +116,39 @@ def _downloaded(name: str, remote: Remote, on_progress: OnProgress, patience: Pa
             source=remote.source,
             commit=offer.commit,
             file=offer.file,
-            sha256=digest,
-            config_sha256=small["config.json"][1],
+            sha256=came.sha256,
+            config_sha256=came.small["config.json"][1],
             trust="locked" if remote.sha256 is None else "pinned",
-            beside={file: small[file][1] for file in remote.beside},
+            beside={file: came.small[file][1] for file in remote.beside},
         )
-        keep(folder, receipt, weights, {file: place for file, (place, _) in small.items()})
+        keep(folder, receipt, came.weights, {file: place for file, (place, _) in came.small.items()})
     return WeightFiles(
         config=read_config(folder / "config.json"),
         weights=folder / receipt.file,
-        digest=digest,
+        digest=came.sha256,
         trust=receipt.trust,
         where="hub",
     )
+
+
+def fetch(
+    remote: Remote, offer: Offer, folder: Path, *, on_progress: OnProgress, patience: Patience
+) -> Fetched:
+    """Download an offer with all that shall lie beside it; the caller holds the lock of `folder`.
+
+    Every file has a temporary name. What has come of the weights when this fails, the next call builds on.
+
+    Raises:
+        DigestMismatch: what came is not what was promised.
+        HubError: it could not be had, or the configuration is none.
+        SignetError: the disk refuses.
+    """
+    # What is small comes first: a configuration that is none is refused before the weights.
+    small = {
+        file: _small(remote, file, offer.commit, folder, patience) for file in ("config.json", *remote.beside)
+    }
+    weights, digest = download(offer, folder, patience, on_progress)
+    return Fetched(weights, digest, small)
 
 
 def _small(
