@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from signet.version import __version__
 
 if TYPE_CHECKING:
-    from signet import datasets, errors
+    from signet import datasets, errors, mirroring
     from signet.cards import Card, Claim, Licence
     from signet.catalogue.finding import find
     from signet.decoding import read
@@ -69,7 +69,7 @@ _PLACES = {
     "stream": "streaming:predictions",
     "verify": "verification",
 }
-_MODULES = ("datasets", "errors")
+_MODULES = ("datasets", "errors", "mirroring")
 
 __all__ = [
     "Card",
@@ -98,6 +98,7 @@ __all__ = [
     "find",
     "finetune",
     "load",
+    "mirroring",
     "pack",
     "read",
     "resolve",

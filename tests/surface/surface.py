@@ -52,13 +52,19 @@ def commands() -> str:
     numbers = (main.DONE, main.FAILED, main.ASKED_WRONGLY, main.REFUSED, main.INTERRUPTED)
     assert numbers == tuple(int(number) for number in re.findall(r"\d+", codes))
     lines = [HOW, f"exit codes: {codes}", "", "signet", *parameters(main.signet)]
-    for command in sorted(main.app.registered_commands, key=lambda command: str(command.name)):
-        callback = command.callback
-        assert callback is not None
-        lines += ["", f"signet {command.name}{'' if callback.__doc__ else '  (no help)'}"]
+    for name, callback in sorted(_callbacks(main.app).items()):
+        lines += ["", f"signet {name}{'' if callback.__doc__ else '  (no help)'}"]
         lines += parameters(callback)
-        lines += [f"  json {key}" for key in shapes.get(str(command.name), ())]
+        lines += [f"  json {key}" for key in shapes.get(name, ())]
     return "\n".join(lines) + "\n"
+
+
+def _callbacks(app: Any, before: str = "") -> dict[str, Callable[..., object]]:
+    """What each command calls, by its words; those of groups too."""
+    found = {f"{before}{command.name}": command.callback for command in app.registered_commands}
+    for group in app.registered_groups:
+        found |= _callbacks(group.typer_instance, f"{before}{group.name} ")
+    return found
 
 
 def parameters(callback: Callable[..., object]) -> list[str]:
@@ -99,7 +105,7 @@ def json_shapes() -> dict[str, list[str]]:
         model = str(tiny.make_classifier(folder))
         pictures = [str(path) for path in tiny.make_pictures(folder / "pictures", 8)]
         dataset = _dataset(tiny, folder)
-        seal, out = str(folder / "x.signet"), str(folder / "v.npy")
+        seal, out, mirror = str(folder / "x.signet"), str(folder / "v.npy"), _mirror(folder / "mirror")
         words = {
             "find": ["starter"],
             "show": [model, "--layers"],
@@ -110,9 +116,12 @@ def json_shapes() -> dict[str, list[str]]:
             "verify": [seal],
             "pack": [seal],
             "benchmark": [model, pictures[0], "--repeats", "1"],
+            "mirror pull": ["timm/test_vit.r160_in1k", "--to", mirror],
+            "mirror verify": [mirror],
+            "mirror list": [mirror],
             "finetune": ["starter", dataset, "--out", str(folder / "t.signet"), "--strategy", "probe"],
         }
-        return {command: shape(_json([command, *more])) for command, more in words.items()}
+        return {command: shape(_json([*command.split(), *more])) for command, more in words.items()}
 
 
 def shape(value: Any, place: str = "") -> list[str]:
@@ -183,6 +192,20 @@ def _dataset(tiny: ModuleType, folder: Path) -> str:
         place.parent.mkdir(parents=True, exist_ok=True)
         path.rename(place)
     return str(folder / "dataset")
+
+
+def _mirror(folder: Path) -> str:
+    """A mirror whose one model was pulled from a folder made by hand; the weights are none."""
+    from signet import mirroring
+
+    made = folder.with_name("made") / "test_vit.r160_in1k"
+    made.mkdir(parents=True)
+    (made / "config.json").write_text('{"architecture": "test_vit"}')
+    (made / "model.safetensors").write_bytes(b"0")
+    os.environ["SIGNET_MIRROR"] = str(made.parent)
+    mirroring.pull(["timm/test_vit.r160_in1k"], folder, offline=True)
+    del os.environ["SIGNET_MIRROR"]
+    return str(folder)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from signet.cli import (
     evaluate,
     find,
     finetune,
+    mirror,
     predict,
     seal,
     show,
@@ -44,6 +45,7 @@ app.command("pack")(seal.pack)
 app.command("verify")(verify.verify)
 app.command("benchmark")(benchmark.benchmark)
 app.command("demo")(demo.demo)
+app.add_typer(mirror.app, name="mirror")
 
 
 def _write_version(wanted: bool) -> None:
