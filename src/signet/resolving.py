@@ -61,7 +61,7 @@ def resolve(
     place = os.path.expanduser(text)  # noqa: PTH111  (a Path would mend "" and "timm//x", which are no names)
     if os.path.exists(place):  # noqa: PTH110  (a name longer than a path may be is only a name)
         path = Path(place)
-        if not (path.is_dir() and _is_known(text) and not _holds_model(path)):
+        if not (path.is_dir() and not _holds_model(path) and _is_known(text)):
             return _from_path(path, card)
     elif _looks_like_path(text):
         raise UnknownName("file or model", text, (), "There is no such file; check the path.")
