@@ -9,6 +9,7 @@ import pytest
 
 from signet import mirroring
 from signet.catalogue import index
+from signet.catalogue.finding import find
 from signet.errors import BadInput, BadRequest, Refused, SignetError
 from signet.hub import Remote, obtain
 from signet.resolving import resolve
@@ -259,6 +260,20 @@ def test_a_repository_that_no_index_lists(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("SIGNET_MIRROR", str(tmp_path / "m"))
     found = resolve(name, offline=True)
     assert (found.where, found.card.name, found.card.labels) == ("mirror", name, ("cat", "dog"))
+    assert [entry.name for entry in find(text="someone/vit")] == [name]
+
+
+def test_what_is_mirrored_is_found_once_and_without_hashing(simple, tmp_path, monkeypatch):
+    mirroring.pull([NAME], tmp_path / "m")
+    monkeypatch.setenv("SIGNET_MIRROR", str(tmp_path / "m"))
+    (tmp_path / "m" / "broken").mkdir()
+    (tmp_path / "m" / "broken" / "config.json").write_text('{"weights": {"file": "w"}}')
+    (tmp_path / "m" / "broken" / "w").touch()
+    monkeypatch.setattr("signet.hub.folders.remembered_digest", lambda _: pytest.fail("hashed"))
+    rows = [entry for entry in find() if "test_efficientnet.r160" in entry.name or entry.name == "broken"]
+    assert [(entry.name, entry.status, entry.size_bytes) for entry in rows] == [(NAME, "mirrored", 200_000)]
+    assert rows[0].claims
+    assert rows[0].params == index.config(NAME)["parameters"]
 
 
 def test_a_manifest_of_a_later_minor_format_keeps_what_it_says(simple, tmp_path):

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from signet import hub
-from signet.cards import Claim, Licence
+from signet.cards import Card, Claim, Licence
 from signet.catalogue import index
-from signet.catalogue.annotating import DOMAIN, licence
+from signet.catalogue.annotating import DOMAIN, annotated, licence
 from signet.catalogue.facts import DATASETS, claims_of, gmacs_of
 from signet.catalogue.families import family_of
 from signet.catalogue.systems import System, without_weights
+from signet.errors import SignetError
+from signet.hub.folders import mirror_folder, read_config
+from signet.hub.names import place_of
 from signet.storage import read_json
 
 Status = Literal["embedded", "mirrored", "downloadable", "no public weights"]
@@ -128,10 +131,12 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Every model. Those of the index are without their claims; `completed` adds them."""
+    mirrored = _mirrored()
+    here = {entry.name for entry in mirrored}
     return [
         _starter(),
-        *_mirrored(),
-        *(_indexed(name, config) for name, config in index.configs()),
+        *mirrored,
+        *(_indexed(name, config) for name, config in index.configs() if name not in here),
         *(_known(row) for row in without_weights() if not index.has(str(row.own))),
     ]
 
@@ -167,14 +172,15 @@ def _starter() -> Entry:
 
 
 def _mirrored() -> list[Entry]:
-    from signet.catalogue.entries import card
-
+    """What the mirror has. Nothing is hashed here, which would take minutes; loading a model does that."""
     rows = []
     for name in hub.list_mirror():
-        found = hub.in_mirror(name)
-        if found is None or found.config is None:
-            continue
-        known = card(name, found.config, found.digest, found.trust, origin="")
+        try:
+            folder = place_of(name, mirror_folder() or Path())
+            known = _card(folder, name)
+            size = max(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        except (OSError, SignetError):
+            continue  # one that cannot be used does not hide the others; `signet mirror list` says why
         rows.append(
             Entry(
                 name=name,
@@ -183,7 +189,7 @@ def _mirrored() -> list[Entry]:
                 params=known.parameters,
                 gmacs=known.gmacs,
                 depth=known.depth,
-                size_bytes=found.weights.stat().st_size,
+                size_bytes=size,
                 input_size=known.input_size,
                 licence=known.licence,
                 status="mirrored",
@@ -195,6 +201,15 @@ def _mirrored() -> list[Entry]:
             )
         )
     return rows
+
+
+def _card(folder: Path, name: str) -> Card:
+    """The card that `signet mirror pull` laid beside a model, else the one that its configuration states."""
+    from signet.catalogue.entries import card
+
+    if (folder / "card.json").is_file():
+        return annotated(Card.from_dict(read_json(folder / "card.json")))
+    return card(name, read_config(folder / "config.json") or {}, None, "unknown", origin="")
 
 
 def _indexed(name: str, config: Mapping[str, Any]) -> Entry:
