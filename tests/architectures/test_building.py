@@ -50,6 +50,7 @@ def test_phi_scales_width_depth_and_size_together():
         ("efficientnet_b0:width=2", UnknownName, "No argument of efficientnet_b0 named 'width'"),
         ("densenet264:growth=3", UnknownName, "It takes: nothing"),
         ("nasnet_a_mobile:borders=kears", UnknownName, "Did you mean 'keras'"),
+        ("nasnet_b", BadRequest, "Nearest substitute: nasnet_a_mobile"),
         ("efficientnet:", BadRequest, "expected key=value"),
         ("efficientnet:width", BadRequest, "expected key=value"),
         ("efficientnet:width=1,width=2", BadRequest, "given twice"),

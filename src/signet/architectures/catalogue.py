@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from signet.errors import UnknownName
+from signet.errors import BadRequest, UnknownName
 
 Value = str | int | float
 Family = Literal["inception_v2", "nasnet", "densenet", "efficientnet"]
@@ -194,12 +194,28 @@ ARCHITECTURES: dict[str, Architecture] = {
 """Every architecture that Signet builds itself, by name."""
 
 
+NOT_BUILT: dict[str, str] = {
+    name: (
+        f"{title}: the paper (arXiv:1707.07012) gives its cells in figure {figure} only, and neither code nor "
+        f"weights were found. Stated: {stated}. Nearest substitute: nasnet_a_mobile."
+    )
+    for name, title, figure, stated in (
+        ("nasnet_b", "NASNet-B (4 @ 1536)", 8, "5.3 M parameters, 488 M multiply-adds"),
+        ("nasnet_c", "NASNet-C (3 @ 960)", 9, "4.9 M parameters, 558 M multiply-adds"),
+    )
+}
+"""Asked for and not built, and why; cells that merely fit the stated sizes would bear a false name."""
+
+
 def find(architecture: str) -> Architecture:
     """The entry of a name.
 
     Raises:
         UnknownName: no such architecture.
+        BadRequest: it is known, and not built here.
     """
+    if architecture in NOT_BUILT:
+        raise BadRequest(NOT_BUILT[architecture])
     if architecture not in ARCHITECTURES:
         raise UnknownName("architecture of Signet", architecture, ARCHITECTURES)
     return ARCHITECTURES[architecture]
