@@ -196,7 +196,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 NOT_BUILT: dict[str, str] = {
     name: (
-        f"{title}: the paper (arXiv:1707.07012) gives its cells in figure {figure} only, and neither code nor "
+        f"{title}: the paper (arXiv:1707.07012) gives its cells in figure {figure} only; neither code nor "
         f"weights were found. Stated: {stated}. Nearest substitute: nasnet_a_mobile."
     )
     for name, title, figure, stated in (
