@@ -42,22 +42,27 @@ def pretrained(
             does not come with open_clip.
     """
     words = None if labels is None else towers.checked_words(name, labels, config)
+    spec = spec_of(config, words)
+    card = towers.card(name, config, found.digest, found.trust, configs.origin(config), words)
+    digest = configs.digest_of(spec, found.digest)
+    network = module_source(spec, found.weights, digest, card.input_size or (224, 224))
+    where = "file" if found.where == "folder" else found.where
+    return Pretrained(card, (network,), configs.digest_with(network.digest, card), where)
+
+
+def spec_of(config: Mapping[str, Any], words: tuple[str, ...] | None = None) -> ModuleSpec:
+    """The module that a config describes, for words or without."""
     stated = config.get("pretrained_cfg") or {}
     arguments: dict[str, Any] = {"quick_gelu": bool(stated.get("quick_gelu", False))}
     if words is not None:
         arguments["labels"] = list(words)
-    spec = ModuleSpec(
+    return ModuleSpec(
         zoo=ZOO,
         architecture=str(config["architecture"]),
         arguments=arguments,
         classes=len(words or ()),
         classifier=None if words is None else "head",
     )
-    card = towers.card(name, config, found.digest, found.trust, configs.origin(config), words)
-    digest = configs.digest_of(spec, found.digest)
-    network = module_source(spec, found.weights, digest, card.input_size or (224, 224))
-    where = "file" if found.where == "folder" else found.where
-    return Pretrained(card, (network,), configs.digest_with(network.digest, card), where)
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:

@@ -22,7 +22,12 @@ _RESERVED = ("num_classes", "progress", "weights")
 
 def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pretrained:
     """A model from its config and weight file; see `modules.pretrained`."""
-    return modules.pretrained(name, config, found, configs.spec(ZOO, config), module_source)
+    return modules.pretrained(name, config, found, spec_of(config), module_source)
+
+
+def spec_of(config: Mapping[str, Any]) -> ModuleSpec:
+    """The module that a config describes."""
+    return configs.spec(ZOO, config)
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:

@@ -1,0 +1,115 @@
+"""Signet's own architectures, filled with weights that others published under their own names.
+
+None of them comes with weights. Where somebody's are at hand (a mirrored folder, a seal), they are read
+under our names or under those of the library that they are from, and either way every tensor is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from signet.architectures import building
+from signet.architectures.catalogue import find
+from signet.catalogue import configs
+from signet.errors import BadInput
+from signet.hub import WeightFiles
+from signet.naming import shown
+from signet.networks import ModuleSource, ModuleSpec, Pretrained
+from signet.zoos import modules
+
+ZOO = "signet"
+
+
+def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pretrained:
+    """A model from its config and weight file; see `modules.pretrained`.
+
+    Raises:
+        BadCard: the config has a key or value that is not understood.
+        UnknownName: no such architecture, or it has no such argument.
+        BadRequest: an argument is out of range.
+    """
+    return modules.pretrained(name, config, found, spec_of(config), module_source)
+
+
+def spec_of(config: Mapping[str, Any]) -> ModuleSpec:
+    """The module that a config describes."""
+    return configs.spec(ZOO, config)
+
+
+def spec_named(name: str) -> ModuleSpec:
+    """The module that a name asks for: `efficientnet:width=1.1,depth=1.2,size=240`.
+
+    Raises:
+        UnknownName: no such architecture, or it has no such argument.
+        BadRequest: an argument is out of range.
+    """
+    asked = building.parse_name(name)
+    entry = find(asked.architecture)
+    return ModuleSpec(
+        zoo=ZOO,
+        architecture=asked.architecture,
+        arguments=dict(asked.arguments),
+        classes=entry.classes,
+        classifier=entry.classifier,
+    )
+
+
+def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
+    """The network as a module that is built when an engine asks for it."""
+    classifier = find(spec.architecture).classifier if spec.classes else None
+    return modules.module_source(build, spec, weights, digest, size, spec.classifier or classifier)
+
+
+def build(spec: ModuleSpec, weights: Path | None) -> Any:
+    """The torch module in evaluation mode, filled strictly from `weights`; random when that is None.
+
+    Raises:
+        MissingExtra: torch is not installed, or h5py for a file of Keras.
+        UnknownName: no such architecture or argument.
+        BadInput: a tensor is missing, unexpected, or of another shape.
+    """
+    module = modules.made(lambda: building.build(spec.architecture, spec.classes, dict(spec.arguments)), spec)
+    if weights is None:
+        return module
+    foreign = _foreign_names(spec)
+    if weights.suffix == ".h5":
+        module.load_state_dict(_from_keras(spec, module, weights), strict=True)
+    elif foreign and not set(modules.read_state(weights)) <= set(module.state_dict()):
+        from signet.architectures.renaming import renamed
+
+        module.load_state_dict(renamed(modules.read_state(weights), foreign, module), strict=True)
+    else:
+        modules.fill(module, weights, f"{ZOO}/{spec.architecture}")
+    return module
+
+
+def _from_keras(spec: ModuleSpec, module: Any, weights: Path) -> Mapping[str, Any]:
+    if find(spec.architecture).family != "nasnet":
+        raise BadInput(
+            f"{shown(weights.name)}: a file of Keras is read for NASNet only; for {spec.architecture} "
+            "expected safetensors, or tensors saved by torch."
+        )
+    from signet.architectures import nasnet, nasnet_keras
+
+    base = nasnet.LARGE if spec.architecture == "nasnet_a_large" else nasnet.MOBILE
+    settings = dataclasses.replace(base, **dict(spec.arguments))
+    return nasnet_keras.read_keras(weights, module, settings)
+
+
+def _foreign_names(spec: ModuleSpec) -> Mapping[str, str]:
+    """Under which names the public weights of an architecture have its tensors; empty when under ours."""
+    match find(spec.architecture).family:
+        case "inception_v2" if spec.architecture == "inception_v2":
+            from signet.architectures import inception_v2
+
+            return inception_v2.caffe_names()
+        case "efficientnet":
+            from signet.architectures import efficientnet
+
+            settings = dict(building.request(spec.architecture, dict(spec.arguments)).arguments)
+            return efficientnet.timm_names(efficientnet.Settings(**settings))  # type: ignore[arg-type]
+        case _:
+            return {}
