@@ -114,7 +114,7 @@ class Pretrained:
         card: all that is known.
         networks: the same function in one form or several; an engine takes the first that it can run.
         digest: sha256 hex of what the answers depend on: weights, graph, program, output contract.
-        where: "package", "cache", "mirror", "hub", "file" or "seal".
+        where: "package", "cache", "mirror", "hub", "file", "seal" or "untrained".
         variants: what a seal says of other engines and precisions.
     """
 
