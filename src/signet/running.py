@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from signet import machine, storage
@@ -93,14 +95,47 @@ def start(
         BadRequest: the model has no form that the engine runs.
         EngineError: the engine refuses it.
     """
-    name, why = choose_engine(pretrained, engine, settings)
-    resolved, reason, undecided = choose_precision(pretrained, name, precision, settings)
-    chosen = dataclasses.replace(settings, precision=resolved)
-    return Running(open_engine(pretrained, name, chosen), chosen, f"{why}; {reason}", undecided)
+    faults: dict[str, str] = {}
+    while True:
+        name, why = choose_engine(pretrained, engine, settings, faults)
+        resolved, reason, undecided = choose_precision(pretrained, name, precision, settings)
+        chosen = dataclasses.replace(settings, precision=resolved)
+        opened = open_engine(pretrained, name, chosen)
+        fault = _parity_fault(pretrained, opened, chosen)
+        if not fault:
+            return Running(opened, chosen, f"{why}; {reason}", undecided)
+        opened.close()
+        if engine != "auto":
+            raise EngineError(f"{pretrained.card.name}: {fault}. Use --engine torch, and report it.")
+        faults[name] = fault
 
 
-def choose_engine(pretrained: Pretrained, engine: EngineChoice, settings: EngineSettings) -> tuple[str, str]:
-    """(name, why) of the engine to use."""
+def _parity_fault(pretrained: Pretrained, engine: Engine, settings: EngineSettings) -> str:
+    """Why a graph that was traced here does not answer as its module; "" for all that was not traced here."""
+    if engine.name not in ("openvino", "onnx") or settings.precision != "fp32":
+        return ""
+    sources = [network for network in pretrained.networks if isinstance(network, ModuleSource)]
+    if len(sources) != len(pretrained.networks):
+        return ""  # it came with a graph
+    from signet import parity
+
+    return parity.fault(sources[0], pretrained.card.program, engine, settings.cache)
+
+
+def choose_engine(
+    pretrained: Pretrained,
+    engine: EngineChoice,
+    settings: EngineSettings,
+    faults: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[str, str]:
+    """(name, why) of the engine to use.
+
+    Args:
+        pretrained: the model.
+        engine: a name, or "auto".
+        settings: the device matters, and the cache, which may know the fastest engine.
+        faults: engines that "auto" shall not take, and why.
+    """
     known = (*PREFERENCE, *_plugins())
     if engine not in ("auto", *known):
         raise UnknownName("engine", engine, known, f"Known: auto, {', '.join(known)}.")
@@ -119,7 +154,7 @@ def choose_engine(pretrained: Pretrained, engine: EngineChoice, settings: Engine
         order.insert(0, order.pop(order.index(measured)))
     reasons: list[str] = []
     for name in order:
-        reason = _unavailable(name) or _no_form(pretrained, name)
+        reason = _unavailable(name) or _no_form(pretrained, name) or faults.get(name)
         if reason is None:
             if name == measured:
                 return name, "the fastest engine measured here"
@@ -167,7 +202,8 @@ def open_engine(pretrained: Pretrained, name: str, settings: EngineSettings) -> 
     """
     missing = _unavailable(name) or _no_form(pretrained, name)
     if missing:
-        raise BadRequest(f"--engine {name}: {missing}.")
+        others = ", or ".join(f"--engine {other}" for other in engines_for(pretrained))
+        raise BadRequest(f"--engine {name}: {missing}.{f' Use {others}.' if others else ''}")
     card = pretrained.card
     match name:
         case "torch":

@@ -1,0 +1,94 @@
+"""An engine that answers otherwise than the module of its graph is not used, and it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from signet import parity, running
+from signet.batches import Batch, Outputs
+from signet.engines import on_onnx, on_openvino
+from signet.engines.contract import EngineSettings
+from signet.errors import EngineError
+
+
+class Altered:
+    """An engine as it is, but for a share that is added to its answers."""
+
+    def __init__(self, engine: Any, share: float) -> None:
+        self._engine, self._share = engine, share
+        self.name, self.version, self.precision = engine.name, engine.version, engine.precision
+        self.fuses, self.outputs = engine.fuses, engine.outputs
+        self.close = engine.close
+
+    def run(self, batch: Batch) -> Outputs:
+        answers = self._engine.run(batch).arrays
+        return Outputs({name: value + self._share * np.abs(value).max() for name, value in answers.items()})
+
+
+@pytest.fixture
+def alter(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make one engine answer otherwise."""
+
+    def by(module: ModuleType, share: float) -> None:
+        whole = module.open_graph
+        monkeypatch.setattr(module, "open_graph", lambda *given: Altered(whole(*given), share))
+
+    return by
+
+
+def settings(tmp_path: Path) -> EngineSettings:
+    return EngineSettings(threads=1, cache=tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_a_sound_engine_is_used_and_asked_once(
+    engine: str, floor3: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = floor3.module_model()
+    running.start(model, engine, "fp32", settings(tmp_path)).engine.close()
+    assert len(list((tmp_path / "parity").iterdir())) == 1
+    monkeypatch.setattr(parity, "_measured", lambda *_: pytest.fail("asked again"))
+    running.start(model, engine, "fp32", settings(tmp_path)).engine.close()
+
+
+@pytest.mark.parametrize(("engine", "module"), [("onnx", on_onnx), ("openvino", on_openvino)])
+def test_an_engine_that_answers_otherwise_is_refused(
+    engine: str, module: ModuleType, floor3: ModuleType, tmp_path: Path, alter: Any
+) -> None:
+    alter(module, 0.02)
+    for _ in range(2):  # measured, then remembered
+        with pytest.raises(EngineError, match=r"by 2\.0% of the largest value.*Use --engine torch"):
+            running.start(floor3.module_model(), engine, "fp32", settings(tmp_path))
+
+
+def test_auto_takes_the_next_engine_and_says_why(floor3: ModuleType, tmp_path: Path, alter: Any) -> None:
+    alter(on_openvino, 0.02)
+    started = running.start(floor3.module_model(), "auto", "fp32", settings(tmp_path))
+    assert started.engine.name == "onnx"
+    assert "answers otherwise" in started.why
+    started.engine.close()
+    alter(on_onnx, 0.02)
+    (tmp_path / "second").mkdir()
+    started = running.start(floor3.module_model(), "auto", "fp32", settings(tmp_path / "second"))
+    assert started.engine.name == "torch"
+    started.engine.close()
+
+
+def test_a_difference_of_rounding_is_none(floor3: ModuleType, tmp_path: Path, alter: Any) -> None:
+    alter(on_openvino, 1e-4)
+    started = running.start(floor3.module_model(), "openvino", "fp32", settings(tmp_path))
+    assert started.engine.name == "openvino"
+    started.engine.close()
+
+
+def test_a_broken_record_is_asked_again(floor3: ModuleType, tmp_path: Path) -> None:
+    running.start(floor3.module_model(), "onnx", "fp32", settings(tmp_path)).engine.close()
+    (record,) = (tmp_path / "parity").iterdir()
+    record.write_text("{")
+    running.start(floor3.module_model(), "onnx", "fp32", settings(tmp_path)).engine.close()
+    assert "share" in record.read_text()
