@@ -191,3 +191,22 @@ def test_wrong_requests(make_net, tmp_path):
         with_openvino.join_head(cut, net.weights[:, :7], net.bias, tmp_path / "b.xml")
     with pytest.raises(BadInput, match="weights of the head"):
         with_openvino.join_head(cut, net.weights[0], net.bias, tmp_path / "b.xml")
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_penultimate_layer_is_named(name, make_net):
+    """Both surgeons tell where they would cut, with the number of features that the head takes."""
+    from signet.graphs import with_onnx
+
+    net = make_net(name)
+    graph = open_graph(net.path)
+    for surgeon in (with_onnx, with_openvino):
+        parts = surgeon.penultimate(graph)
+        assert sum(width for _, width in parts) == net.weights.shape[1]
+        assert all(place for place, _ in parts)
+
+
+def test_a_detector_has_no_penultimate_layer(make_net):
+    graph = open_graph(make_net("detector").path)
+    with pytest.raises(BadGraph, match="cannot be cut before its head"):
+        with_openvino.penultimate(graph)

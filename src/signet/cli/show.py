@@ -34,10 +34,11 @@ def show(
             else:
                 _tell_system(terminal, unheld[0])
             return 0
-        known, where = card_of(model, card, terminal)
+        known, where, found = card_of(model, card, terminal)
         rows = systems_of(known.name)
         plain = {**known.to_dict(), "status": where, "program_words": known.program.words()}
         plain["systems"] = [row.to_dict() for row in rows]
+        plain["features"] = _features(found)
         if layers:
             with o.open_model(
                 model, o.RunOptions(offline=offline, card=card), terminal, many=False
@@ -47,7 +48,7 @@ def show(
         if as_json:
             terminal.object(plain)
         else:
-            _tell(terminal, known, where, plain.get("outputs"))
+            _tell(terminal, known, where, plain)
             for row in rows:
                 _section(terminal, f"stated and published: {row.variant}", _figures(row))
             _section(terminal, "layers", plain.get("layers", []))
@@ -66,8 +67,19 @@ def _layers(pretrained: Any, terminal: Terminal) -> list[str]:
         return []
 
 
-def card_of(model: str, card: Any, terminal: Terminal) -> tuple[Any, str]:
-    """The card, and where the weights are; nothing is downloaded."""
+def _features(found: Any) -> str:
+    """What `embed` takes of a graph; where that is nothing, why."""
+    from signet.errors import SignetError
+    from signet.features import penultimate_words
+
+    try:
+        return "" if found is None else penultimate_words(found)
+    except SignetError as error:
+        return f"none: {error}"
+
+
+def card_of(model: str, card: Any, terminal: Terminal) -> tuple[Any, str, Any]:
+    """The card, where the weights are, and the model where they are here; nothing is downloaded."""
     from signet.catalogue import asking, entries, index
     from signet.errors import OfflineMiss
     from signet.resolving import resolve
@@ -76,11 +88,11 @@ def card_of(model: str, card: Any, terminal: Terminal) -> tuple[Any, str]:
         found = resolve(model, offline=True, card=card)
     except OfflineMiss:
         name = index.full_name(asking.asked(model.removeprefix("hf-hub:")).name)
-        return entries.card(name, index.config(name), None, "unknown", origin="hub"), "downloadable"
-    return found.card, found.where
+        return entries.card(name, index.config(name), None, "unknown", origin="hub"), "downloadable", None
+    return found.card, found.where, found
 
 
-def _tell(terminal: Terminal, card: Any, where: str, outputs: list[str] | None) -> None:
+def _tell(terminal: Terminal, card: Any, where: str, plain: Mapping[str, Any]) -> None:
     size = card.input_size
     terminal.result(card.name)
     rows = [
@@ -100,7 +112,8 @@ def _tell(terminal: Terminal, card: Any, where: str, outputs: list[str] | None) 
         ("weights", f"{where}, digest {card.digest_trust} {card.weights_digest or ''}".strip()),
         ("origin", card.origin),
         ("good for", card.good_for),
-        ("outputs", ", ".join(outputs or ())),
+        ("features", plain["features"]),
+        ("outputs", ", ".join(plain.get("outputs", ()))),
     ]
     terminal.table(("", ""), [row for row in rows if row[1]])
     _section(terminal, "preprocessing", [f"{n}. {words}" for n, words in enumerate(card.program.words(), 1)])

@@ -8,8 +8,16 @@ transformer ── `Features`
 
 from __future__ import annotations
 
-from signet.features.cutting import graph_with_features, graph_with_layer, layers_of
+from signet.features.cutting import graph_with_features, graph_with_layer, layers_of, penultimate_words
 from signet.features.extraction import Extracted, extract
 from signet.features.transformer import Features
 
-__all__ = ["Extracted", "Features", "extract", "graph_with_features", "graph_with_layer", "layers_of"]
+__all__ = [
+    "Extracted",
+    "Features",
+    "extract",
+    "graph_with_features",
+    "graph_with_layer",
+    "layers_of",
+    "penultimate_words",
+]

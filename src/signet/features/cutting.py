@@ -9,10 +9,12 @@ from typing import Any
 
 from signet import storage
 from signet.errors import BadRequest, UnknownName, WrongTask
+from signet.graphs import quarantine
 from signet.graphs.heads import FEATURES
 from signet.graphs.opening import open_graph
 from signet.naming import shown
 from signet.networks import GraphFile, ModuleSource, Pretrained
+from signet.running import STRANGERS
 
 _FORMAT = "2"
 """Raised when the surgeons cut otherwise, so that what was cut before is not taken for new."""
@@ -40,6 +42,7 @@ def graph_with_features(pretrained: Pretrained, cache: Path | None = None) -> Pr
             f"{pretrained.card.name} (task {pretrained.card.task!r}, head {output.head!r}) has no features: "
             "expected a classifier, or a model that gives vectors."
         )
+    _try(pretrained, graph)
     cut = _cut(graph, output.tensor, cache or storage.cache_folder() / "engines")
     card = dataclasses.replace(
         pretrained.card, output=dataclasses.replace(output, features=FEATURES), inputs=pretrained.card.inputs
@@ -48,11 +51,30 @@ def graph_with_features(pretrained: Pretrained, cache: Path | None = None) -> Pr
     return dataclasses.replace(pretrained, card=card, networks=(cut,), digest=digest)
 
 
+def penultimate_words(pretrained: Pretrained) -> str:
+    """Where a graph is cut for its features, in words; "" for a model that has no graph of a classifier.
+
+    Raises:
+        BadGraph: no classifier layer is found in it.
+        MissingExtra: an ONNX file, and `onnx` is not installed.
+    """
+    output = pretrained.card.output
+    if output.features is not None:
+        return f"output {shown(output.features)}"
+    graph = next((network for network in pretrained.networks if isinstance(network, GraphFile)), None)
+    if graph is None or output.head not in ("softmax", "sigmoid"):
+        return ""
+    _try(pretrained, graph)
+    surgeon, _ = _surgeon(graph)
+    parts = surgeon.penultimate(graph, answer=output.tensor)
+    return " and ".join(f"{width or '?'} from {shown(name)}" for name, width in parts)
+
+
 def layers_of(graph: GraphFile) -> tuple[str, ...]:
     """The names that `graph_with_layer` knows: the tensors that are computed from the image.
 
     Raises:
-        BadRequest: a TFLite graph.
+        BadRequest: a TFLite graph, or one that comes from TensorFlow.
         BadGraph: the graph cannot be read.
         MissingExtra: an ONNX file, and `onnx` is not installed.
     """
@@ -91,6 +113,12 @@ def graph_with_layer(pretrained: Pretrained, graph: GraphFile, layer: str) -> Pr
         output=dataclasses.replace(output, head="embedding", tensor=FEATURES, features=FEATURES),
     )
     return Pretrained(card, (cut,), cut.digest, pretrained.where)
+
+
+def _try(pretrained: Pretrained, graph: GraphFile) -> None:
+    """A stranger's graph is opened in a child process first; ONNX files are cut without native readers."""
+    if pretrained.where in STRANGERS and graph.format != "onnx":
+        quarantine.try_open(graph, "openvino")
 
 
 def _surgeon(graph: GraphFile) -> tuple[Any, str]:

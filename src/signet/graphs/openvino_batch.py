@@ -36,6 +36,30 @@ def with_free_batch(model: Any) -> Any:
     return freed if fits else model
 
 
+def with_true_batch(model: Any) -> Any:
+    """The model with its free batch axis held to what it does: three images at once and each alone.
+
+    A graph may leave its batch open and have one image in a constant all the same (a reshape to (1, D)).
+    Where the answers differ, the batch becomes one, and free again where that can be had.
+    """
+    shape = shape_of(model.inputs[0])
+    if shape is None or shape[0] is not None:
+        return with_free_batch(model)
+    sizes = [1, *(GUESSED_SIZE if axis is None else axis for axis in shape[1:])]
+    dtype = model.inputs[0].get_element_type().to_dtype()
+    try:
+        run = _runner(model)
+        fits = takes_any_batch(run, run, sizes, dtype)
+    except RuntimeError:  # OpenVINO refuses the free axis
+        fits = False
+    if fits:
+        return model
+    import openvino
+
+    model.reshape(openvino.PartialShape([1, *(-1 if axis is None else axis for axis in shape[1:])]))
+    return with_free_batch(model)
+
+
 def _runner(model: Any) -> Runner:
     """Runs a model of one input in float32 on the processor."""
     import openvino

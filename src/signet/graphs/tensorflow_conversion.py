@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from signet.graphs.openvino_batch import with_free_batch
+from signet.graphs.openvino_batch import with_true_batch
 from signet.graphs.openvino_walk import shape_of
 from signet.graphs.trial import limit_resources
 
@@ -54,7 +54,7 @@ def _convert(source: Path, out: Path, wanted: Mapping[str, Any]) -> dict[str, An
         raise ValueError(f"its input is of type {port.get_element_type()}; expected float32 or uint8")
     if shape_of(port) is None:
         model.reshape(openvino.PartialShape(wanted["shape"] or [-1, -1, -1, 3]))
-    model = with_free_batch(model)
+    model = with_true_batch(model)
     model.set_rt_info("tensorflow", MARK)
     openvino.serialize(model, str(out), str(out.with_suffix(".bin")))
     port = model.inputs[0]

@@ -59,6 +59,24 @@ def add_features(
     return write_model(with_free_batch(model), out)
 
 
+def penultimate(graph: GraphFile, *, answer: str | int = 0) -> tuple[tuple[str, int | None], ...]:
+    """Where a classifier is cut: (name, number of features) of each input of its last layer.
+
+    Args:
+        graph: an `.onnx` graph.
+        answer: name or position of the output that holds the classes.
+
+    Raises:
+        BadGraph: no such layer, or a graph that cannot be read.
+        MissingExtra: the `onnx` package is not installed.
+    """
+    model = read_model(graph)
+    shapes = shapes_of(model)
+    name = _output_name(graph, model.graph, answer)
+    cut = find_cut(graph, OnnxView(model.graph, shapes), name, name)
+    return tuple((value, _width(shapes.get(value), cut)) for value in cut.values)
+
+
 def layers(graph: GraphFile) -> tuple[str, ...]:
     """The tensors that are computed from the image, in the order of the graph: names for `features`.
 

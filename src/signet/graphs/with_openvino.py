@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from signet.arrays import Array
-from signet.errors import AlreadyExists, BadGraph
+from signet.errors import AlreadyExists, BadGraph, BadRequest
 from signet.graphs.heads import FEATURES, LOGITS, check_graph, check_head, no_head
 from signet.graphs.opening import open_graph
 from signet.graphs.openvino_batch import with_free_batch
 from signet.graphs.openvino_walk import OpenvinoView, shape_of, value_of
+from signet.graphs.tensorflow_conversion import MARK
 from signet.graphs.walk import Cut, find_cut
 from signet.naming import shown
 from signet.networks import GraphFile
@@ -50,13 +51,42 @@ def add_features(
     return _write(model, out)
 
 
+def penultimate(graph: GraphFile, *, answer: str | int = 0) -> tuple[tuple[str, int | None], ...]:
+    """Where a classifier is cut: (name, number of features) of each input of its last layer.
+
+    Args:
+        graph: as for `add_features`.
+        answer: name or position of the output that holds the classes.
+
+    Raises:
+        BadGraph: no such layer, or a graph that cannot be read.
+    """
+    model = _open(graph)
+    view = OpenvinoView(model)
+    name, value = _output_value(graph, model, answer)
+    cut = find_cut(graph, view, value, name)
+    found = []
+    for part in cut.values:
+        shape = view.shape(part)
+        width = None if shape is None else shape[1 if cut.kind == "map" else -1]
+        found.append((view.output(part).get_node().get_friendly_name(), width))
+    return tuple(found)
+
+
 def layers(graph: GraphFile) -> tuple[str, ...]:
     """The tensors that are computed from the image, in the order of the graph: names for `features`.
 
     Raises:
+        BadRequest: a graph that comes from TensorFlow.
         BadGraph: the graph cannot be read.
     """
     model = _open(graph)
+    if model.has_rt_info(MARK):
+        raise BadRequest(
+            "This graph comes from TensorFlow: some of its maps have their channels last, others first, so a "
+            "mean over positions would be of either. --layer needs an ONNX or OpenVINO graph, or a model "
+            "that has a torch form; the penultimate features need no --layer."
+        )
     varying = OpenvinoView(model).varying
     computed = [
         output

@@ -67,6 +67,8 @@ def _from_tensorflow(path: Path, card: Card, place: Path) -> Pretrained:
             f"{place.name}: its input {stated.name!r} has the dtype {stated.dtype!r}, the graph's takes "
             f"{made.input.dtype!r}. Correct the card's input, and let its program end in that type."
         )
-    origin = {"file": path.resolve().name, "digest": made.digest, "signature": made.signature}
+    origin = {"file": path.resolve().name, "digest": made.digest}
+    if made.signature:
+        origin["signature"] = made.signature
     card = dataclasses.replace(card, inputs=(made.input,), lineage={**card.lineage, "converted_from": origin})
     return Pretrained(card, (made.graph,), configs.digest_with(made.digest, card), "file")
