@@ -142,6 +142,10 @@ def _built(entry: Architecture, name: str, classes: int, settings: dict[str, Any
             from signet.architectures import efficientnet
 
             return efficientnet.EfficientNet(efficientnet.Settings(**settings), classes)
+        case "coca":
+            from signet.architectures import coca
+
+            return coca.CoCa(coca.Settings(), classes)
 
 
 def _checked(architecture: str, key: str, value: Value, rule: Argument) -> Value:

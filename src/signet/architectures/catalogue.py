@@ -13,7 +13,7 @@ from typing import Literal
 from signet.errors import BadRequest, UnknownName
 
 Value = str | int | float
-Family = Literal["inception_v2", "nasnet", "densenet", "efficientnet"]
+Family = Literal["inception_v2", "nasnet", "densenet", "efficientnet", "coca"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,19 @@ ARCHITECTURES: dict[str, Architecture] = {
     "efficientnet_b7": _efficientnet((2.0, 3.1, 600, 0.5), 2560, 66_347_960, ("66 M", 37_000)),
     "efficientnet_b8": _efficientnet((2.2, 3.6, 672, 0.5), 2816, 87_413_142, ("87 M", None)),
     "efficientnet_l2": _efficientnet((4.3, 5.3, 800, 0.5), 5504, 480_309_308, ("480 M", None)),
+    "coca_2b": Architecture(
+        family="coca",
+        module="CoCa",
+        size=576,
+        features=1408,
+        parameters=2_120_652_520,
+        stated="2.1 B: 1 B in the image encoder, 1.1 B in the text decoder",
+        multiply_adds=None,
+        paper="arXiv:2205.01917",
+        year=2022,
+        table="table 1",
+        note="No weights were published. Logits come of the encoder and its poolers, without the text.",
+    ),
 }
 """Every architecture that Signet builds itself, by name."""
 
