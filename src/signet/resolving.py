@@ -16,7 +16,7 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from signet import hub
 from signet.catalogue import asking, index
@@ -25,6 +25,9 @@ from signet.errors import BadInput, BadRequest, UnknownName
 from signet.hub.weights import STANDARD_FILES
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.progress import OnProgress
+
+if TYPE_CHECKING:
+    from signet.zoos.state_guess import Guess
 
 HUB_PREFIX = "hf-hub:"
 HUB_FOLDER = "hub"
@@ -46,9 +49,9 @@ def resolve(
     """Find a model.
 
     Args:
-        model: a catalogue name, a seal (folder or zip), a pretrained folder, or a graph file.
+        model: a catalogue name, a seal (folder or zip), a pretrained folder, a graph file, or weights.
         offline: never ask the network.
-        card: the card of a graph file, when it does not lie beside it.
+        card: the card of a graph file or of weights, when it does not lie beside it.
         on_progress: told of downloaded bytes.
 
     Raises:
@@ -81,6 +84,18 @@ def resolve(
                 found: Pretrained = _plugin(point).pretrained(text, offline=offline, on_progress=on_progress)
                 return found
     return _from_name(wanted, offline, on_progress)
+
+
+def guess(model: str | Path, card: Path | None = None) -> Guess | None:
+    """What a weight file says of itself where no card says what it is; None for any other model.
+
+    Raises:
+        BadInput: the weights cannot be read.
+    """
+    from signet.zoos import from_state
+
+    path = Path(model).expanduser()
+    return from_state.guess(path, _zoo, card) if from_state.is_state(path) and path.is_file() else None
 
 
 def _plugin(point: EntryPoint) -> Any:
@@ -117,12 +132,14 @@ def _holds_model(folder: Path) -> bool:
 
 
 def _from_path(path: Path, card: Path | None) -> Pretrained:
-    from signet.zoos import from_file, from_seal
+    from signet.zoos import from_file, from_seal, from_state
 
     if from_seal.is_seal(path):
         return from_seal.pretrained(path, module_source)
     if from_file.is_graph(path):
         return from_file.pretrained(path, card)
+    if path.is_file() and from_state.is_state(path):
+        return from_state.pretrained(path, _zoo, card)
     if path.is_dir() and (path / "config.json").is_file():
         found = hub.in_folder(path)
         if found is None or found.config is None:
@@ -271,6 +288,8 @@ def _zoo(name: str) -> Any:
 
 
 def _looks_like_path(text: str) -> bool:
+    if text.endswith((".pt", ".pth", ".npz", ".safetensors")):
+        return True
     return text.startswith((".", "/", "~", "\\")) or text.endswith(
         (".zip", ".onnx", ".tflite", ".xml", ".pb", ".signet")
     )

@@ -310,7 +310,11 @@ def _words(steps: Sequence[Step]) -> str:
 
 
 def _name(port: Any, place: int) -> str:
+    """The graph's own name of an output; fusing may add names of what was there before to the tensor."""
     names = sorted(port.names)
+    own = port.get_node().get_friendly_name().removesuffix("/sink_port_0")
+    if own in names:
+        return str(own)
     return names[0] if names else f"output_{place}"
 
 
