@@ -98,18 +98,6 @@ def guess(model: str | Path, card: Path | None = None) -> Guess | None:
     return from_state.guess(path, _zoo, card) if from_state.is_state(path) and path.is_file() else None
 
 
-def guess(model: str | Path, card: Path | None = None) -> Guess | None:
-    """What a weight file says of itself where no card says what it is; None for any other model.
-
-    Raises:
-        BadInput: the weights cannot be read.
-    """
-    from signet.zoos import from_state
-
-    path = Path(model).expanduser()
-    return from_state.guess(path, _zoo, card) if from_state.is_state(path) and path.is_file() else None
-
-
 def _plugin(point: EntryPoint) -> Any:
     """The module of another package's zoo.
 
@@ -150,8 +138,6 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
         return from_seal.pretrained(path, module_source)
     if from_file.is_graph(path):
         return from_file.pretrained(path, card)
-    if path.is_file() and from_state.is_state(path):
-        return from_state.pretrained(path, _zoo, card)
     if path.is_file() and from_state.is_state(path):
         return from_state.pretrained(path, _zoo, card)
     if path.is_dir() and (path / "config.json").is_file():
@@ -302,8 +288,6 @@ def _zoo(name: str) -> Any:
 
 
 def _looks_like_path(text: str) -> bool:
-    if text.endswith((".pt", ".pth", ".npz", ".safetensors")):
-        return True
     if text.endswith((".pt", ".pth", ".npz", ".safetensors")):
         return True
     return text.startswith((".", "/", "~", "\\")) or text.endswith(

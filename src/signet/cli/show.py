@@ -27,8 +27,6 @@ def show(
     from signet.catalogue.systems import systems_of
     from signet.naming import shown
     from signet.resolving import guess
-    from signet.naming import shown
-    from signet.resolving import guess
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         unheld = [row for row in systems_of(model) if row.own == model and row.status == NO_WEIGHTS]
@@ -37,14 +35,6 @@ def show(
                 terminal.object(unheld[0].to_dict())
             else:
                 _tell_system(terminal, unheld[0])
-            return 0
-        guessed = guess(model, card)
-        if guessed is not None:
-            if as_json:
-                terminal.object({"guess": guessed.to_dict()})
-            else:
-                for line in guessed.lines():
-                    terminal.line(shown(line))
             return 0
         guessed = guess(model, card)
         if guessed is not None:
