@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from signet.errors import BadInput
+from signet.errors import BadInput, MissingExtra
 from signet.zoos import state_files
 
 torch = pytest.importorskip("torch")
@@ -59,3 +60,13 @@ def test_a_file_that_is_cut_short_is_refused(
 def test_what_holds_no_weights_is_refused(stated: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=words):
         state_files.read(saved(stated, tmp_path / "mine.pt"))
+
+
+def test_without_torch_its_own_files_are_not_read_and_the_others_are(
+    state: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, safe = saved(state, tmp_path / "mine.pt"), saved(state, tmp_path / "mine.safetensors")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'signet\[train\]'"):
+        state_files.read(own)
+    assert state_files.read(safe).shapes == {"a.weight": (30, 40), "a.bias": (30,)}

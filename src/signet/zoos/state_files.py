@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from signet import storage
-from signet.errors import BadInput, BadRequest
+from signet.errors import BadInput, BadRequest, MissingExtra
 from signet.hub.digests import remembered_digest
 from signet.naming import shown
 from signet.zoos import modules, npz_layouts
@@ -83,6 +83,7 @@ def read(path: Path, tensors: str | None = None) -> StateFile:
         BadInput: it cannot be read, is cut short, holds code or something else than tensors, or a quantised
             weight; an `.npz` of neither layout.
         BadRequest: it holds several sets of tensors and none was named, or none of that name.
+        MissingExtra: torch is not installed, and the file is none of `.safetensors` and `.npz`.
     """
     match path.suffix.lower():
         case ".npz":
@@ -99,8 +100,10 @@ def read(path: Path, tensors: str | None = None) -> StateFile:
 
 
 def _of_pickle(path: Path, tensors: str | None) -> StateFile:
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra(f"{shown(path.name)}: a file of torch.save", "train", "torch") from error
     sets: Sets = {}
     stated = modules.read_file(path)
     _gather(stated, "", sets, torch.Tensor)

@@ -14,7 +14,7 @@ from typing import Any
 
 from signet.catalogue import configs, index, signatures
 from signet.catalogue.signatures import Match, Shapes, Signature
-from signet.errors import BadInput, SignetError
+from signet.errors import BadInput, MissingExtra, SignetError
 from signet.naming import shown
 from signet.networks import ModuleSpec
 from signet.zoos import card_files
@@ -222,8 +222,12 @@ def difference(shapes: Shapes, row: Signature, zoo: FindZoo) -> Difference:
 
 
 def _without_memory(zoo: Any, spec: ModuleSpec) -> Any:
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra(
+            f"Comparing weights with {spec.zoo}/{spec.architecture}", "train", "torch"
+        ) from error
     try:
         with torch.device("meta"):
             return zoo.build(spec, None)
