@@ -11,48 +11,83 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-TIMM_KEYS_NOT_KEPT = ("url", "file", "state_dict", "source", "architecture", "notes", "description")
+TIMM_KEYS_NOT_KEPT = ("file", "state_dict", "source", "architecture", "notes", "description")
+TOWERS = re.compile(r"clip|_mci|^vit_pe_core_")
+"""Architectures and tags of image-text models. Where such a one has a "head", it is the projection into the
+space that pictures share with words, and its outputs are no classes."""
+MOST_DIMENSIONS = 2048
+"""Classes of timm's weights are 1,000 or more than 10,000; projections are narrower than this."""
 
 
 def timm_entries() -> Iterator[dict[str, Any]]:
-    """Every pretrained classifier of timm with weights on the hub."""
+    """Every pretrained classifier of timm, and the image towers with a projection."""
     import timm
 
-    counts: dict[str, int | None] = {}
+    counts: dict[tuple[str, int], dict[str, int | None]] = {}
     for name in sorted(timm.list_pretrained()):
         stated = timm.get_pretrained_cfg(name).to_dict()
-        if not stated.get("num_classes") or not stated.get("hf_hub_id"):
+        outputs = stated.get("num_classes")
+        if not outputs or not has_weights(stated):
             continue
-        architecture = stated["architecture"]
-        if architecture not in counts:
-            counts[architecture] = count_timm(architecture)
+        key = stated["architecture"], outputs
+        if key not in counts:
+            counts[key] = count_timm(*key)
         kept = {key: value for key, value in stated.items() if key not in TIMM_KEYS_NOT_KEPT}
-        yield {
+        if stated.get("hf_hub_id"):
+            kept.pop("url", None)
+        entry = {
             "name": f"timm/{name}",
             "library": "timm",
-            "architecture": architecture,
-            "num_classes": stated["num_classes"],
-            "parameters": counts[architecture] if stated["num_classes"] == 1000 else None,
+            "architecture": stated["architecture"],
+            "num_classes": outputs,
+            **counts[key],
             "pretrained_cfg": kept,
         }
+        yield {**entry, "embedding_width": outputs} if is_tower(name, outputs) else entry
 
 
-def count_timm(architecture: str) -> int | None:
-    """Trainable values of an architecture with a head of 1,000 classes, counted on the meta device."""
+def has_weights(stated: Mapping[str, Any]) -> bool:
+    """Whether the hub or an https address has the weights that a timm config describes."""
+    return bool(stated.get("hf_hub_id")) or str(stated.get("url") or "").startswith("https://")
+
+
+def is_tower(name: str, outputs: int) -> bool:
+    """Whether the outputs of a timm model are the dimensions of an embedding, and not classes.
+
+    Raises:
+        ValueError: the number of outputs is one that neither rule knows; look at it, then state what it is.
+    """
+    if outputs == 1000 or outputs > MOST_DIMENSIONS:
+        return False
+    if not TOWERS.search(name) and not re.search(r"\.(openai|laion|dfn|metaclip|datacomp)", name):
+        raise ValueError(f"{name} has {outputs} outputs: neither classes nor a projection that is known")
+    return True
+
+
+def count_timm(architecture: str, outputs: int) -> dict[str, int | None]:
+    """Trainable values and bytes of the tensors of an architecture, counted on the meta device.
+
+    Both are None where timm cannot build it there.
+    """
     import timm
 
     try:
         with torch.device("meta"):
-            module = timm.create_model(architecture, num_classes=1000)
+            module = timm.create_model(architecture, num_classes=outputs)
     except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError):
-        return None
-    return sum(parameter.numel() for parameter in module.parameters())
+        return {"parameters": None, "tensor_bytes": None}
+    values = module.state_dict().values()
+    return {
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "tensor_bytes": sum(value.numel() * value.element_size() for value in values),
+    }
 
 
 def torchvision_entries() -> Iterator[dict[str, Any]]:
@@ -73,6 +108,8 @@ def torchvision_entries() -> Iterator[dict[str, Any]]:
                 "num_classes": len(weight.meta["categories"]),
                 "parameters": weight.meta["num_params"],
                 "gmacs": weight.meta.get("_ops"),
+                # torchvision states megabytes of 2^20 bytes, to a thousandth.
+                "tensor_bytes": round(weight.meta["_file_size"] * 2**20),
                 "claims": dict(metrics),
                 "pretrained_cfg": {
                     "tag": weight.name.lower(),

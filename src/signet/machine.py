@@ -10,7 +10,17 @@ from pathlib import Path
 
 from signet.version import __version__
 
-LIBRARIES = ("numpy", "pillow", "simplejpeg", "openvino", "onnxruntime", "torch", "torchvision", "timm")
+LIBRARIES = (
+    "numpy",
+    "pillow",
+    "simplejpeg",
+    "openvino",
+    "onnxruntime",
+    "torch",
+    "torchvision",
+    "timm",
+    "keras",
+)
 
 
 @cache

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signet import hub
+from signet.architectures.catalogue import ARCHITECTURES
 from signet.catalogue import asking, index
 from signet.catalogue.asking import Asked
 from signet.errors import BadInput, BadRequest, UnknownName
 from signet.hub.weights import STANDARD_FILES
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.progress import OnProgress
+from signet.zoos import by_name
 
 if TYPE_CHECKING:
     from signet.zoos.state_guess import Guess
@@ -34,7 +36,6 @@ HUB_FOLDER = "hub"
 """Where in cache and mirror a repository lies that no index lists."""
 PROCESSOR_FILE = "preprocessor_config.json"
 _ANY_OF_THE_HUB = "transformers"
-_LIBRARIES = ("timm", "torchvision", "open_clip", "transformers")
 _TAKE_WORDS = ("open_clip",)
 _FILES = {"open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")}
 
@@ -95,7 +96,7 @@ def guess(model: str | Path, card: Path | None = None) -> Guess | None:
     from signet.zoos import from_state
 
     path = Path(model).expanduser()
-    return from_state.guess(path, _zoo, card) if from_state.is_state(path) and path.is_file() else None
+    return from_state.guess(path, by_name.zoo, card) if from_state.is_state(path) and path.is_file() else None
 
 
 def _plugin(point: EntryPoint) -> Any:
@@ -139,7 +140,7 @@ def _from_path(path: Path, card: Path | None) -> Pretrained:
     if from_file.is_graph(path):
         return from_file.pretrained(path, card)
     if path.is_file() and from_state.is_state(path):
-        return from_state.pretrained(path, _zoo, card)
+        return from_state.pretrained(path, by_name.zoo, card)
     if path.is_dir() and (path / "config.json").is_file():
         found = hub.in_folder(path)
         if found is None or found.config is None:
@@ -164,6 +165,10 @@ def _from_name(wanted: Asked, offline: bool, on_progress: OnProgress | None) -> 
             return mirrored
         if error.ambiguous:
             raise
+        zoo, _, architecture = name.partition("/")
+        if zoo == "signet" and architecture in ARCHITECTURES:
+            # It is built here and comes with no weights; the error says where to put some.
+            hub.obtain(name, None, offline=offline)
         raise UnknownName(
             "model", name, (*index.names(), *hub.list_mirror()), "See `signet find`."
         ) from error
@@ -208,7 +213,7 @@ def remote_of(config: Mapping[str, Any]) -> hub.Remote:
     """Where an indexed model's weights are."""
     stated = config["pretrained_cfg"]
     if not stated.get("hf_hub_id"):
-        return hub.Remote(address=stated["url"])
+        return hub.Remote(address=stated["url"], sha256=config.get("file_sha256"))
     if stated.get("hf_hub_filename"):
         return hub.Remote(repository=stated["hf_hub_id"], files=(stated["hf_hub_filename"],))
     files = _FILES.get(_library(config), STANDARD_FILES)
@@ -219,10 +224,10 @@ def _from_weights(
     name: str, config: Mapping[str, Any], found: hub.WeightFiles, wanted: Asked | None = None
 ) -> Pretrained:
     library = _library(config)
-    zoo = _zoo(library) if library in _LIBRARIES else None
+    zoo = _builder(library, config.get("architecture"))
     if zoo is None:
         raise BadRequest(
-            f"{name}: its config.json names the library {library!r}; known: {', '.join(_LIBRARIES)}."
+            f"{name}: its config.json names the library {library!r}; known: {', '.join(by_name.LIBRARIES)}."
         )
     full = name if name.startswith(f"{library}/") else f"{library}/{name.removeprefix(f'{HUB_FOLDER}/')}"
     if library != _ANY_OF_THE_HUB:
@@ -255,36 +260,16 @@ def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int,
 
     A seal can do without: its graph answers on the engines that run graphs.
     """
-    zoo = _zoo(spec.zoo)
+    zoo = by_name.zoo(spec.zoo, spec.architecture)
     source: ModuleSource | None = zoo and zoo.module_source(spec, weights, digest, size)
     return source
 
 
-def _zoo(name: str) -> Any:
-    """The module of one of our own zoos that build torch modules, or None."""
-    match name:
-        case "timm":
-            from signet.zoos import from_timm
-
-            return from_timm
-        case "torchvision":
-            from signet.zoos import from_torchvision
-
-            return from_torchvision
-        case "open_clip":
-            from signet.zoos import from_openclip
-
-            return from_openclip
-        case "transformers":
-            from signet.zoos import from_transformers
-
-            return from_transformers
-        case "signet":
-            from signet.zoos import from_package
-
-            return from_package
-        case _:
-            return None
+def _builder(library: str, architecture: object) -> Any:
+    """The zoo that reads a config of this library, or None. The starter is no config's: it is packaged."""
+    if library not in by_name.LIBRARIES or (library == "signet" and architecture not in ARCHITECTURES):
+        return None
+    return by_name.zoo(library, str(architecture))
 
 
 def _looks_like_path(text: str) -> bool:

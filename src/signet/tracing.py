@@ -25,7 +25,7 @@ _LOUD = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx")
 _FORMAT = "2"
 """Raised when this file writes other graphs, so that cached ones are not taken for new ones."""
 
-BUILDERS = ("signet", "torchvision", "timm")
+BUILDERS = ("signet", "torchvision", "timm", "keras")
 """Libraries whose code is part of what a module computes."""
 
 

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from signet.catalogue import index
+from signet.catalogue import configs, entries, index
 from signet.errors import UnknownName
+from signet.resolving import remote_of
 
 NAMES = index.names()
 
@@ -22,9 +23,51 @@ def test_the_index_has_what_the_installed_timm_has() -> None:
     there = set()
     for name in timm.list_pretrained():
         stated = timm.get_pretrained_cfg(name)
-        if stated.num_classes and stated.hf_hub_id:
+        if stated.num_classes and (stated.hf_hub_id or (stated.url or "").startswith("https://")):
             there.add(name)
     assert indexed("timm") == there
+
+
+def test_what_no_repository_has_comes_from_an_address() -> None:
+    """Each with the first digits of its digest in its name, so that it is held to them."""
+    found = [
+        (name, config)
+        for name, config in index.configs()
+        if name.startswith("timm/") and not config["pretrained_cfg"].get("hf_hub_id")
+    ]
+    assert "timm/legacy_xception.tf_in1k" in {name for name, _ in found}
+    for name, config in found:
+        remote = remote_of(config)
+        assert remote.address == config["pretrained_cfg"]["url"], name
+        assert len(remote.address_digits) >= 8, name
+    for name, config in index.configs():
+        assert not (config["pretrained_cfg"].get("hf_hub_id") and config["pretrained_cfg"].get("url")), name
+
+
+def test_towers_give_vectors_and_never_pose_as_classifiers() -> None:
+    towers = {name: config for name, config in index.configs() if "embedding_width" in config}
+    assert len([name for name in towers if name.startswith("timm/")]) > 100
+    assert {"timm/vit_base_patch16_clip_224.openai", "timm/resnet50_clip.openai"} <= set(towers)
+    for name, config in index.configs():
+        card = entries.card(name, config, None, "unknown", "")
+        if name in towers:
+            assert (card.task, card.output.head, card.labels) == ("embed", "embedding", None), name
+            assert card.output.width == config["embedding_width"], name
+        else:
+            # ImageNet-1k, or one of the larger sets of more than 10,000: no other number is one of classes.
+            assert card.task == "classify", name
+            assert card.output.classes == 1000 or card.output.classes > 10_000, name
+
+
+def test_a_tower_is_known_by_the_config_that_timm_gives_it_too() -> None:
+    indexed = index.config("timm/vit_base_patch16_clip_224.openai")
+    on_the_hub = {key: value for key, value in indexed.items() if key not in ("embedding_width", "library")}
+    card = configs.card("a", on_the_hub, None, "unknown", "")
+    assert (card.task, card.output.width) == ("embed", 512)
+    spec = configs.spec("timm", on_the_hub)
+    assert (spec.classes, spec.classifier) == (512, None)
+    tuned = {**on_the_hub, "num_classes": 10}
+    assert configs.card("a", tuned, None, "unknown", "").task == "classify"
 
 
 def test_the_index_has_what_the_installed_torchvision_has() -> None:
@@ -73,8 +116,6 @@ def test_names_are_sorted_unique_and_of_one_form() -> None:
 
 
 def test_the_labels_are_a_thousand_different_names() -> None:
-    from signet.catalogue import configs
-
     name = "timm/resnet18.a1_in1k"
     labels = configs.card(name, index.config(name), None, "unknown", "").labels
     assert len(labels) == 1000

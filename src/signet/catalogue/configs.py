@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any, get_args
 
 from signet.cards import Card, Claim, DigestTrust, InputSpec, Licence, OutputContract
+from signet.catalogue import index
 from signet.catalogue.annotating import annotated
 from signet.catalogue.families import family_of
 from signet.errors import BadCard, UnknownName
@@ -68,6 +69,9 @@ _WITHOUT_EFFECT = {
     "url",
 }
 
+_LINEAGE = ("evaluation", "keras_parameters")
+"""Keys of a config that a card keeps as they are: how its figures were measured, and other counts."""
+
 
 def card(name: str, config: Mapping[str, Any], digest: str | None, trust: DigestTrust, origin: str) -> Card:
     """The card that a config states.
@@ -84,13 +88,15 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
     """
     with _understood():
         stated = _stated(config)
-        classes = _classes(config, stated)
+        width = projection_width(config)
+        classes = _classes(config, stated) if width is None else 0
         licence = str(stated.get("license") or "unknown")
         stated_card = Card(
             name=name,
             task="classify" if classes else "embed",
-            program=program(stated),
-            output=_output(classes, stated),
+            # Where it is written out (Keras), nothing is left to be concluded from other keys.
+            program=Program.from_list(config["program"]) if "program" in config else program(stated),
+            output=_output(classes, stated, width),
             inputs=(InputSpec(name="images", shape=(None, 3, *size_of(stated))),),
             labels=_labels(classes),
             family=family(config["architecture"]),
@@ -102,6 +108,7 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
             gmacs=config.get("gmacs"),
             weights_digest=digest,
             digest_trust=trust,
+            lineage={key: config[key] for key in _LINEAGE if config.get(key)},
         )
         return annotated(stated_card)
 
@@ -115,7 +122,7 @@ def spec(zoo: str, config: Mapping[str, Any]) -> ModuleSpec:
     with _understood():
         stated = _stated(config)
         classes = _classes(config, stated)
-        classifier = stated.get("classifier") if classes else None
+        classifier = stated.get("classifier") if classes and projection_width(config) is None else None
         return ModuleSpec(
             zoo=zoo,
             architecture=config["architecture"],
@@ -222,8 +229,26 @@ def _classes(config: Mapping[str, Any], stated: Mapping[str, Any]) -> int:
     return int(config.get("num_classes", stated.get("num_classes", 1000)))
 
 
-def _output(classes: int, stated: Mapping[str, Any]) -> OutputContract:
-    """What the network gives: logits, or the features themselves where it has no head."""
+def projection_width(config: Mapping[str, Any]) -> int | None:
+    """Length of the vectors of an image-text tower, whose last layer projects; None for any other network.
+
+    timm's own configs call that length a number of classes; which of its weights are such towers, the index
+    knows.
+    """
+    width = config.get("embedding_width")
+    if width is None and config.get("library", "timm") == "timm":
+        stated: Mapping[str, Any] = config.get("pretrained_cfg") or {}
+        name = f"timm/{config.get('architecture')}.{stated.get('tag')}"
+        if index.has(name):
+            known = index.config(name).get("embedding_width")
+            width = known if known == _classes(config, stated) else None
+    return None if width is None else int(width)
+
+
+def _output(classes: int, stated: Mapping[str, Any], width: int | None) -> OutputContract:
+    """What the network gives: logits, vectors of a projection, or the features where it has no head."""
+    if width is not None:
+        return OutputContract(head="embedding", width=width)
     if not classes:
         return OutputContract(head="embedding", tensor="features")
     # Two heads (distillation) have two inputs: which of them are the features, the config does not say.

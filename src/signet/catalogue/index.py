@@ -14,7 +14,7 @@ from typing import Any
 from signet.errors import UnknownName
 
 STARTER = "starter"
-ZOOS = ("timm", "torchvision", "open_clip")
+ZOOS = ("timm", "torchvision", "open_clip", "keras")
 
 
 def names() -> tuple[str, ...]:
@@ -52,28 +52,33 @@ def full_name(name: str) -> str:
     Raises:
         UnknownName: nobody, or more than one, is called so; carries near misses.
     """
-    lines = _lines()
-    if name in lines:
-        return name
-    zoo, _, bare = name.rpartition("/")
-    candidates = [
-        known
-        for known in lines
-        if (not zoo or known.startswith(f"{zoo}/")) and known.split("/", 1)[1] in _spellings(known, bare)
-    ]
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        listed = ", ".join(candidates[:6]) + (", ..." if len(candidates) > 6 else "")
+    found = candidates(name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(found[:6]) + (", ..." if len(found) > 6 else "")
         raise UnknownName(
             "single model",
             name,
             (),
-            f"{len(candidates)} models are called so, with other weights: {listed}. "
+            f"{len(found)} models are called so, with other weights: {listed}. "
             "Give the whole name; `signet show` tells them apart.",
             ambiguous=True,
         )
     raise UnknownName("model", name, names(), "See `signet find`.")
+
+
+def candidates(name: str) -> tuple[str, ...]:
+    """Every indexed model that a name may mean, which may leave out the zoo or the tag."""
+    lines = _lines()
+    if name in lines:
+        return (name,)
+    zoo, _, bare = name.rpartition("/")
+    return tuple(
+        known
+        for known in lines
+        if (not zoo or known.startswith(f"{zoo}/")) and known.split("/", 1)[1] in _spellings(known, bare)
+    )
 
 
 def _spellings(known: str, bare: str) -> tuple[str, ...]:

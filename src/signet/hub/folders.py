@@ -19,6 +19,8 @@ from signet.storage import read_json
 
 MIRROR_VARIABLE = "SIGNET_MIRROR"
 CONFIG_LIMIT_BYTES = 4 * 1024 * 1024
+FOLDER_FILES = (*STANDARD_FILES, "model.weights.h5")
+"""Names of weight files that are looked for in a folder whose configuration names none; the last: Keras's."""
 _DEPTH = 4
 
 
@@ -125,7 +127,7 @@ def _read(folder: Path, root: Path | None, where: Where) -> WeightFiles | None:
 def _examined(folder: Path, root: Path | None, where: Where) -> WeightFiles | None:
     config = read_config(folder / "config.json")
     stated_file, stated_digest = _statement(config, folder / "config.json")
-    for file in STANDARD_FILES if stated_file is None else (stated_file,):
+    for file in FOLDER_FILES if stated_file is None else (stated_file,):
         weights = folder / file
         if weights.is_file():
             break
@@ -161,7 +163,7 @@ def _statement(config: Mapping[str, Any] | None, path: Path) -> tuple[str | None
 
 
 def _holds_weights(folder: Path) -> bool:
-    if any((folder / file).is_file() for file in STANDARD_FILES):
+    if any((folder / file).is_file() for file in FOLDER_FILES):
         return True
     try:
         file, _ = _statement(read_config(folder / "config.json"), folder / "config.json")

@@ -6,6 +6,7 @@ torchvision downloads nothing: it builds an empty network, and our hub's weights
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.zoos import modules
 
 ZOO = "torchvision"
+_OLD_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])(?=\.)")
 _RESERVED = ("num_classes", "progress", "weights")
 
 
@@ -63,8 +65,17 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
 
     module = modules.made(make, spec, _RESERVED)
     if weights is not None:
-        modules.fill(module, weights, f"torchvision/{spec.architecture}")
+        rename = _of_today if spec.architecture.startswith("densenet") else None
+        modules.fill(module, weights, f"torchvision/{spec.architecture}", rename)
     return module
+
+
+def _of_today(key: str) -> str:
+    """The name that a tensor of DenseNet has today; the published files are older, with `norm.1`, `conv.2`.
+
+    Source: torchvision `models.densenet._load_state_dict`.
+    """
+    return _OLD_LAYER.sub(r"\1\2", key)
 
 
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")

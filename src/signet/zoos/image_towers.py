@@ -1,6 +1,7 @@
 """The image tower of a CLIP, alone or with one linear layer made of words.
 
-Legend of the suffixes: N pictures, C labels, P phrases about each, D dimensions of the shared space, H and W pixels.
+Legend of the suffixes: N pictures, C labels, P phrases about each, D dimensions of the shared space, H and W
+pixels.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ the empty module, and the name of the layer that is the head. The rest is here, 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -109,23 +110,53 @@ def made(make: Callable[[], Any], spec: ModuleSpec, reserved: Collection[str] = 
     return module.eval()
 
 
-def fill(module: Any, weights: Path, what: str) -> None:
+def fill(module: Any, weights: Path, what: str, rename: Callable[[str], str] | None = None) -> None:
     """Load a weight file into a module, strictly: exactly its tensors, each of its shape.
 
     Args:
         module: a `torch.nn.Module`; values are converted to the dtypes that it has.
         weights: `.safetensors`, or a pickle that holds nothing but tensors (`weights_only`).
         what: it is, for messages: `zoo/architecture`.
+        rename: from the names in the file to those of the module, where they are different.
 
     Raises:
         BadInput: the file cannot be read or holds something else than tensors; a tensor is missing,
             unexpected, or of another shape.
     """
     state = read_state(weights)
+    if rename is not None:
+        state = _renamed(state, rename, weights, what)
     try:
-        module.load_state_dict(state, strict=True)
-    except RuntimeError as error:
+        module.load_state_dict(_of_this_version(state, module), strict=True)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
         raise BadInput(f"{shown(weights.name)}: expected exactly the tensors of {what}; {error}") from error
+
+
+def _of_this_version(state: Mapping[str, Any], module: Any) -> Mapping[str, Any]:
+    """The tensors of a file that notes no versions, as those of the version that is installed.
+
+    torch.save notes for each module which version of its class wrote it; safetensors has no place for that,
+    and some classes (MNASNet) load nothing without. What an older version wrote has other shapes.
+    """
+    if hasattr(state, "_metadata"):
+        return state
+    noted = OrderedDict(state)
+    whole = getattr(module.state_dict(), "_metadata", {}).get("", {})
+    noted._metadata = {"": whole}  # type: ignore[attr-defined]
+    return noted
+
+
+def _renamed(
+    state: Mapping[str, Any], rename: Callable[[str], str], weights: Path, what: str
+) -> Mapping[str, Any]:
+    names = [rename(key) for key in state]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise BadInput(
+            f"{shown(weights.name)}: expected exactly the tensors of {what}; it has "
+            f"{', '.join(map(shown, twice[:8]))} under two names."
+        )
+    return dict(zip(names, state.values(), strict=True))
 
 
 def read_state(weights: Path) -> Mapping[str, Any]:
