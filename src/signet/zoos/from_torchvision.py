@@ -6,6 +6,7 @@ torchvision downloads nothing: it builds an empty network, and our hub's weights
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ from signet.zoos import modules
 ZOO = "torchvision"
 _OLD_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])(?=\.)")
 _RESERVED = ("num_classes", "progress", "weights")
+_VIT_SIZE = 224
+"""Of the images of a ViT that nobody states another size for."""
 
 
 def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pretrained:
@@ -28,8 +31,15 @@ def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pret
 
 
 def spec_of(config: Mapping[str, Any]) -> ModuleSpec:
-    """The module that a config describes."""
-    return configs.spec(ZOO, config)
+    """The module that a config describes.
+
+    A ViT has a place embedding for each patch, so that one for larger images (SWAG's) is another network.
+    """
+    spec = configs.spec(ZOO, config)
+    size = configs.size_of(config.get("pretrained_cfg") or {})[0]
+    if not spec.architecture.startswith("vit_") or size == _VIT_SIZE or "image_size" in spec.arguments:
+        return spec
+    return dataclasses.replace(spec, arguments={**spec.arguments, "image_size": size})
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
