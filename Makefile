@@ -1,4 +1,5 @@
-# Four commands are all there is to know: make demo, make test, make check, make bench (and make docs).
+# Four commands are all there is to know: make demo, make test, make check, make bench (and make docs, and
+# make catalogue).
 # Each sets up what it needs in $(VENV); a second run finds it there.
 
 PYTHON ?= python3.11
@@ -7,7 +8,7 @@ IMAGES ?= ../shared/data/imagenet_sample_250
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench docs install starter clean
+.PHONY: demo test check bench catalogue docs install starter clean
 
 # The main job on embedded defaults: no torch, no network after installation.
 demo: $(VENV)/.fit
@@ -26,6 +27,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(PIP) transformers accelerate
 	$(BIN)/python benchmarks/end_to_end.py --images $(IMAGES)
+
+# Every system of the list: its cards, its count, and that it runs, learns and can be frozen. LARGE=1 also runs
+# what is not small (an hour or two, up to 20 GB) and keeps the outcome; AGAIN=1 does so anew.
+catalogue: $(VENV)/.dev
+	$(BIN)/python tools/catalogue_table.py $(if $(LARGE),--large) $(if $(AGAIN),--again)
 
 docs: $(VENV)/.dev
 	$(PIP) pdoc

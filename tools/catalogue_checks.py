@@ -1,0 +1,298 @@
+"""What a network of the catalogue is held to: its count, and that it runs, learns, and is frozen where asked.
+
+    python tools/catalogue_checks.py NAME [--batch 2] [--size N] [--gigabytes 20]
+
+prints one line of JSON after each phase, so that whoever started it keeps what was reached when memory ends.
+Weights are random; nothing is looked up or downloaded. `tools/catalogue_table.py` makes a table of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CLASSES = 3
+LEARNING_STAGES = 2
+GIGABYTE = 10**9
+
+SAME_NETWORK = {
+    "signet/efficientnet_l2_mpl": "signet/efficientnet_l2",
+    "signet/bit_l_r152x4": "timm/resnetv2_152x4_bit.goog_in21k_ft_in1k",
+}
+"""Names without weights, and the name whose network they have."""
+
+
+class Failed(Exception):
+    """A network does not do what it should; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A network that is looked at.
+
+    Attributes:
+        build: gives the torch module with random weights.
+        size: (height, width) of its input.
+        classifier: dotted name of its head; "" when it ends in features.
+        network: its architecture and arguments as text: equal ones, equal networks.
+    """
+
+    build: Callable[[], Any]
+    size: tuple[int, int]
+    classifier: str
+    network: str
+
+
+def subject(name: str) -> Subject:
+    """The network of a name."""
+    from signet.untrained import untrained
+
+    found = untrained(SAME_NETWORK.get(name, name))
+    (source,) = found.networks
+    if not hasattr(source, "build") or source.spec is None:
+        raise Failed(f"{name} is no module that can be built.")
+    size = found.card.input_size or (source.input_shape[1], source.input_shape[2])
+    return Subject(
+        source.build, size, source.classifier or "", json.dumps(source.spec.to_dict(), sort_keys=True)
+    )
+
+
+def built(name: str) -> int:
+    """Learned numbers, as the library of the name counts them, built on the meta device.
+
+    Keras also counts the statistics of BatchNorms; a CLIP's text tower counts though its pictures do not need
+    it.
+    """
+    import torch
+
+    zoo, _, rest = name.partition("/")
+    if zoo == "keras":
+        return _built_by_keras(rest.partition(".")[0])
+    with torch.device("meta"):
+        if zoo == "open_clip":
+            import open_clip
+
+            from signet.zoos import from_openclip
+
+            settings = open_clip.get_model_config(rest.partition(".")[0])
+            module = from_openclip.empty(open_clip, settings, quick_gelu=False)
+        else:
+            module = subject(name).build()
+    return sum(value.numel() for value in module.parameters())
+
+
+def _built_by_keras(architecture: str) -> int:
+    import torch
+
+    from signet.zoos import from_keras, keras_import
+
+    kind = from_keras.class_of(architecture)
+    if kind == "NASNetMobile":  # not built by Keras on torch; by Signet, whose BatchNorms Keras counts too
+        with torch.device("meta"):
+            state = subject("signet/nasnet_a_mobile").build().state_dict()
+        return sum(value.numel() for value in state.values() if value.is_floating_point())
+    keras = keras_import.imported(f"keras/{architecture}")
+    with keras_import.building(keras), keras.device("meta"):
+        model = getattr(keras.applications, kind)(weights=None, classifier_activation=None)
+        return int(model.count_params())
+
+
+def works(name: str, batch: int, size: int | None = None) -> Iterator[tuple[str, str]]:
+    """(phase, what was seen) of "forward", "backward", "tune", each as soon as it is through.
+
+    forward: finite logits of the right shape, and finite features before the head.
+    backward: every parameter that can learn gets a finite gradient, in training mode.
+    tune: the head is replaced by one for three classes, all but the last stages are frozen, and one step of
+        the optimizer of `signet.training` moves every tensor that may learn, and not one bit of any other.
+
+    Raises:
+        Failed: one of it is not so.
+    """
+    import torch
+
+    found = subject(name)
+    height, width = (size, size) if size else found.size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        module = _awake(found.build())
+        images = torch.randn(batch, 3, height, width)
+        shape = (
+            f"batch {batch} at {height} px" if height == width else f"batch {batch} at {height}x{width} px"
+        )
+        yield "forward", f"{_forward(module, images, found.classifier)}, {shape}"
+        yield "backward", f"{_backward(module, images)}, {shape}"
+        yield "tune", _tune(module, images, found.classifier)
+
+
+def _awake(module: Any) -> Any:
+    """No tensor is wholly zero: a residual branch that starts at zero would pass no gradient on."""
+    import torch
+
+    with torch.no_grad():
+        for name, value in module.named_parameters():
+            if not value.any():
+                if value.ndim == 1 and name.endswith("bias"):
+                    continue
+                value.normal_(std=0.02) if value.ndim > 1 else value.fill_(0.5)
+    return module
+
+
+def _forward(module: Any, images: Any, classifier: str) -> str:
+    import torch
+
+    seen: list[Any] = []
+    if classifier:
+        head = module.get_submodule(classifier)
+        handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        answer = module.eval()(images)
+    if classifier:
+        handle.remove()
+    else:
+        seen.append(answer)
+    if answer.ndim != 2 or len(answer) != len(images) or not answer.isfinite().all():
+        raise Failed(f"forward gives {tuple(answer.shape)}, finite: {bool(answer.isfinite().all())}.")
+    (features,) = seen
+    if not features.isfinite().all():
+        raise Failed("the features before the head are not finite.")
+    return f"{features.flatten(2).shape[1] if features.ndim > 2 else features.shape[-1]:,} features"
+
+
+def _loss(module: Any, images: Any) -> Any:
+    """Of what it answers; auxiliary heads answer too."""
+    import torch
+
+    answers = module(images)
+    targets = torch.arange(len(images)) % CLASSES
+    rows = [answers] if isinstance(answers, torch.Tensor) else list(answers)
+    return sum(torch.nn.functional.cross_entropy(row, targets) for row in rows if row is not None)
+
+
+def _backward(module: Any, images: Any) -> str:
+    loss = _loss(module.train(), images)
+    loss.backward()
+    rows = {name: value for name, value in module.named_parameters() if value.requires_grad}
+    without = [name for name, value in rows.items() if value.grad is None]
+    broken = [
+        name for name, value in rows.items() if value.grad is not None and not value.grad.isfinite().all()
+    ]
+    if without or broken or not loss.isfinite():
+        raise Failed(f"loss {loss.item()}; without a gradient: {without[:5]}; not finite: {broken[:5]}.")
+    module.zero_grad(set_to_none=True)
+    return f"{len(rows)} gradients"
+
+
+def _tune(module: Any, images: Any, classifier: str) -> str:
+    from signet.training.freezing import freeze, set_learning_mode
+    from signet.training.heads import set_head, with_head
+    from signet.training.schedule import optimizer_of, set_rates
+    from signet.training.settings import TrainSettings
+    from signet.training.stages import all_but_last, frozen_parameters, stages_of
+
+    module, classifier = _headed(module, images, classifier, set_head, with_head)
+    stages = stages_of(module, classifier)
+    names = all_but_last(stages, min(LEARNING_STAGES, len(stages)))
+    frozen = frozen_parameters(module, classifier, names)
+    freeze(module, frozen)
+    set_learning_mode(module, frozen, "batch")
+    optimizer = optimizer_of(module, TrainSettings(classifier=classifier, frozen=names, batchnorm="batch"))
+    set_rates(optimizer, 1.0)
+    before = {name: _digest(value) for name, value in module.state_dict().items()}
+    learning = {name for name, value in module.named_parameters() if value.requires_grad}
+    loss = _loss(module, images)
+    loss.backward()
+    optimizer.step()
+    after = {name: _digest(value) for name, value in module.state_dict().items()}
+    moved = {name for name in before if before[name] != after[name]}
+    statistics = {name for name in before if name not in dict(module.named_parameters())}
+    free = {name for name in statistics if f"{name.rpartition('.')[0]}.weight" not in frozen}
+    _require_exactly(learning, moved, free)
+    still = len(before) - len(moved)
+    return f"{len(moved)} tensors moved ({len(moved & statistics)} statistics), {still} bit-identical"
+
+
+def _headed(module: Any, images: Any, classifier: str, set_head: Any, with_head: Any) -> tuple[Any, str]:
+    """(the network with a head for three classes, its name)."""
+    import torch
+
+    random = np.random.default_rng(5)
+    if classifier:
+        old = module.get_submodule(classifier).weight
+        set_head(module, classifier, _head(random, old.shape[1]), np.zeros(CLASSES, np.float32))
+        return module, classifier
+    with torch.no_grad():
+        width = module.eval()(images[:1]).shape[1]
+    headed: tuple[Any, str] = with_head(module, _head(random, width), np.zeros(CLASSES, np.float32))
+    return headed
+
+
+def _head(random: np.random.Generator, width: int) -> Any:
+    return random.normal(0, width**-0.5, (CLASSES, width)).astype(np.float32)
+
+
+def _require_exactly(learning: set[str], moved: set[str], free: set[str]) -> None:
+    still, strange = learning - moved, moved - learning - free
+    if still or strange:
+        raise Failed(
+            f"the step left {len(still)} of {len(learning)} that learn ({sorted(still)[:5]}), "
+            f"and moved {len(strange)} that are frozen ({sorted(strange)[:5]})."
+        )
+
+
+def _digest(value: Any) -> bytes:
+    """A copy's worth of memory would double the largest networks."""
+    import hashlib
+
+    plain = value.detach().contiguous()
+    return hashlib.blake2b(
+        memoryview(plain.numpy()).cast("B") if plain.numel() else b"", digest_size=16
+    ).digest()
+
+
+def _peak_bytes() -> int:
+    """Of this process alone; what `getrusage` says may be its parent's, on Linux."""
+    from signet.machine import peak_memory_bytes
+
+    try:
+        rows = Path("/proc/self/status").read_text().splitlines()
+        return next(int(row.split()[1]) * 1024 for row in rows if row.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return peak_memory_bytes() or 0
+
+
+def main() -> None:
+    """Check one network, a line of JSON for each phase."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--gigabytes", type=float, help="refuse to take more memory than this")
+    chosen = parser.parse_args()
+    if chosen.gigabytes:
+        import resource
+
+        most = int(chosen.gigabytes * GIGABYTE)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+    def say(row: Mapping[str, Any]) -> None:
+        print(json.dumps({**row, "peak_bytes": _peak_bytes()}), flush=True)
+
+    try:
+        for phase, words in works(chosen.name, chosen.batch, chosen.size):
+            say({"phase": phase, "words": words})
+    except Failed as error:
+        say({"phase": "failed", "words": str(error)})
+    except (MemoryError, RuntimeError) as error:
+        if "allocate" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        say({"phase": "memory", "words": "more memory than was allowed"})
+
+
+if __name__ == "__main__":
+    main()
