@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from signet.cli.main import app
+from signet.cli.main import application
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -61,7 +61,7 @@ def test_that_the_python_of_the_readme_runs(
 
 
 def test_that_the_readme_shows_every_command() -> None:
-    known = {command.name for command in app.registered_commands}
+    known = {command.name for command in application().registered_commands}
     assert {command.split()[1] for command in COMMANDS} == known
 
 
@@ -73,7 +73,7 @@ def test_that_the_commands_of_the_readme_run(place: Path, monkeypatch: pytest.Mo
             continue
         if words[0] == "finetune":  # what further training does is tested where it is done
             words += ["--strategy", "probe"]
-        ran = CliRunner().invoke(app, words)
+        ran = CliRunner().invoke(application(words), words)
         assert ran.exit_code == 0, f"{command}: {ran.output}"
     assert (place / "birds.html").is_file()
 

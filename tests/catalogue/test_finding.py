@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from signet.cards import Claim, Licence
-from signet.catalogue import finding, index
+from signet.catalogue import finding, index, mirrored
 from signet.catalogue.finding import Entry, Query, find, select
-from signet.errors import BadRequest, UnknownName
+from signet.errors import BadInput, BadRequest, UnknownName
 from signet.zoos import from_package
 
 
@@ -218,3 +218,55 @@ def test_the_mirror_is_part_of_the_catalogue(shared: Path, monkeypatch: pytest.M
     assert names(found) == ["mobilenetv2_100.coral_in1k", "squeezenet1_0.dc_in1k"]
     assert [row.licence.verdict for row in found] == ["permissive", "permissive"]
     assert all(row.size_bytes and row.input_size for row in found)
+
+
+def test_a_mirrored_model_is_counted_by_its_file(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SqueezeNet 1.0 has 1,248,424 values (torchvision), MobileNetV2 3,504,872."""
+    monkeypatch.setenv("SIGNET_MIRROR", str(shared / "weights"))
+    found = {row.name: row.params for row in select(Query(status="mirrored", max_params=4_000_000))}
+    assert found == {"mobilenetv2_100.coral_in1k": 3_504_872, "squeezenet1_0.dc_in1k": 1_248_424}
+
+
+def test_what_the_index_lists_too_is_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "resnet18.a1_in1k"
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(index.config(f"timm/{name}")))
+    (folder / "model.safetensors").write_bytes(b"0" * 1000)
+    monkeypatch.setenv("SIGNET_MIRROR", str(tmp_path))
+    (found,) = select(Query(text=name))
+    assert (found.name, found.status, found.size_bytes) == (f"timm/{name}", "mirrored", 1000)
+    assert found.params == 11_689_512
+    assert found.claims
+
+
+@pytest.mark.parametrize(
+    "header", [b"", b"\xff" * 8, b"\x02" + b"\0" * 7 + b"[]", b"\x10" + b"\0" * 7 + b'{"a": {"b": 1}}']
+)
+def test_a_file_that_is_no_safetensors_is_not_counted(header: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(header)
+    with pytest.raises(BadInput):
+        mirrored.count_of(path)
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_limits_leave_out_and_count_what_is_not_known() -> None:
+    found = select(Query(max_gmacs=2))
+    assert found.figure_unknown == {"gmacs": 1}
+    assert names(select(Query(min_top1=0.75))) == ["a.x", "b.x", "e.x"]
+    assert select(Query(min_top1=0.75)).figure_unknown == {"top1": 3}
+    assert names(select(Query(input_size=96))) == []
+    assert names(select(Query(min_input=90, max_input=100))) == ["d.y"]
+    assert finding.loosened(Query(task="embed", max_params=1)) == {"max_params": 1}
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_front_says_who_is_beaten_by_whom() -> None:
+    found = select(Query(), pareto=("accuracy", "params"))
+    assert found.dominated == {
+        "timm/a.x": ("timm/e.x",),
+        "timm/b.x": (),
+        "timm/c.x": (),
+    }
+    assert found.figure_unknown == {"top1": 3, "params": 1}

@@ -6,8 +6,9 @@ import itertools
 import json
 
 import pytest
+from PIL import Image
 
-from signet.cli.find import count
+from signet.cli.find import count, size
 from signet.errors import BadRequest
 
 KEYS = [
@@ -77,18 +78,80 @@ def test_show_says_why_stated_and_published_figures_differ(signet):
     out = signet("show", "torchvision/vgg19.imagenet1k_v1").out
     assert "143,667,240 as torch counts" in out
     assert "Depth 26 is Keras's older count" in out
-    assert "at 224 px" in out
+    assert "ImageNet-1k validation  224 px  72.38 %" in out
     assert "unknown (torchvision states no licence for its weights" in out
     (row,) = signet("show", "torchvision/vgg19.imagenet1k_v1", "--json").object["systems"]
     assert row["stated"]["top1"] == 0.745
 
 
-def test_nothing_found_is_1(signet):
+def test_nothing_found_is_an_answer_too(signet):
     ran = signet("find", "nosuchmodelanywhere")
-    assert (ran.code, ran.out) == (1, "")
+    assert (ran.code, ran.out) == (0, "")
     assert "loosen a filter" in ran.err
     ran = signet("find", "nosuchmodelanywhere", "--json", "--quiet")
-    assert (ran.code, ran.object, ran.err) == (1, [], "")
+    assert (ran.code, ran.object, ran.err) == (0, [], "")
+
+
+def test_nothing_found_says_which_filter_is_in_the_way(signet):
+    ran = signet("find", "resnet18", "--max-params", "3")
+    number = len(signet("find", "resnet18", "--names").out.split())
+    assert ran.err == f"no model fits; it would be {number:,} without --max-params\n"
+    assert "did you mean 'resnet'" in signet("find", "--family", "Resnt").err
+
+
+def test_every_limit_holds(signet):
+    words = ["--min-top1", "0.8", "--max-size", "30MB", "--min-input", "200", "--max-input", "260"]
+    rows = signet("find", *words, "--since", "2018", "--max-gmacs", "3", "--json").object
+    assert rows
+    for row in rows:
+        assert row["top1"] >= 0.8
+        assert row["size_bytes"] <= 30_000_000
+        assert row["year"] >= 2018
+        assert row["gmacs"] <= 3
+        assert all(200 <= side <= 260 for side in row["input_size"])
+    square = signet("find", "--input-size", "224", "--json").object
+    assert {tuple(row["input_size"]) for row in square} == {(224, 224)}
+
+
+def test_models_whose_figure_nobody_knows_are_left_out_and_counted(signet):
+    ran = signet("find", "open_clip", "--max-size", "1GB")
+    assert "more models could fit, whose size_bytes is not known; left out" in ran.err
+
+
+@pytest.mark.parametrize(
+    "key", ["accuracy", "size", "input", "parameters", "year", "depth", "family", "licence"]
+)
+def test_sorted_by_any_key(signet, key):
+    assert signet("find", "resnet50", "--sort", key, "--names").out
+
+
+def test_who_is_dominated_is_named_once_at_one_that_beats_it(signet):
+    ran = signet("find", "resnet", "--task", "classify", "--pareto", "accuracy,params", "--json")
+    front = ran.object
+    everyone = {row["name"]: row for row in signet("find", "resnet", "--task", "classify", "--json").object}
+    beaten = [name for row in front for name in row["dominates"]]
+    assert len(beaten) == len(set(beaten)) > 100
+    assert f"{len(beaten):,} models are dominated in accuracy, params" in ran.err
+    assert not {row["name"] for row in front} & set(beaten)
+    for row in front:
+        assert list(row) == [*KEYS, "dominates"]
+        for name in row["dominates"]:
+            other = everyone[name]
+            assert row["top1"] >= other["top1"]
+            assert row["params"] <= other["params"]
+    table = signet("find", "resnet", "--task", "classify", "--pareto", "accuracy,params").out
+    assert "beats" in table.splitlines()[0]
+
+
+def test_accuracy_against_size_is_drawn(signet, tmp_path):
+    file = tmp_path / "plot.png"
+    ran = signet("find", "efficientnet", "--plot", file, "--names")
+    assert ran.code == 0
+    with Image.open(file) as picture:
+        assert (picture.format, picture.size) == ("PNG", (1600, 1000))
+    assert signet("find", "efficientnet", "--plot", file, "--names").code == 2
+    assert signet("find", "efficientnet", "--plot", file, "--names", "--overwrite").code == 0
+    assert signet("find", "efficientnet", "--plot", tmp_path / "plot.svg").code == 2
 
 
 @pytest.mark.parametrize(
@@ -100,6 +163,8 @@ def test_nothing_found_is_1(signet):
         ["--task", "clasify"],
         ["--max-gmacs", "nan"],
         ["--max-gmacs", "-1"],
+        ["--min-top1", "80"],
+        ["--max-size", "heavy"],
     ],
 )
 def test_wrong_filters_are_2(signet, words):
@@ -121,7 +186,8 @@ def test_table_holds_every_model_and_counts_them_on_stderr(signet):
     ran = signet("find", "resnet18")
     names = signet("find", "resnet18", "--names").out.split()
     assert all(name in ran.out for name in names)
-    assert ran.err == f"{len(names)} models\n"
+    assert ran.err.endswith(f"{len(names)} models\n")
+    assert len(ran.out.splitlines()) == len(names) + 1
 
 
 @pytest.mark.parametrize(
@@ -135,6 +201,53 @@ def test_counts(text, value):
 def test_counts_that_are_none(text):
     with pytest.raises(BadRequest):
         count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("50MB", 5 * 10**7), ("48MiB", 48 * 2**20), ("1.5g", 15 * 10**8), ("700", 700), ("2KB", 2000)],
+)
+def test_sizes(text, value):
+    assert size(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "MB", "i", "big", "-1MB", "inf"])
+def test_sizes_that_are_none(text):
+    with pytest.raises(BadRequest):
+        size(text)
+
+
+def test_a_name_of_several_shows_them_side_by_side(signet):
+    ran = signet("show", "resnet50")
+    assert ran.code == 0
+    assert "The same name hides" in ran.out
+    assert "a1_in1k: ResNet strikes back, procedure A1" in ran.out
+    plain = signet("show", "resnet50", "--json").object
+    names = [row["name"] for row in plain["models"]]
+    assert {"timm/resnet50.a1_in1k", "torchvision/resnet50.imagenet1k_v1"} <= set(names)
+    best = [top1(row) for row in plain["models"]]
+    assert best == sorted(best, reverse=True)
+    assert plain["why"].startswith(f"The same name hides {100 * (best[0] - best[-1]):.1f} points")
+    by = {row["name"]: row["recipe"]["by"] for row in plain["models"]}
+    assert by["timm/resnet50.tv_in1k"] == by["torchvision/resnet50.imagenet1k_v1"] == "torchvision"
+    assert {row["recipe"]["source"] for row in plain["models"] if row["recipe"]["words"]} - {""}
+
+
+def test_a_system_is_shown_by_its_bare_name(signet):
+    out = signet("show", "omnivec").out
+    assert "no public weights; nearest: timm/eva02_large" in out
+    assert "stated: top1 0.924" in out
+    assert signet("show", "OmniVec", "--json").object["name"] == "signet/omnivec"
+
+
+def test_show_names_recipe_licence_and_every_source(signet):
+    ran = signet("show", "timm/resnet50.a1_in1k")
+    assert "procedure A1: 600 epochs" in ran.out
+    assert "let through by --licence permissive" in ran.out
+    assert "ImageNet-Sketch" in ran.out
+    assert "[1] timm results/results-imagenet.csv" in ran.out
+    plain = signet("show", "timm/resnet50.a1_in1k", "--json").object
+    assert (plain["recipe"]["by"], plain["licence_verdict"]) == ("timm", "permissive")
 
 
 def test_show_json_is_the_whole_card(signet, classifier):

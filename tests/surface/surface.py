@@ -52,7 +52,7 @@ def commands() -> str:
     numbers = (main.DONE, main.FAILED, main.ASKED_WRONGLY, main.REFUSED, main.INTERRUPTED)
     assert numbers == tuple(int(number) for number in re.findall(r"\d+", codes))
     lines = [HOW, f"exit codes: {codes}", "", "signet", *parameters(main.signet)]
-    for name, callback in sorted(_callbacks(main.app).items()):
+    for name, callback in sorted(_callbacks(main.application()).items()):
         lines += ["", f"signet {name}{'' if callback.__doc__ else '  (no help)'}"]
         lines += parameters(callback)
         lines += [f"  json {key}" for key in shapes.get(name, ())]

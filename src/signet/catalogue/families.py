@@ -82,6 +82,17 @@ def training_data_of(tag: str) -> str | None:
     return "; ".join(f"{', '.join(names)} ({words})" for words, names in terms.items())
 
 
+def trained_on(tag: str) -> tuple[str, ...]:
+    """The names of the data that the words of a tag name, in their order, each once.
+
+    Example:
+        >>> trained_on("augreg_in21k_ft_in1k")
+        ('ImageNet-21k', 'ImageNet-1k')
+    """
+    found = (_training().get(word) for word in tag.lower().split("_"))
+    return tuple(dict.fromkeys(entry[0].partition(" (")[0] for entry in found if entry is not None))
+
+
 def _prefix(architectures: Mapping[str, Any], architecture: str) -> str | None:
     for end in range(len(architecture), 0, -1):
         if architecture[:end] in architectures:

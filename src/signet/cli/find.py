@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,11 @@ from signet.cli import options as o
 from signet.cli.terminal import Terminal
 from signet.errors import BadRequest
 
+if TYPE_CHECKING:
+    from signet.catalogue.finding import Found, Query
+
+FOR_TESTS = "Test networks"
+"""The family of timm's smallest, which are there to test programs and would squeeze every picture."""
 MULTIPLIERS = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
@@ -18,15 +24,40 @@ def find(
     task: Annotated[str | None, typer.Option("--task", help="classify, detect, segment, embed ...")] = None,
     family: Annotated[str | None, typer.Option("--family", help="ResNet, ViT ...")] = None,
     domain: Annotated[str | None, typer.Option("--domain", help="natural, medical ...")] = None,
+    min_top1: Annotated[
+        float | None, typer.Option("--min-top1", help="Accuracy on ImageNet-1k of at least: 0.8.")
+    ] = None,
     max_params: Annotated[str | None, typer.Option("--max-params", help="At most so many: 10M.")] = None,
     max_gmacs: Annotated[float | None, typer.Option("--max-gmacs", help="At most so many 10^9.")] = None,
+    max_size: Annotated[str | None, typer.Option("--max-size", help="Weight file of at most: 50MB.")] = None,
+    input_size: Annotated[
+        int | None, typer.Option("--input-size", help="Pixels of both sides of a prepared image.")
+    ] = None,
+    min_input: Annotated[int | None, typer.Option("--min-input", help="Pixels of its shorter side.")] = None,
+    max_input: Annotated[int | None, typer.Option("--max-input", help="Pixels of its longer side.")] = None,
+    since: Annotated[int | None, typer.Option("--since", help="First year of publication.")] = None,
     licence: Annotated[str | None, typer.Option("--licence", help="permissive or commercial.")] = None,
-    status: Annotated[str | None, typer.Option("--status", help="embedded, mirrored, downloadable.")] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", help="embedded, mirrored, downloadable, or no public weights."),
+    ] = None,
     sort: Annotated[
-        str, typer.Option("--sort", help="name, params, gmacs, size_bytes, input_size, top1.")
+        str,
+        typer.Option(
+            "--sort",
+            help="name, top1, top5, params, gmacs, size_bytes, input_size, depth, year, family, task, "
+            "domain, licence, status.",
+        ),
     ] = "name",
-    pareto: Annotated[str, typer.Option("--pareto", help="Keys, comma-separated: params,top1.")] = "",
+    pareto: Annotated[
+        str,
+        typer.Option("--pareto", help="Keep what no other beats in these figures: accuracy,params."),
+    ] = "",
     names: Annotated[bool, typer.Option("--names", help="Write names only, one a line.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw accuracy against size into this PNG file.")
+    ] = None,
+    overwrite: o.Overwrite = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     offline: o.Offline = False,
@@ -34,69 +65,148 @@ def find(
     threads: o.Threads = None,
 ) -> int:
     """Find pretrained models."""
-    from signet.catalogue.finding import Query, near, select
+    from signet.catalogue.finding import Query, select
 
     query = Query(
         text=" ".join(text or ()),
         task=task,
         family=family,
         domain=domain,
+        min_top1=min_top1,
         max_params=None if max_params is None else count(max_params),
         max_gmacs=max_gmacs,
+        max_size=None if max_size is None else size(max_size),
+        input_size=input_size,
+        min_input=min_input,
+        max_input=max_input,
+        since=since,
         licence=licence,
         status=status,
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         keys = tuple(key.strip() for key in pareto.split(",") if key.strip())
         found = select(query, sort=sort, pareto=keys)
-        if found.licence_unknown:
-            terminal.say(
-                f"{found.licence_unknown} more models fit, with a licence that is inherited or not stated; "
-                "they are left out"
-            )
+        if plot is not None and len(found):
+            _draw(found, plot, overwrite, terminal)
         if as_json:
-            terminal.object([entry.to_dict() for entry in found])
+            terminal.object(found.to_list())
         elif names:
             for entry in found:
-                terminal.result(entry.name)
+                terminal.line(entry.name)
         elif len(found):
             _table(terminal, found)
-        if not len(found):
-            meant = near(query.text)
-            terminal.say(
-                f"no model fits; did you mean {' or '.join(map(repr, meant))}?"
-                if meant
-                else "no model fits; loosen a filter"
-            )
-        return 0 if len(found) else 1
+        _remark(terminal, found, query, keys)
+        return 0
 
 
-def _table(terminal: Terminal, found: object) -> None:
-    from signet.catalogue.finding import Found
+def _draw(found: Found, plot: Path, overwrite: bool, terminal: Terminal) -> None:
+    """Accuracy against size of what was found, as a PNG file."""
+    from signet import charts, storage
 
-    if not isinstance(found, Found):
-        return
+    if plot.suffix.lower() != ".png":
+        raise BadRequest(f"--plot: expected the name of a .png file, got {plot}.")
+    points, sources = [], set()
+    for entry in found:
+        accuracy = entry.key("top1")
+        if isinstance(accuracy, float) and entry.params and entry.family != FOR_TESTS:
+            name = entry.name.rpartition("/")[2].partition(".")[0]
+            points.append(charts.Point(name, entry.family, entry.params, accuracy))
+            claims = (claim for claim in entry.claims if claim.metric == "top1" and claim.value == accuracy)
+            sources |= {claim.source.partition(";")[0] for claim in claims}
+    if not points:
+        raise BadRequest("--plot: of no model that fits are both accuracy and parameters known.")
+    picture = charts.accuracy_against_size(points, "; ".join(sorted(sources)))
+    with storage.new_file(plot, overwrite=overwrite) as temporary:
+        picture.save(temporary, "PNG", optimize=True)
+    left_out = len(found) - len(points)
+    without = (
+        f"; {left_out:,} are not in it: no known accuracy or size, or made to test software"
+        if (left_out)
+        else ""
+    )
+    terminal.say(f"{plot}: {len(points):,} models{without}")
+
+
+def _remark(terminal: Terminal, found: Found, query: Query, keys: tuple[str, ...]) -> None:
+    """What was left out, and why, on stderr."""
+    if found.licence_unknown:
+        terminal.say(
+            f"{_models(found.licence_unknown, 'fit', 'fits')}, with a licence that is inherited or not "
+            "stated; left out"
+        )
+    for key, number in found.figure_unknown.items():
+        terminal.say(f"{_models(number, 'could fit')}, whose {key} is not known; left out")
+    if keys:
+        beaten = sum(map(len, found.dominated.values()))
+        terminal.say(
+            f"{beaten:,} models are dominated in {', '.join(keys)}: 'beats' counts them, each at the best "
+            "that beats it (--json names them)"
+        )
+    if not len(found):
+        _tell_near(terminal, query)
+    elif not terminal.as_json:
+        terminal.say("1 model" if len(found) == 1 else f"{len(found):,} models")
+
+
+def _models(number: int, several: str, one: str = "") -> str:
+    return f"1 more model {one or several}" if number == 1 else f"{number:,} more models {several}"
+
+
+def _tell_near(terminal: Terminal, query: Query) -> None:
+    """What a search without a result may have meant."""
+    from signet.catalogue.finding import loosened, near
+
+    meant = near(f"{query.text} {query.family or ''}")
+    without = loosened(query)
+    told = [
+        f"{number:,} without --{name.replace('_', '-')}" for name, number in without.items() if name != "text"
+    ]
+    if meant:
+        terminal.say(f"no model fits; did you mean {' or '.join(map(repr, meant))}?")
+    elif told:
+        terminal.say(f"no model fits; it would be {', '.join(told)}")
+    else:
+        terminal.say("no model fits; loosen a filter")
+
+
+def _table(terminal: Terminal, found: Found) -> None:
+    from signet.cli.columns import Column
+    from signet.cli.words import accuracy, bytes_of, licence, millions, side
+
     rows = [
         (
             entry.name,
-            entry.task,
-            entry.family,
-            "" if entry.params is None else f"{entry.params / 1e6:,.1f} M",
+            accuracy(entry.key("top1")),
+            millions(entry.params),
+            str(len(found.dominated.get(entry.name, ()))) if found.dominated else "",
             "" if entry.gmacs is None else f"{entry.gmacs:,.2f}",
-            "" if entry.input_size is None else f"{entry.input_size[0]}x{entry.input_size[1]}",
-            _accuracy(entry.key("top1")),
-            f"{entry.licence.weights}{'' if entry.licence.stated else ' (inherited)'}",
+            side(entry.input_size),
+            licence(entry.licence),
+            bytes_of(entry.size_bytes),
+            "" if entry.year is None else str(entry.year),
+            entry.family,
+            entry.task,
             entry.status,
         )
         for entry in found
     ]
-    titles = ("name", "task", "family", "params", "GMACs", "input", "top-1", "licence", "status")
-    terminal.table(titles, rows, right=(3, 4, 5, 6), spare=(4, 2, 1, 5, 6, 3))
-    terminal.say(f"{len(rows)} models")
-
-
-def _accuracy(value: object) -> str:
-    return f"{100 * value:.1f} %" if isinstance(value, float) else ""
+    columns = (
+        Column("name"),
+        Column("top-1", right=True),
+        Column("params", right=True),
+        Column("beats", right=True, spare=8),
+        Column("GMACs", right=True, spare=6),
+        Column("input", right=True, spare=5),
+        Column("licence", spare=7),
+        Column("size", right=True, spare=3),
+        Column("year", right=True, spare=4),
+        Column("family", spare=2),
+        Column("task", spare=2),
+        Column("status", spare=1),
+    )
+    drawn = terminal.rows(columns, rows)
+    if "licence" not in drawn.lacking:
+        terminal.say_inherited(entry.licence for entry in found)
 
 
 def count(text: str) -> int:
@@ -108,10 +218,27 @@ def count(text: str) -> int:
     number, factor = text, 1
     if text[-1:].lower() in MULTIPLIERS:
         number, factor = text[:-1], MULTIPLIERS[text[-1].lower()]
+    return _scaled(number, factor, text, "a number such as 25000000 or 25M")
+
+
+def size(text: str) -> int:
+    """Bytes: "50MB" is 50,000,000, "50MiB" 52,428,800; without a unit they are bytes.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    number = text.lower().removesuffix("b")
+    base = 1024 if number.endswith("i") else 1000
+    number = number.removesuffix("i")
+    power = "kmgt".find(number[-1:]) + 1 if number[-1:] else 0
+    return _scaled(number[:-1] if power else number, base**power, text, "a size such as 50MB or 48MiB")
+
+
+def _scaled(number: str, factor: int, text: str, expected: str) -> int:
     try:
         value = float(number.replace(",", "").replace("_", "")) * factor
     except ValueError:
         value = -1
     if not 0 <= value < float("inf"):
-        raise BadRequest(f"expected a number such as 25000000 or 25M, got {text!r}.")
+        raise BadRequest(f"expected {expected}, got {text!r}.")
     return round(value)

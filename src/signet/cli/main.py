@@ -6,46 +6,52 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from signet.cli import (
-    benchmark,
-    demo,
-    embed,
-    evaluate,
-    find,
-    finetune,
-    mirror,
-    predict,
-    seal,
-    show,
-    verify,
-)
 from signet.errors import BadRequest, Interrupted, Refused, SignetError
 from signet.version import __version__
 
-app = typer.Typer(
-    name="signet",
-    help="Pretrained vision models that can be trusted at every joint.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("find")(find.find)
-app.command("show")(show.show)
-app.command("predict")(predict.predict)
-app.command("embed")(embed.embed)
-app.command("evaluate")(evaluate.evaluate)
-app.command("finetune")(finetune.finetune)
-app.command("seal")(seal.seal)
-app.command("pack")(seal.pack)
-app.command("verify")(verify.verify)
-app.command("benchmark")(benchmark.benchmark)
-app.command("demo")(demo.demo)
-app.add_typer(mirror.app, name="mirror")
+COMMANDS = {
+    "find": "find:find",
+    "show": "show:show",
+    "predict": "predict:predict",
+    "embed": "embed:embed",
+    "evaluate": "evaluate:evaluate",
+    "finetune": "finetune:finetune",
+    "seal": "seal:seal",
+    "pack": "seal:pack",
+    "verify": "verify:verify",
+    "benchmark": "benchmark:benchmark",
+    "demo": "demo:demo",
+    "mirror": "mirror:app",
+}
+"""Command to the module below `signet.cli` that has it, and its name there: of a function or of a group."""
+
+
+def application(words: Sequence[str] = ()) -> typer.Typer:
+    """The command line; of only one command where the first word names it, so that no other is loaded."""
+    wanted = words[:1] if words and words[0] in COMMANDS else list(COMMANDS)
+    app = typer.Typer(
+        name="signet",
+        help="Pretrained vision models that can be trusted at every joint.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(signet)
+    for command in wanted:
+        module, _, name = COMMANDS[command].partition(":")
+        found = getattr(import_module(f"signet.cli.{module}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=command)
+        else:
+            app.command(command)(found)
+    return app
 
 
 def _write_version(wanted: bool) -> None:
@@ -54,7 +60,6 @@ def _write_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def signet(
     version: Annotated[
         bool,
@@ -96,7 +101,7 @@ def main(words: list[str]) -> int:
     """Run the command line; returns the exit code of the command contract."""
     as_json = "--json" in words
     try:
-        code = app(words, standalone_mode=False)
+        code = application(words)(words, standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # typer's own answer to Ctrl-C
             return _told(Interrupted("interrupted"), as_json)

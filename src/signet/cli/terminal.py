@@ -10,13 +10,18 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from signet.naming import shown
 from signet.progress import Progress
 
+if TYPE_CHECKING:
+    from signet.cards import Licence
+    from signet.cli.columns import Column, Drawn
+
+_UNBOUNDED = 100_000  # columns of a file or a pipe
 _ROOMY = 64  # columns for a stage, a bar, a count, a rate and the time left
 
 
@@ -57,6 +62,11 @@ class Terminal:
         """One remark on stderr."""
         if not self.quiet:
             self._above_bar(wrapped(shown(text), sys.stderr))
+
+    def say_inherited(self, licences: Iterable[Licence]) -> None:
+        """What the question mark behind a licence in a table means, where there is one."""
+        if any(not terms.stated and terms.weights != "unknown" for terms in licences):
+            self.say("licence with '?': inherited from the architecture's code, not stated for the weights")
 
     def say_engine(self, model: Any) -> None:
         """The one line that names engine and precision, and why they were taken."""
@@ -118,6 +128,21 @@ class Terminal:
         print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # noqa: T201
         if lacking:
             self.say(f"left out in {width} columns: {', '.join(lacking)} (--json has all)")
+
+    def rows(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Drawn:
+        """A table of one line a row on stdout; a narrow terminal does without some columns, which is said."""
+        from signet.cli.columns import draw
+
+        self._clear()
+        cells = [[shown(cell) for cell in row] for row in rows]
+        width = shutil.get_terminal_size().columns if self.interactive else _UNBOUNDED
+        drawn = draw(columns, cells, width)
+        print("\n".join(drawn.lines))  # noqa: T201
+        if drawn.lacking:
+            self.say(f"left out in {width} columns: {', '.join(drawn.lacking)} (--json has all)")
+        if drawn.shortened:
+            self.say(f"{drawn.shortened:,} names are shortened in {width} columns (--names has them whole)")
+        return drawn
 
     def on_progress(self, moment: Progress) -> None:
         """Draw one moment of a long verb, where a person watches."""
