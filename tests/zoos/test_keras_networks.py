@@ -14,6 +14,7 @@ from signet.engines.contract import EngineSettings
 from signet.hub import WeightFiles
 from signet.models import load
 from signet.networks import ModuleSource
+from signet.preprocessing import finish
 from signet.storage import digest_of
 from signet.testing import made_images
 from signet.zoos import from_keras, keras_import
@@ -74,11 +75,11 @@ def test_logits_are_those_of_keras_with_weights_in_its_own_format(
     network = from_keras.build(files.spec(architecture, **arguments), file)
     pixels = files.pixels(architecture, arguments["input_shape"][0])
     expected = files.predict(model, pixels)
-    assert difference(expected[:1], expected[1:]) > 0.005, "two pictures shall not give one answer"
+    assert difference(expected[:1], expected[1:]) > 0.1, "two pictures shall not give one answer"
     # torch's BatchNorm rounds elsewhere than Keras's; one layer alone is equal within 1e-6 (below).
     own = rounding(network, pixels, expected)
-    assert own < 5e-3
-    assert difference(answer(network, pixels), expected) < 1e-6 + 3 * own
+    assert own < 1e-3
+    assert difference(answer(network, pixels), expected) < 1e-6 + 4 * own
     learned = sum(int(variable.value.numel()) for variable in model.trainable_weights)
     assert sum(parameter.numel() for parameter in network.parameters()) == learned
     assert next(name for name, _ in network.named_children()) == "stage1"
@@ -132,7 +133,7 @@ def test_efficientnet_gets_the_factors_that_only_published_weights_get(
     expected = files.predict(published, pixels)
     assert difference(own, expected) > 0.1
     network = from_keras.build(files.spec("efficientnetb0", imagenet_rescaling=True), file)
-    assert difference(answer(network, pixels), expected) < 1e-6 + 3 * rounding(network, pixels, expected)
+    assert difference(answer(network, pixels), expected) < 1e-6 + 4 * rounding(network, pixels, expected)
 
 
 @pytest.mark.parametrize(
@@ -149,11 +150,17 @@ def test_every_engine_gives_the_logits_and_features_of_torch(
     answers = {}
     for engine in ("torch", "onnx", "openvino"):
         with load(found, engine=engine, precision="fp32", settings=settings) as model:
-            outputs = model.run(model.prepare(made_images(3)))
+            batch = model.prepare(made_images(3))
+            outputs = model.run(batch)
             answers[engine] = (outputs["logits"], outputs["features"])
+    # Random networks magnify what they round: seen against the same network in double precision.
+    prepared = np.asarray(finish(batch).arrays).transpose(0, 2, 3, 1)
+    (source,) = found.networks
+    allowed = max(1e-4, 10 * rounding(source.build(), prepared, answers["torch"][0]))
+    assert allowed < 1e-3
     for engine in ("onnx", "openvino"):
         for one, other in zip(answers[engine], answers["torch"], strict=True):
-            assert difference(one, other) < 1e-4, engine
+            assert difference(one, other) < allowed, engine
 
 
 # --- learning ---------------------------------------------------------------------------------------------

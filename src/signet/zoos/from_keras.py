@@ -56,15 +56,19 @@ def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pret
         BadCard: the config has a key or value that is not understood.
         DigestMismatch: the file is not the one whose MD5 Keras states.
     """
-    spec = configs.spec(ZOO, config)
-    spec = dataclasses.replace(spec, classifier=head_of(spec.architecture))
     if "program" not in config:
         raise BadCard(
             "config.json: expected the key 'program', a list of preprocessing steps, which is missing; those "
             "of the published weights are in the packaged index."
         )
     _require_md5(config.get("file_md5"), found)
-    return modules.pretrained(name, config, found, spec, module_source)
+    return modules.pretrained(name, config, found, spec_of(config), module_source)
+
+
+def spec_of(config: Mapping[str, Any]) -> ModuleSpec:
+    """The module that a config describes."""
+    spec = configs.spec(ZOO, config)
+    return dataclasses.replace(spec, classifier=head_of(spec.architecture))
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
