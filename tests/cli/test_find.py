@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import resource
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -296,3 +299,33 @@ def test_a_hostile_card_does_not_act_on_the_terminal(signet, tiny, tmp_path):
         assert act not in ran.out
     assert "[bold]green" in ran.out
     assert signet("show", path, "--json").object["labels"][0] == "\x1b[2Jred"
+
+
+QUICK = "find --task classify --max-params 10M --licence permissive --sort top1".split()
+OFF_THE_NETWORK = """
+import socket, sys
+def refuse(*_, **__):
+    raise AssertionError("the network was asked")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from signet.cli.main import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def test_an_answer_costs_less_than_three_tenths_of_a_second():
+    """Of processor time, the least of several processes: what else runs here does not count."""
+    spent = []
+    for _ in range(6):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "signet", *QUICK], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 0.3
+
+
+@pytest.mark.parametrize("words", [QUICK, ["show", "resnet50"], ["show", "timm/resnet50.a1_in1k"]])
+def test_finding_and_showing_never_ask_the_network(words):
+    done = subprocess.run(
+        [sys.executable, "-c", OFF_THE_NETWORK, *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
