@@ -301,7 +301,7 @@ def test_a_hostile_card_does_not_act_on_the_terminal(signet, tiny, tmp_path):
     assert signet("show", path, "--json").object["labels"][0] == "\x1b[2Jred"
 
 
-QUICK = "find --task classify --max-params 10M --licence permissive --sort top1".split()
+QUICK = ["find", "--task", "classify", "--max-params", "10M", "--licence", "permissive", "--sort", "top1"]
 OFF_THE_NETWORK = """
 import socket, sys
 def refuse(*_, **__):
