@@ -13,8 +13,7 @@ Parameters are those that learn. GMACs are multiply-adds in 10^9 for one image: 
 `torch.utils.flop_counter` counts, which are those of convolutions, matrix products and attention. The file is
 what safetensors would write in fp32: every tensor of the state, 4 bytes a number, with its header.
 Milliseconds are the median over forward passes of one prepared image, network only. Memory is the most that
-the process held, libraries and all; graphs for OpenVINO are traced by another process before. The picture
-needs matplotlib.
+the process held, libraries and all; graphs for OpenVINO are traced by another process before.
 """
 
 from __future__ import annotations

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from signet.catalogue.facts import top1_of
+from signet import charts
+from signet.catalogue.facts import claims_of, top1_of
 from signet.catalogue.families import family_of
 
 PICTURE = "catalogue.png"
 COLUMNS = (("torch", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
-WIDTH, HEIGHT = 9.0, 6.0
-"""Of the picture, in inches."""
 
 
 def write(results: Path, docs: Path) -> Iterator[Path]:
@@ -22,10 +20,10 @@ def write(results: Path, docs: Path) -> Iterator[Path]:
     counts, date = newest(results, "counts")
     speeds, measured = newest(results, "speed")
     times = {(row["name"], row["engine"], row["precision"]): row for row in speeds if not row["problem"]}
-    if times and find_spec("matplotlib") is not None:
+    if times:
         yield draw(counts, times, docs / PICTURE)
     page = docs / "catalogue.md"
-    text = "\n".join(lines((counts, date), (speeds, measured), docs))
+    text = "\n".join(lines((counts, date), (speeds, measured)))
     page.write_text(f"{text}\n", encoding="utf-8")
     yield page
 
@@ -49,7 +47,7 @@ def accuracy(row: Mapping[str, str]) -> float | None:
 
 
 def lines(
-    counted: tuple[list[dict[str, str]], str], timed: tuple[list[dict[str, str]], str], docs: Path
+    counted: tuple[list[dict[str, str]], str], timed: tuple[list[dict[str, str]], str]
 ) -> Iterator[str]:
     """The page, line by line, from (rows, date) of counts and of times."""
     (counts, date), (speeds, measured) = counted, timed
@@ -69,9 +67,8 @@ def lines(
             f"Times: {measured}, {processor}, {' or '.join(threads)} threads, one image at a time, "
             "network only, median; memory is that of the whole process."
         )
-        if (docs / PICTURE).is_file():
-            yield ""
-            yield f"![Accuracy against milliseconds]({PICTURE})"
+        yield ""
+        yield f"![Accuracy against milliseconds]({PICTURE})"
     else:
         yield (
             "Times are not measured yet: they need a machine that does nothing else. "
@@ -115,40 +112,17 @@ def _family(name: str) -> str:
 
 
 def draw(counts: list[dict[str, str]], times: Mapping[tuple[str, str, str], Any], file: Path) -> Path:
-    """Top-1 against milliseconds on OpenVINO fp32; the area of a dot grows with its parameters.
-
-    Better networks are named first; a name that would lie over another is left to the table.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    dots = []
+    """Top-1 against milliseconds on OpenVINO fp32."""
+    points, sources = [], set()
     for row in counts:
         found, top1 = times.get((row["name"], "openvino", "fp32")), accuracy(row)
-        if found is not None and top1 is not None:
-            words = row["name"].partition("/")[2].partition(".")[0]
-            dots.append((100 * top1, float(found["milliseconds"]), int(row["parameters"]) / 1e6, words))
-    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.scatter(
-        [dot[1] for dot in dots], [dot[0] for dot in dots], s=[4 + dot[2] for dot in dots], alpha=0.5
-    )
-    axes.set_xscale("log")
-    axes.margins(x=0.12)
-    axes.set_xlabel("milliseconds for one image, OpenVINO fp32, network only")
-    axes.set_ylabel("published top-1 on ImageNet-1k, %")
-    axes.grid(visible=True, which="both", alpha=0.2)
-    canvas.draw()
-    taken: list[Any] = []
-    for top1, milliseconds, _, words in sorted(dots, reverse=True):
-        label = axes.annotate(
-            words, (milliseconds, top1), xytext=(4, 3), textcoords="offset points", fontsize=7
-        )
-        box = label.get_window_extent(canvas.get_renderer())
-        if any(box.overlaps(other) for other in taken):
-            label.remove()
-        else:
-            taken.append(box)
-    figure.savefig(file, dpi=130, metadata={"Software": None})
+        if found is None or top1 is None:
+            continue
+        words = row["name"].partition("/")[2].partition(".")[0]
+        points.append(charts.Point(words, _family(row["name"]), float(found["milliseconds"]), top1))
+        claims = claims_of(row["name"], (int(row["height"]), int(row["width"])))
+        sources |= {claim.source.partition(";")[0] for claim in claims if claim.value == top1}
+    processor = next(iter(times.values()))["processor"]
+    listed = "; ".join([f"milliseconds: OpenVINO fp32, network only, {processor}", *sorted(sources)])
+    charts.accuracy_against_time(points, listed).save(file, "PNG", optimize=True)
     return file

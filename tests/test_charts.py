@@ -22,6 +22,19 @@ def test_it_has_its_size_and_is_not_empty() -> None:
         assert (np.abs(pixels.astype(int) - colour).max(1) < 12).sum() > 200
 
 
+def test_time_has_its_own_words_and_goes_below_one() -> None:
+    fast = [Point(point.name, point.family, point.cost / 10**7, point.top1) for point in POINTS]
+    picture = charts.accuracy_against_time(fast, "made by the tests")
+    assert picture.tobytes() != charts.accuracy_against_size(fast, "made by the tests").tobytes()
+    assert [charts._short(size) for size in charts._Axes.around(fast).sizes()] == [
+        "0.1",
+        "0.2",
+        "0.5",
+        "1",
+        "2",
+    ]
+
+
 def test_the_same_points_give_the_same_picture() -> None:
     first, second = (charts.accuracy_against_size(rows, "s").tobytes() for rows in (POINTS, POINTS[::-1]))
     assert first == second
@@ -47,7 +60,7 @@ def test_labels_keep_off_each_other(monkeypatch) -> None:
 
 def test_a_front_goes_up_from_small_to_large() -> None:
     front = charts._front(POINTS)
-    assert [p.params for p in front] == sorted({p.params for p in front})
+    assert [p.cost for p in front] == sorted({p.cost for p in front})
     assert [p.top1 for p in front] == sorted(p.top1 for p in front)
     assert {p.family for p in front} == {"EfficientNet"}
     assert charts._ranked(POINTS) == ["EfficientNet", "ViT", "ResNet"]

@@ -1,4 +1,4 @@
-"""Accuracy against size as a picture: points, lines of families, and labels that keep off each other.
+"""Accuracy against size or time as a picture: points, lines of families, and labels that keep off each other.
 
 Pure: figures go in, a Pillow image comes out. Source of the form: Tan and Le, EfficientNet
 (arXiv:1905.11946), figure 1: parameters, here on a logarithmic axis, against top-1, one line a family.
@@ -32,6 +32,9 @@ _PALETTE = (
 )
 """Dark enough to be read as text on white; neighbours differ in lightness too."""
 
+_LEAST = 1e-3
+"""Of what is drawn along x, since a logarithm has no zero."""
+
 _GAPS = (9.0, 16.0)
 """Pixels between a point and its name."""
 
@@ -46,14 +49,27 @@ class Point:
     Attributes:
         name: of the model, as it is written beside its point.
         family: by which it gets its line and colour.
-        params: trainable values.
+        cost: what it is drawn against: trainable values, or milliseconds; above 0.
         top1: 0 to 1.
     """
 
     name: str
     family: str
-    params: int
+    cost: float
     top1: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Against:
+    """What goes along x, in words."""
+
+    title: str
+    label: str
+    each: str
+
+
+_SIZE = _Against("Accuracy against size", "parameters (logarithmic)", "at each size")
+_TIME = _Against("Accuracy against time", "milliseconds for one image (logarithmic)", "at each speed")
 
 
 def accuracy_against_size(points: Sequence[Point], source: str) -> Image.Image:
@@ -66,13 +82,23 @@ def accuracy_against_size(points: Sequence[Point], source: str) -> Image.Image:
         points: at least one.
         source: where the figures are from, for the last line.
     """
+    return _drawn(points, source, _SIZE)
+
+
+def accuracy_against_time(points: Sequence[Point], source: str) -> Image.Image:
+    """The same with milliseconds for one image along x."""
+    return _drawn(points, source, _TIME)
+
+
+def _drawn(points: Sequence[Point], source: str, against: _Against) -> Image.Image:
     fronts = {family: _front(mine) for family, mine in _by_family(points).items()}
     named = _ranked(points)[: len(_PALETTE)]
     colours = {family: _PALETTE[place] for place, family in enumerate(named)}
     axes = _Axes.around(points)
     picture = _shapes(points, fronts, colours, axes)
     pen = ImageDraw.Draw(picture)
-    _frame(pen, axes, len(fronts), len(named), len(points), source)
+    counts = len(fronts), len(named), len(points)
+    _frame(pen, axes, counts, source, against)
     _labels(pen, fronts, colours, axes)
     return picture
 
@@ -88,7 +114,7 @@ class _Axes:
 
     @classmethod
     def around(cls, points: Sequence[Point]) -> _Axes:
-        logs = [math.log10(max(point.params, 1)) for point in points]
+        logs = [math.log10(max(point.cost, _LEAST)) for point in points]
         percents = [100 * point.top1 for point in points]
         room = max(0.04 * (max(logs) - min(logs)), 0.08)
         step = _step(max(percents) - min(percents))
@@ -97,22 +123,22 @@ class _Axes:
         return cls(min(logs) - room, max(logs) + room, max(least, 0), min(most, 100))
 
     def place(self, point: Point) -> tuple[float, float]:
-        return self.along(point.params), self.up(100 * point.top1)
+        return self.along(point.cost), self.up(100 * point.top1)
 
-    def along(self, params: float) -> float:
-        share = (math.log10(max(params, 1)) - self.low) / (self.high - self.low)
+    def along(self, cost: float) -> float:
+        share = (math.log10(max(cost, _LEAST)) - self.low) / (self.high - self.low)
         return _LEFT + share * (_RIGHT - _LEFT)
 
     def up(self, percent: float) -> float:
         return _BOTTOM - (percent - self.least) / (self.most - self.least) * (_BOTTOM - _TOP)
 
-    def sizes(self) -> Iterator[int]:
+    def sizes(self) -> Iterator[float]:
         """1, 2, 5, 10 ... as far as the axis goes; only powers of ten on a long one."""
         steps = (1, 2, 5) if self.high - self.low < 2.4 else (1, 3) if self.high - self.low < 3.6 else (1,)
         for power in range(math.floor(self.low), math.ceil(self.high) + 1):
             for factor in steps:
-                if self.low <= math.log10(factor * 10**power) <= self.high:
-                    yield factor * 10**power
+                if self.low <= math.log10(factor * 10.0**power) <= self.high:
+                    yield factor * 10.0**power
 
     def percents(self) -> Iterator[float]:
         step = _step(self.most - self.least)
@@ -127,7 +153,7 @@ def _step(reach: float) -> float:
 
 def _by_family(points: Sequence[Point]) -> dict[str, list[Point]]:
     found: dict[str, list[Point]] = {}
-    for point in sorted(points, key=lambda point: (point.params, -point.top1, point.name)):
+    for point in sorted(points, key=lambda point: (point.cost, -point.top1, point.name)):
         found.setdefault(point.family, []).append(point)
     return found
 
@@ -135,7 +161,7 @@ def _by_family(points: Sequence[Point]) -> dict[str, list[Point]]:
 def _front(points: Sequence[Point]) -> list[Point]:
     """From small to large, each better than all that are smaller."""
     kept: list[Point] = []
-    for point in sorted(points, key=lambda point: (point.params, -point.top1, point.name)):
+    for point in sorted(points, key=lambda point: (point.cost, -point.top1, point.name)):
         if not kept or point.top1 > kept[-1].top1:
             kept.append(point)
     return kept
@@ -202,19 +228,20 @@ def _mixed(colour: Colour, strength: float) -> Colour:
 
 
 def _frame(
-    pen: ImageDraw.ImageDraw, axes: _Axes, families: int, named: int, models: int, source: str
+    pen: ImageDraw.ImageDraw, axes: _Axes, counts: tuple[int, int, int], source: str, against: _Against
 ) -> None:
-    """Title, ticks, names of the axes, source."""
-    pen.text((_LEFT - 52, 30), "Accuracy against size", fill=_INK, font=_font(34))
+    """Title, ticks, names of the axes, source; counts of families, of those with a colour, and of models."""
+    families, named, models = counts
+    pen.text((_LEFT - 52, 30), against.title, fill=_INK, font=_font(34))
     others = f"; the {families - named} other families are grey" if families > named else ""
-    words = f"{models:,} pretrained models. A line joins the best of a family at each size{others}."
+    words = f"{models:,} pretrained models. A line joins the best of a family {against.each}{others}."
     pen.text((_LEFT - 52, 80), words, fill=_SOFT, font=_font(18))
     for percent in axes.percents():
         text = f"{percent:g} %"
         pen.text((_LEFT - 12, axes.up(percent)), text, fill=_SOFT, font=_font(17), anchor="rm")
     for size in axes.sizes():
         pen.text((axes.along(size), _BOTTOM + 12), _short(size), fill=_SOFT, font=_font(17), anchor="ma")
-    pen.text((_RIGHT, _BOTTOM + 42), "parameters (logarithmic)", fill=_INK, font=_font(18), anchor="ra")
+    pen.text((_RIGHT, _BOTTOM + 42), against.label, fill=_INK, font=_font(18), anchor="ra")
     pen.text((_LEFT - 52, _TOP - 22), "top-1, ImageNet-1k validation", fill=_INK, font=_font(18), anchor="ls")
     for place, line in enumerate(_broken(f"Source: {source}", 15)[:2]):
         pen.text((_LEFT - 52, HEIGHT - 58 + 22 * place), line, fill=_SOFT, font=_font(15))
@@ -308,11 +335,11 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] - 3 < other[2] and other[0] < one[2] + 3 and one[1] - 3 < other[3] and other[1] < one[3] + 3
 
 
-def _short(size: int) -> str:
+def _short(size: float) -> str:
     for limit, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if size >= limit:
             return f"{size / limit:g} {letter}"
-    return str(size)
+    return f"{size:g}"
 
 
 def _broken(text: str, size: int) -> list[str]:
