@@ -108,6 +108,7 @@ def embeddings(outputs: Outputs, contract: OutputContract, sources: Sequence[str
 
     Raises:
         WrongTask: the network has no such output.
+        BadInput: the vectors have another length than the contract says.
     """
     vectors = features(outputs, contract)
     return [Embedding(row, source=source) for row, source in zip(vectors, sources, strict=True)]
@@ -118,12 +119,18 @@ def features(outputs: Outputs, contract: OutputContract) -> Floats:
 
     Raises:
         WrongTask: the network has no such output.
+        BadInput: the vectors of a model that gives vectors have another length than the contract says.
     """
     place = contract.tensor if contract.head == "embedding" else contract.features
     if place is None:
         raise WrongTask("this network has no output for features.")
     vectors = chosen(outputs, place)
-    return vectors.reshape(len(vectors), -1).astype(np.float32)
+    vectors = vectors.reshape(len(vectors), -1).astype(np.float32)
+    if contract.head == "embedding" and contract.width not in (None, vectors.shape[1]):
+        raise BadInput(
+            f"the network's output: expected vectors of {contract.width} values, got {vectors.shape[1]}."
+        )
+    return vectors
 
 
 def chosen(outputs: Outputs, place: str | int) -> Array:

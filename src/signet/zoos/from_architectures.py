@@ -77,13 +77,19 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
     foreign = _foreign_names(spec)
     if weights.suffix == ".h5":
         module.load_state_dict(_from_keras(spec, module, weights), strict=True)
-    elif foreign and not set(modules.read_state(weights)) <= set(module.state_dict()):
+    elif foreign and not _under_our_names(modules.read_state(weights), module):
         from signet.architectures.renaming import renamed
 
         module.load_state_dict(renamed(modules.read_state(weights), foreign, module), strict=True)
     else:
         modules.fill(module, weights, f"{ZOO}/{spec.architecture}")
     return module
+
+
+def _under_our_names(state: Mapping[str, Any], module: Any) -> bool:
+    """Whether most tensors bear our names; one too many is then shown as such, and not as another naming."""
+    ours = module.state_dict().keys() & state.keys()
+    return 2 * len(ours) > len(state)
 
 
 def _from_keras(spec: ModuleSpec, module: Any, weights: Path) -> Mapping[str, Any]:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from signet.cards import Card
 from signet.catalogue import configs
-from signet.errors import BadCard
+from signet.errors import BadCard, DigestMismatch
 from signet.graphs import from_tensorflow
 from signet.graphs.opening import open_graph
+from signet.naming import shown
 from signet.networks import GRAPH_SUFFIXES, Pretrained
+from signet.storage import digest_of
 from signet.zoos import card_files
 
 
@@ -33,6 +35,7 @@ def pretrained(path: Path, card_path: Path | None = None) -> Pretrained:
     Raises:
         BadCard: there is no card, or it breaks the schema.
         BadGraph: the graph may not be opened.
+        DigestMismatch: the card states another digest than the file has.
     """
     place = card_path or card_files.place_of(path if path.name else path.resolve())
     if not place.is_file():
@@ -45,7 +48,28 @@ def pretrained(path: Path, card_path: Path | None = None) -> Pretrained:
         return _from_tensorflow(path, card_files.read_card(place), place)
     graph = open_graph(path)
     card = card_files.read_card(place)
+    if card.weights_digest not in (None, graph.digest, digest_of(path)):
+        raise DigestMismatch(
+            f"{shown(place.name)}: it is the card of a graph with the sha256 {card.weights_digest}, but that "
+            f"of {shown(path.name)} is {graph.digest}: the file was changed, or is another one. Get it "
+            "again; if the change is meant, state the new digest in the card."
+        )
+    _require_one_size(card, place)
     return Pretrained(card, (graph,), configs.digest_with(graph.digest, card), "file")
+
+
+def _require_one_size(card: Card, place: Path) -> None:
+    """The program must end in the size that the card states of the input, where it states one."""
+    size = card.input_size
+    shape = card.inputs[0].shape if card.inputs else ()
+    if size is None or len(shape) != 4:
+        return
+    sides = shape[2:] if shape[1] == 3 else shape[1:3]
+    if any(side not in (None, wanted) for side, wanted in zip(sides, size, strict=True)):
+        raise BadCard(
+            f"{shown(place.name)}: its program ends with pictures of {size[0]} x {size[1]}, but its input "
+            f"takes {' x '.join(map(str, sides))}."
+        )
 
 
 def _from_tensorflow(path: Path, card: Card, place: Path) -> Pretrained:

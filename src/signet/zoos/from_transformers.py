@@ -203,7 +203,7 @@ def _filled(network: Any, config: Any, weights: Path) -> Any:
         for words, keys in (
             ("missing", report["missing_keys"]),
             ("unexpected", report["unexpected_keys"]),
-            ("of another shape", [entry[0] for entry in report["mismatched_keys"]]),
+            ("of another shape", [_misfit(*entry) for entry in report["mismatched_keys"]]),
         )
         if keys
     ]
@@ -213,6 +213,10 @@ def _filled(network: Any, config: Any, weights: Path) -> Any:
             f"describes it; {'; '.join([*faults, *report['error_msgs']])}."
         )
     return module
+
+
+def _misfit(name: str, found: Any, expected: Any) -> str:
+    return f"{name} {tuple(found)} where {tuple(expected)} belongs"
 
 
 def _classifiers(transformers: Any) -> tuple[str, ...]:
