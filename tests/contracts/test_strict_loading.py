@@ -1,4 +1,4 @@
-"""Nothing loads silently wrong: each fault of a weight file, in each zoo, is refused; the difference is shown.
+"""Nothing loads silently wrong: each fault of a weight file is refused in each zoo; the difference is shown.
 
 Every zoo has a tiny model in a mirror, loaded by name; a fault is put into its file or its config. Graph
 files are in test_strict_graphs.py.
