@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from signet import tracing
+from signet.engines.contract import EngineSettings
 from signet.errors import BadGraph, MissingExtra
-from signet.networks import ModuleSource, ModuleSpec
+from signet.models import load
+from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.testing import TinyNetwork
 
 torch = pytest.importorskip("torch")
@@ -220,3 +222,22 @@ def test_a_cache_that_may_only_be_read_still_gives_its_graphs(
     first = tracing.traced(floor3.module_source(), tmp_path)
     monkeypatch.setattr(tracing.storage, "locked", lambda _: pytest.fail("a lock was written"))
     assert tracing.traced(floor3.module_source(), tmp_path) == first
+
+
+def test_a_pool_with_a_window_larger_than_the_map_runs_on_every_engine(
+    floor3: ModuleType, tmp_path: Path
+) -> None:
+    """As transformers' EfficientNet has: OpenVINO refuses the window, so the graph takes the whole map."""
+    module = floor3.torch_module()
+    pool = torch.nn.AvgPool2d(1280, ceil_mode=True)
+    module.pool = pool
+    source = ModuleSource(lambda: module, "d" * 64, (3, *floor3.SIZE), classifier="head")
+    found = Pretrained(floor3.card(), (source,), source.digest, "mirror")
+    pictures = [floor3.picture(seed) for seed in range(3)]
+    answers = {}
+    for engine in ("torch", "onnx", "openvino"):
+        with load(found, engine=engine, precision="fp32", settings=EngineSettings(cache=tmp_path)) as model:
+            answers[engine] = model.run(model.prepare(pictures))["logits"]
+    for engine in ("onnx", "openvino"):
+        np.testing.assert_allclose(answers[engine], answers["torch"], rtol=0, atol=1e-5)
+    assert module.pool is pool, "the caller's module is left as it was"

@@ -10,6 +10,8 @@ import hashlib
 import logging
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ OPSET = 20
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LOUD = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx")
 """What they log on the way to an error is in the error."""
-_FORMAT = "2"
+_FORMAT = "3"
 """Raised when this file writes other graphs, so that cached ones are not taken for new ones."""
 
 BUILDERS = ("signet", "torchvision", "timm", "keras")
@@ -96,14 +98,19 @@ def export(source: ModuleSource, to: Path) -> None:
     except ImportError as error:
         raise MissingExtra("Turning a torch module into a graph", "train", str(error.name)) from error
     module = source.build()
-    wrapped = _with_features(torch, module, source.classifier) if source.classifier else module
     example = torch.zeros(2, *source.input_shape)
+    wrapped = _with_features(torch, module, source.classifier) if source.classifier else module
     names = ["logits", "features"] if source.classifier else ["features" if _headless(source) else "logits"]
     levels = {log: log.level for log in map(logging.getLogger, _LOUD)}
     try:
         for log in levels:
             log.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        with (
+            warnings.catch_warnings(),
+            torch.inference_mode(False),
+            torch.no_grad(),
+            _pooling_whole_maps(torch, module, example),
+        ):
             warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
             program: Any = torch.onnx.export(
                 wrapped,
@@ -126,6 +133,43 @@ def export(source: ModuleSource, to: Path) -> None:
     finally:
         for log, level in levels.items():
             log.setLevel(level)
+
+
+@contextmanager
+def _pooling_whole_maps(torch: Any, module: Any, example: Any) -> Iterator[None]:
+    """Meanwhile, pools whose window is larger than the map are ones that take the whole map: the same mean.
+
+    transformers' EfficientNet pools 7 x 7 places with a window of 1,280, and OpenVINO refuses such a window.
+    """
+    sides: dict[str, tuple[int, int]] = {}
+    hooks = [
+        part.register_forward_pre_hook(
+            lambda _, inputs, name=name: sides.update({name: tuple(inputs[0].shape[-2:])})
+        )
+        for name, part in module.named_modules()
+        if isinstance(part, torch.nn.AvgPool2d) and part.ceil_mode and part.padding in (0, (0, 0))
+    ]
+    try:
+        if hooks:
+            module(example[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    exchanged: list[tuple[Any, str, Any]] = []
+    for name, (rows, columns) in sides.items():
+        parent, _, leaf = name.rpartition(".")
+        pool = module.get_submodule(name)
+        window = pool.kernel_size
+        height, width = (window, window) if isinstance(window, int) else window
+        if leaf and height >= rows and width >= columns:
+            exchanged.append((module.get_submodule(parent), leaf, pool))
+    try:
+        for owner, leaf, _ in exchanged:
+            setattr(owner, leaf, torch.nn.AdaptiveAvgPool2d(1))
+        yield
+    finally:
+        for owner, leaf, pool in exchanged:
+            setattr(owner, leaf, pool)
 
 
 def _root_of(error: BaseException) -> str:
