@@ -84,7 +84,8 @@ def _answer(outputs: Mapping[str, Array]) -> Array:
 
 def _made_pictures(source: ModuleSource, program: Program) -> Batch:
     """Coloured noise in blocks, so that deep layers get something to see; uint8 (N, H, W, 3)."""
-    _, height, width = source.input_shape
+    # Not the module's own shape, whose axes may be in another order.
+    height, width = program.input_size() or source.input_shape[1:]
     random = np.random.default_rng(0)
     small = random.integers(0, 256, (PICTURES, -(-height // 8), -(-width // 8), 3), np.uint8)
     blocks: Array = small.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
