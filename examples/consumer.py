@@ -162,7 +162,7 @@ def crop(array: Array, step: dict[str, Any]) -> Array:
     """A box from the centre or the top left."""
     sides = array.shape[:2]
     if step.get("fraction"):
-        box = tuple(max(1, round(side * step["fraction"])) for side in sides)
+        box = (max(1, round(min(sides) * step["fraction"])),) * 2
     else:
         box = tuple(step["size"])
     corner = [

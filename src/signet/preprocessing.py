@@ -122,7 +122,8 @@ def crop_box(step: Crop, size: Size) -> tuple[int, int, int, int]:
     Source: torchvision `center_crop` for the corner and for the side of the odd padded pixel.
     """
     if step.fraction is not None:
-        box = (max(1, round(size[0] * step.fraction)), max(1, round(size[1] * step.fraction)))
+        side = max(1, round(min(size) * step.fraction))
+        box = (side, side)
     else:
         box = step.size or size
     if step.anchor == "top-left":

@@ -56,12 +56,12 @@ class Crop:
     """Cut out a box.
 
     With `size` the box is (height, width) pixels; where the image is smaller it is first padded with
-    `fill`, the odd pixel to the right and below. With `fraction` the box has that fraction of each
-    side, rounded to the nearest pixel (half to even).
+    `fill`, the odd pixel to the right and below. With `fraction` the box is a square, its side
+    that fraction of the picture's short side, rounded to the nearest pixel (half to even).
 
     Attributes:
         size: (height, width) in pixels, or None.
-        fraction: 0 to 1 of each side, or None.
+        fraction: 0 to 1 of the short side, or None.
         anchor: "center" or "top-left".
         rounding: of the corner `(side - box) / 2`: "floor", "round" (half to even) or "ceil".
         fill: 0 to 255, one value or three.
@@ -83,7 +83,7 @@ class Crop:
 
     def words(self) -> str:
         """The step for a person."""
-        box = _by(self.size) if self.size else f"{self.fraction:g} of each side"
+        box = _by(self.size) if self.size else f"a square of {self.fraction:g} of the short side"
         return f"crop {box} from the {self.anchor}"
 
 

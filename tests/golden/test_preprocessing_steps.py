@@ -221,8 +221,9 @@ def test_rounding_of_lengths_and_corners_is_as_stated(rounding: str) -> None:
     )
 
 
-def test_a_fraction_is_of_each_side_and_never_nothing() -> None:
-    assert crop_box(Crop(fraction=0.875), (375, 500)) == (24, 31, 328, 438)
+def test_a_fraction_is_a_square_of_the_short_side_and_never_nothing() -> None:
+    assert crop_box(Crop(fraction=0.875), (375, 500)) == (24, 86, 328, 328)
+    assert crop_box(Crop(fraction=0.875), (500, 375)) == (86, 24, 328, 328)
     assert crop_box(Crop(fraction=0.001), (10, 10))[2:] == (1, 1)
 
 
