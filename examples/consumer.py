@@ -161,10 +161,8 @@ def cut(array: Array, top: int, left: int, box: tuple[int, int], fill: Any) -> A
 def crop(array: Array, step: dict[str, Any]) -> Array:
     """A box from the centre or the top left."""
     sides = array.shape[:2]
-    if step.get("fraction"):
-        box = (max(1, round(min(sides) * step["fraction"])),) * 2
-    else:
-        box = tuple(step["size"])
+    square = (max(1, round(min(sides) * (step.get("fraction") or 0))),) * 2
+    box = square if step.get("fraction") else tuple(step["size"])
     corner = [
         -((want - side) // 2) if want > side else ROUND[step["rounding"]]((side - want) / 2)
         for side, want in zip(sides, box, strict=True)

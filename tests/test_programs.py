@@ -258,7 +258,10 @@ def test_each_step_has_a_stage_of_the_frozen_list_and_a_name_of_its_own() -> Non
     [
         (Read(orient=False), "read as RGB, EXIF orientation ignored"),
         (Crop(size=(224, 200)), "crop 224x200 from the center"),
-        (Crop(fraction=0.875, anchor="top-left"), "crop a square of 0.875 of the short side from the top-left"),
+        (
+            Crop(fraction=0.875, anchor="top-left"),
+            "crop a square of 0.875 of the short side from the top-left",
+        ),
         (Resize(short=800, longest=1333), "resize the short side to 800 (long side at most 1333), bilinear"),
         (
             Resize(size=(9, 8), fit="pad", antialias=False),
