@@ -8,7 +8,7 @@ IMAGES ?= ../shared/data/imagenet_sample_250
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench catalogue docs install starter clean
+.PHONY: demo test check bench catalogue peers docs install starter clean
 
 # The main job on embedded defaults: no torch, no network after installation.
 demo: $(VENV)/.fit
@@ -32,6 +32,10 @@ bench: $(VENV)/.dev
 # what is not small (an hour or two, up to 20 GB) and keeps the outcome; AGAIN=1 does so anew.
 catalogue: $(VENV)/.dev
 	$(BIN)/python tools/catalogue_table.py $(if $(LARGE),--large) $(if $(AGAIN),--again)
+
+# Every architecture of the list beside its own library; hours, and it goes on where it was.
+peers: $(VENV)/.dev
+	$(BIN)/python benchmarks/peers_identity.py --images $(IMAGES)
 
 docs: $(VENV)/.dev
 	$(PIP) pdoc

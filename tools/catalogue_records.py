@@ -23,7 +23,7 @@ PHASES = ("forward", "backward", "tune")
 MOST_GIGABYTES = 20.0
 SPARE_GIGABYTES = 1.0
 LIMIT_SECONDS = 1800
-STEPS = ((2, 1.0), (1, 1.0), (1, 0.5))
+STEPS = ((2, 1.0), (1, 1.0), (1, 0.6))
 """(batch, share of the input size): the next one is tried where the one before takes too much memory."""
 
 
@@ -98,6 +98,8 @@ def _run(name: str) -> tuple[tuple[str, str, str], int]:
     for batch, share in STEPS:
         size = None if share == 1 else int(full * share) // 32 * 32
         seen, used, ended = _child(name, batch, size)
+        if size and "backward" in seen:
+            seen["backward"] += f", since {full} px take more than {_gigabytes():.0f} GB"
         peak = max(peak, used)
         best = {**seen, **best}
         if ended == "failed":

@@ -150,8 +150,10 @@ def test_less_is_tried_where_memory_ends_and_what_was_reached_stays(monkeypatch)
     answers = {
         (2, None): ({"forward": "at 800"}, 9, "memory"),
         (1, None): ({"forward": "at 800, 1"}, 9, "memory"),
-        (1, 384): ({"forward": "at 384", "backward": "at 384", "tune": "yes"}, 7, ""),
+        (1, 480): ({"forward": "at 480", "backward": "at 480", "tune": "yes"}, 7, ""),
     }
     monkeypatch.setattr(records, "_child", lambda _, batch, size: answers[batch, size])
     monkeypatch.setattr(checks, "subject", lambda _: checks.Subject(lambda: None, (800, 800), "", ""))
-    assert records._run("x") == (("at 800", "at 384", "yes"), 9)
+    monkeypatch.setattr(records, "_gigabytes", lambda: 20.0)
+    backward = "at 480, since 800 px take more than 20 GB"
+    assert records._run("x") == (("at 800", backward, "yes"), 9)
