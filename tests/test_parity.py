@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 
 from signet import parity, running
 from signet.batches import Batch, Outputs
-from signet.engines import on_onnx, on_openvino
+from signet.engines import on_onnx, on_openvino, on_torch
 from signet.engines.contract import EngineSettings
 from signet.errors import EngineError
+from signet.preprocessing import finish, prepare
 
 
 class Altered:
@@ -92,3 +94,31 @@ def test_a_broken_record_is_asked_again(floor3: ModuleType, tmp_path: Path) -> N
     record.write_text("{")
     running.start(floor3.module_model(), "onnx", "fp32", settings(tmp_path)).engine.close()
     assert "share" in record.read_text()
+
+
+def test_a_network_that_blows_roundings_up_says_nothing_of_the_engine(
+    floor3: ModuleType, tmp_path: Path, alter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own answer in float32 is a percent off the one in float64: then 2 % of an engine are no fault."""
+    alter(on_openvino, 0.02)
+    whole = on_torch.answer_in_double
+    monkeypatch.setattr(on_torch, "answer_in_double", lambda *given: whole(*given) * 1.01)
+    for _ in range(2):  # measured, then remembered
+        running.start(floor3.module_model(), "openvino", "fp32", settings(tmp_path)).engine.close()
+    alter(on_onnx, 0.2)
+    with pytest.raises(EngineError, match=r"by 20\.0% of the largest value"):
+        running.start(floor3.module_model(), "onnx", "fp32", settings(tmp_path))
+
+
+def test_the_answer_in_double_is_that_of_the_module(floor3: ModuleType) -> None:
+    torch = pytest.importorskip("torch")
+    batch = finish(prepare([floor3.picture(seed) for seed in range(2)], floor3.PROGRAM))
+    module = floor3.torch_module()
+    source = dataclasses.replace(floor3.module_source(), build=lambda: module)
+    exact = on_torch.answer_in_double(source, batch)
+    assert next(module.parameters()).dtype == torch.float32, "the caller's module is left as it was"
+    assert exact is not None
+    assert exact.dtype == np.float64
+    with torch.inference_mode():
+        single = module(torch.from_numpy(np.asarray(batch.arrays))).numpy()
+    np.testing.assert_allclose(exact, single, rtol=0, atol=1e-5)

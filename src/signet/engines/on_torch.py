@@ -57,6 +57,28 @@ def open_module(source: ModuleSource, settings: EngineSettings) -> TorchEngine:
     return TorchEngine(module, source.classifier, device, settings.precision, headless)
 
 
+def answer_in_double(source: ModuleSource, batch: Batch) -> Array | None:
+    """The answer of a module in float64, on the processor: float64 (N, ...); None where it cannot do so.
+
+    Args:
+        source: what to build.
+        batch: finished, one array.
+    """
+    import copy
+
+    import torch
+
+    try:
+        # A copy: what `build` gives may be the user's own module.
+        module = copy.deepcopy(source.build()).double().eval()
+        with torch.inference_mode():
+            answer = module(torch.from_numpy(np.asarray(batch.arrays, np.float64)))
+    except (RuntimeError, TypeError, ValueError):
+        return None  # it makes float32 values on the way
+    exact: Array = answer.numpy()
+    return exact if np.isfinite(exact).all() else None
+
+
 class TorchEngine:
     """A module in evaluation mode. One run at a time: torch divides one run among all threads itself."""
 
