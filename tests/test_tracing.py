@@ -132,6 +132,27 @@ def test_a_module_that_cannot_be_a_graph_is_refused_with_a_way_out(tmp_path: Pat
     assert not list(tmp_path.glob("*.onnx"))
 
 
+@pytest.mark.slow
+def test_attention_within_windows_can_be_a_graph(tmp_path: Path) -> None:
+    """As Hiera attends: (N, heads, windows, tokens, D), where the exporter has words for four axes only."""
+    import onnxruntime
+
+    class Windows(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            tokens = images.reshape(images.shape[0], 3, 4, 4, 4)
+            query = tokens.amax(dim=-2, keepdim=True)
+            attended = torch.nn.functional.scaled_dot_product_attention(query, tokens, tokens.flip(-1))
+            return attended.flatten(1)
+
+    attention = torch.nn.functional.scaled_dot_product_attention
+    graph = tracing.traced(ModuleSource(Windows, "9" * 64, (3, 8, 8)), tmp_path)
+    assert torch.nn.functional.scaled_dot_product_attention is attention, "it is put back"
+    session = onnxruntime.InferenceSession(graph.path, providers=["CPUExecutionProvider"])
+    images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    (found,) = session.run(None, {"images": images.numpy()})
+    np.testing.assert_allclose(found, Windows()(images).numpy(), rtol=0, atol=1e-5)
+
+
 def test_without_the_exporter_the_missing_extra_is_named(
     floor3: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,9 +157,11 @@ def _torchvision(case: Case, mirror: Path, images: Sequence[Path]) -> Peer:
     def pixels(path: Path) -> np.ndarray:
         return transform(opened(path)).numpy()
 
-    auxiliary = {"aux_logits": True, "init_weights": False} if _auxiliary(architecture) else {}
+    built: dict[str, Any] = {"aux_logits": True, "init_weights": False} if _auxiliary(architecture) else {}
+    if architecture.startswith("vit_"):
+        built["image_size"] = entry.meta["min_size"][0]  # that of its own weights, not of the architecture
     random = enliven(
-        models.get_model(architecture, weights=None, **auxiliary), batch_of(pixels, images), case.name
+        models.get_model(architecture, weights=None, **built), batch_of(pixels, images), case.name
     )
     file = entry.url.rpartition("/")[2]
     folder = folder_of(mirror, case.name, config, file)

@@ -60,7 +60,7 @@ def made(case: Case, mirror: Path, images: Sequence[Path]) -> Peer:
 
         with torch.inference_mode():
             ours = module.double()(torch.from_numpy(batch).double()).numpy()
-        with _in_double(keras):
+        with in_double(keras):
             model = published(keras, kind, arguments, folder / file)
             _round_constants(model)
             theirs = predict(model, batch.astype(np.float64))
@@ -81,7 +81,7 @@ def published(keras: Any, kind: Any, arguments: dict[str, Any], file: Path) -> A
 
 
 @contextmanager
-def _in_double(keras: Any) -> Iterator[None]:
+def in_double(keras: Any) -> Iterator[None]:
     """Keras in float64; on the torch backend it would round what layers mix to float32."""
     from keras.src.backend.common import dtypes
 
@@ -99,14 +99,15 @@ def _in_double(keras: Any) -> Iterator[None]:
 
 
 def _round_constants(model: Any) -> None:
-    """What Keras holds in Python's floats, as it is in float32: the digits of 1/255 are not compared."""
+    """What Keras computes anew from lists of numbers, as it is in float32: their digits are not compared."""
     for layer in model.layers:
         if type(layer).__name__ == "Rescaling":
-            layer.scale = np.asarray(layer.scale, np.float32).astype(np.float64).tolist()
+            if not isinstance(layer.scale, float):
+                layer.scale = np.asarray(layer.scale, np.float32).astype(np.float64).tolist()
         elif type(layer).__name__ == "Normalization":
-            deviation = np.sqrt(np.asarray(layer.variance.cpu(), np.float32)).astype(np.float64)
-            layer.variance = layer.variance.new_tensor(deviation**2)
-            layer.mean = layer.mean.new_tensor(np.asarray(layer.mean.cpu(), np.float32).astype(np.float64))
+            # torch's root, as Keras takes it: numpy's is another one in the last bit.
+            layer.variance = layer.variance.float().sqrt().double().square()
+            layer.mean = layer.mean.float().double()
 
 
 def predict(model: Any, batch: np.ndarray) -> np.ndarray:

@@ -78,4 +78,13 @@ def _with_keras(
         model = keras.applications.NASNetLarge(weights=None, classifier_activation=None)
         peers_keras.enliven(model, case.name, batch_of(pixels, images).numpy())
     peers_keras.save(model, folder / "nasnet_large.h5")
-    return Peer(lambda batch: peers_keras.predict(model, batch), pixels, exact=False)
+
+    def double(module: Any, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        wide = batch.astype(np.float64)
+        with peers_keras.in_double(keras):
+            exact = keras.applications.NASNetLarge(weights=None, classifier_activation=None)
+            exact.set_weights([peers_keras.values(variable) for variable in model.weights])
+            theirs = peers_keras.predict(exact, wide)
+        return answer_of(module.double())(wide), theirs
+
+    return Peer(lambda batch: peers_keras.predict(model, batch), pixels, exact=False, double=double)

@@ -110,6 +110,7 @@ def export(source: ModuleSource, to: Path) -> None:
             torch.inference_mode(False),
             torch.no_grad(),
             _pooling_whole_maps(torch, module, example),
+            _attention_over_four_axes(torch),
         ):
             warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
             program: Any = torch.onnx.export(
@@ -170,6 +171,29 @@ def _pooling_whole_maps(torch: Any, module: Any, example: Any) -> Iterator[None]
     finally:
         for owner, leaf, pool in exchanged:
             setattr(owner, leaf, pool)
+
+
+@contextmanager
+def _attention_over_four_axes(torch: Any) -> Iterator[None]:
+    """Meanwhile, attention over more axes is attention over four: those before the last three are one.
+
+    The exporter has words for (N, heads, tokens, D) only; Hiera attends within windows, an axis more.
+    """
+    functional = torch.nn.functional
+    whole = functional.scaled_dot_product_attention
+
+    def attend(query: Any, key: Any, value: Any, attn_mask: Any = None, *rest: Any, **named: Any) -> Any:
+        same = query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
+        if query.ndim <= 4 or attn_mask is not None or not same:
+            return whole(query, key, value, attn_mask, *rest, **named)
+        folded = (part.flatten(0, -4) for part in (query, key, value))
+        return whole(*folded, None, *rest, **named).unflatten(0, query.shape[:-3])
+
+    functional.scaled_dot_product_attention = attend
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = whole
 
 
 def _root_of(error: BaseException) -> str:

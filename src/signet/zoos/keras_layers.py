@@ -109,16 +109,23 @@ class Standardise(nn.Module):
 
 
 class Affine(nn.Module):
-    """`x * scale + offset` with constants: one number, or one for each channel."""
+    """`x * scale + offset` with constants: one number, as exact as Python holds it, or one for each channel."""
 
-    scale: Tensor
-    offset: Tensor
+    scale: Tensor | float
+    offset: Tensor | float
 
     def __init__(self, scale: Any, offset: Any) -> None:
         super().__init__()
         for name, constant in (("scale", scale), ("offset", offset)):
-            value = torch.as_tensor(constant, dtype=torch.float32)
-            self.register_buffer(name, value.reshape(-1, 1, 1) if value.ndim else value, persistent=False)
+            if isinstance(constant, int | float):
+                setattr(self, name, float(constant))
+            else:
+                value = torch.as_tensor(constant, dtype=torch.float32).reshape(-1, 1, 1)
+                self.register_buffer(name, value, persistent=False)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"scale={self.scale}, offset={self.offset}" if isinstance(self.scale, float) else ""
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
