@@ -14,8 +14,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 demo: $(VENV)/.fit
 	$(BIN)/signet demo --out demo --overwrite
 
+# LARGE=1 also runs the networks that take long.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(LARGE),-m "large or not large")
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -46,6 +46,6 @@ def test_features_come_without_classes(pictures):
     assert features.min() >= 0
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_the_graph_answers_as_the_module(filled, pictures, exported, tmp_path):
     assert max(exported(filled(DenseNet264(10)), pictures(64, 96), "classifier", tmp_path)) < 1e-4

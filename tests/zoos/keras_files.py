@@ -65,14 +65,17 @@ def randomise(made: Any, architecture: str, seed: int) -> None:
 
 
 def _measure(made: Any, norms: list[Any], given: Any) -> None:
-    """Let every BatchNorm take the statistics of some pictures."""
-    for layer in norms:
-        layer.momentum, layer.kept = 0.0, layer.momentum
+    """Let every BatchNorm take the statistics of some pictures, and nothing be dropped by chance."""
+    dropouts = [layer for layer in made.layers if isinstance(getattr(layer, "rate", None), float)]
+    kept = [(layer, "momentum", layer.momentum) for layer in norms]
+    kept += [(layer, "rate", layer.rate) for layer in dropouts]
+    for layer, attribute, _ in kept:
+        setattr(layer, attribute, 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made(given, training=True)
-    for layer in norms:
-        layer.momentum = layer.kept
+    for layer, attribute, value in kept:
+        setattr(layer, attribute, value)
 
 
 def save(made: Any, place: Path, form: str) -> Path:

@@ -28,20 +28,20 @@ SMALL = {
     "mobilenetv3large_minimalistic": {"input_shape": (97, 97, 3), "minimalistic": True},
     "efficientnetb0": {"input_shape": (96, 96, 3)},
     "efficientnetv2b0": {"input_shape": (96, 96, 3)},
-    "densenet121": {"input_shape": (64, 64, 3)},
-    "resnet50": {"input_shape": (64, 64, 3)},
     "resnet50v2": {"input_shape": (65, 65, 3)},
     "inceptionv3": {"input_shape": (107, 107, 3)},
-    "xception": {"input_shape": (90, 90, 3)},
-    "convnexttiny": {"input_shape": (64, 64, 3)},
     "vgg16": {"input_shape": (32, 32, 3)},
 }
 LARGE = {
+    "densenet121": {"input_shape": (64, 64, 3)},
+    "resnet50": {"input_shape": (64, 64, 3)},
+    "xception": {"input_shape": (90, 90, 3)},
+    "convnexttiny": {"input_shape": (64, 64, 3)},
     "inceptionresnetv2": {"input_shape": (107, 107, 3)},
     "nasnetlarge": {"input_shape": (96, 96, 3)},
 }
 ENGINES = ("mobilenet", "mobilenetv3small", "efficientnetb0")
-SLOW_ENGINES = ("densenet121", "inceptionv3", "convnexttiny", "resnet50v2")
+LARGE_ENGINES = ("densenet121", "inceptionv3", "convnexttiny", "resnet50v2")
 
 
 def answer(network: Any, pixels: Any) -> Any:
@@ -63,7 +63,7 @@ def difference(one: Any, other: Any) -> float:
 
 
 @pytest.mark.parametrize(
-    "architecture", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
+    "architecture", [*SMALL, *(pytest.param(name, marks=pytest.mark.large) for name in LARGE)]
 )
 def test_logits_are_those_of_keras_with_weights_in_its_own_format(
     architecture: str, files: ModuleType, tmp_path: Path
@@ -137,12 +137,12 @@ def test_efficientnet_gets_the_factors_that_only_published_weights_get(
 
 
 @pytest.mark.parametrize(
-    "architecture", [*ENGINES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_ENGINES)]
+    "architecture", [*ENGINES, *(pytest.param(name, marks=pytest.mark.large) for name in LARGE_ENGINES)]
 )
 def test_every_engine_gives_the_logits_and_features_of_torch(
     architecture: str, files: ModuleType, tmp_path: Path
 ) -> None:
-    arguments = SMALL[architecture]
+    arguments = (SMALL | LARGE)[architecture]
     file = files.save(files.model(architecture, **arguments), tmp_path, "h5")
     weights = WeightFiles(None, file, digest_of(file), "unknown", "folder")
     found = from_keras.pretrained("keras/a.b", files.config(architecture, **arguments), weights)

@@ -109,7 +109,7 @@ class Standardise(nn.Module):
 
 
 class Affine(nn.Module):
-    """`x * scale + offset` with constants: one number, as exact as Python holds it, or one for each channel."""
+    """`x * scale + offset` with constants: a number, as exact as Python holds it, or one for each channel."""
 
     scale: Tensor | float
     offset: Tensor | float
