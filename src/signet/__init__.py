@@ -15,6 +15,7 @@ from signet.version import __version__
 
 if TYPE_CHECKING:
     from signet import datasets, errors, mirroring
+    from signet.boxes import Boxes
     from signet.cards import Card, Claim, Licence
     from signet.catalogue.finding import find
     from signet.decoding import read
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from signet.features import Features
     from signet.finetuning import finetune
     from signet.images import Image
+    from signet.instances import Instances
+    from signet.masks import Mask
     from signet.measuring import benchmark
     from signet.models import Model, load, resolve
     from signet.predictions import Classes, Embedding, Prediction
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
     from signet.records import Report, Verdict
     from signet.sealing import seal, seal_module
     from signet.seals import Seal, pack
+    from signet.segments import SegmentMap
     from signet.streaming import predictions as stream
     from signet.verification import verify
 
 _PLACES = {
+    "Boxes": "boxes",
     "Card": "cards",
     "Claim": "cards",
     "Classes": "predictions",
@@ -45,7 +50,9 @@ _PLACES = {
     "EngineSettings": "engines.contract",
     "Features": "features",
     "Image": "images",
+    "Instances": "instances",
     "Licence": "cards",
+    "Mask": "masks",
     "Model": "models",
     "Prediction": "predictions",
     "Program": "programs",
@@ -53,6 +60,7 @@ _PLACES = {
     "Recipe": "recipes",
     "Report": "records",
     "Seal": "seals",
+    "SegmentMap": "segments",
     "SignetError": "errors",
     "Verdict": "records",
     "benchmark": "measuring",
@@ -72,6 +80,7 @@ _PLACES = {
 _MODULES = ("datasets", "errors", "mirroring")
 
 __all__ = [
+    "Boxes",
     "Card",
     "Claim",
     "Classes",
@@ -79,7 +88,9 @@ __all__ = [
     "EngineSettings",
     "Features",
     "Image",
+    "Instances",
     "Licence",
+    "Mask",
     "Model",
     "Prediction",
     "Program",
@@ -87,6 +98,7 @@ __all__ = [
     "Recipe",
     "Report",
     "Seal",
+    "SegmentMap",
     "SignetError",
     "Verdict",
     "__version__",

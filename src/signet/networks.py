@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from signet.cards import Card
+from signet.errors import BadRequest
 
 GraphFormat = Literal["onnx", "tflite", "xml"]
 GRAPH_SUFFIXES: dict[str, GraphFormat] = {".onnx": "onnx", ".tflite": "tflite", ".xml": "xml"}
@@ -62,12 +63,15 @@ class ModuleSource:
 
     Attributes:
         build: returns the `torch.nn.Module` in evaluation mode, float32, on the CPU; its `forward`
-            takes float32 (N, *input_shape) and returns the logits (N, C), or the features (N, D).
+            takes float32 (N, *input_shape) and returns the logits (N, C), the features (N, D), or a tuple
+            of tensors whose first axes are the image, as many as `outputs` names.
         digest: sha256 hex over architecture, arguments and weights: equal digests, equal answers.
         input_shape: (3, H, W) that it was made for; (H, W, 3) where the card's program leaves channels last.
         spec: what is built, as data; None for a module that only the caller can build.
         weights: the weight file; None for a module that only the caller can build.
         classifier: dotted name of the layer that is the head (a Linear or a 1x1 convolution), or None.
+        outputs: names of what `forward` returns, of a detector or segmenter; empty for one that returns
+            logits or features.
     """
 
     build: Callable[[], Any]
@@ -76,6 +80,23 @@ class ModuleSource:
     spec: ModuleSpec | None = None
     weights: Path | None = None
     classifier: str | None = None
+    outputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.outputs and self.classifier:
+            raise BadRequest(
+                f"a module: expected either a classifier or named outputs, got {self.classifier!r} and "
+                f"{', '.join(self.outputs)}."
+            )
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The names of all that an engine gives, in order: those of a classifier, of features, or its own."""
+        if self.outputs:
+            return self.outputs
+        if self.classifier:
+            return "logits", "features"
+        return ("features",) if self.spec is not None and self.spec.classes == 0 else ("logits",)
 
 
 Network = GraphFile | ModuleSource

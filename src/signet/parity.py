@@ -73,10 +73,10 @@ def _measured(source: ModuleSource, program: Program, engine: Engine) -> tuple[f
     batch = _made_pictures(source, program)
     module = on_torch.open_module(source, EngineSettings())
     try:
-        expected = _answer(module.run(finish(batch)).arrays)
+        expected = _answer(source, module.run(finish(batch)).arrays)
     finally:
         module.close()
-    answer = _answer(engine.run(batch if engine.fuses else finish(batch)).arrays)
+    answer = _answer(source, engine.run(batch if engine.fuses else finish(batch)).arrays)
     largest = float(np.abs(expected).max())
     if answer.shape != expected.shape or not np.isfinite(largest) or largest == 0:
         return None  # a network that overflows on noise says nothing of the engine
@@ -90,9 +90,11 @@ def _measured(source: ModuleSource, program: Program, engine: Engine) -> tuple[f
     return share, float(np.abs(exact - expected).max()) / largest
 
 
-def _answer(outputs: Mapping[str, Array]) -> Array:
-    """The logits, or the features of a network without a head."""
-    return outputs["logits"] if "logits" in outputs else outputs["features"]
+def _answer(source: ModuleSource, outputs: Mapping[str, Array]) -> Array:
+    """The logits, the features of a network without a head, or all named outputs side by side: (N, ...)."""
+    if not source.outputs:
+        return outputs[source.answers[0]]
+    return np.concatenate([outputs[name].reshape(PICTURES, -1) for name in source.outputs], axis=1)
 
 
 def _made_pictures(source: ModuleSource, program: Program) -> Batch:

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from signet.arrays import Array, Floats, Integers, frozen
+from signet.boxes import Boxes
 from signet.errors import BadInput
+from signet.instances import Instances
 from signet.notebooks import table
+from signet.segments import SegmentMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,5 +136,5 @@ class Embedding:
         return f"Embedding({shape} of {self.layer}: {first}{more})"
 
 
-Prediction = Classes | Embedding
+Prediction = Classes | Embedding | Boxes | Instances | SegmentMap
 """Every kind of answer; the task of a model decides which one it gives."""

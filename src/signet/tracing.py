@@ -1,7 +1,7 @@
 """From a torch module to an ONNX graph, kept by digest, so that the second run needs no torch.
 
-The graph has the outputs `logits` and `features` (the input of the head, pooled), a free batch axis, and
-one input `images`, float32 (N, 3, H, W).
+The graph has the outputs `logits` and `features` (the input of the head, pooled), or those that the source
+names, a free batch axis, and one input `images`, float32 (N, 3, H, W).
 """
 
 from __future__ import annotations
@@ -100,7 +100,6 @@ def export(source: ModuleSource, to: Path) -> None:
     module = source.build()
     example = torch.zeros(2, *source.input_shape)
     wrapped = _with_features(torch, module, source.classifier) if source.classifier else module
-    names = ["logits", "features"] if source.classifier else ["features" if _headless(source) else "logits"]
     levels = {log: log.level for log in map(logging.getLogger, _LOUD)}
     try:
         for log in levels:
@@ -119,7 +118,7 @@ def export(source: ModuleSource, to: Path) -> None:
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
                 input_names=["images"],
-                output_names=names,
+                output_names=list(source.answers),
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -202,10 +201,6 @@ def _root_of(error: BaseException) -> str:
         error = error.__cause__
     lines = _COLOURS.sub("", str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
-
-
-def _headless(source: ModuleSource) -> bool:
-    return source.spec is not None and source.spec.classes == 0
 
 
 def _forget_the_machine(model: Any) -> None:

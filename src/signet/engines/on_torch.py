@@ -53,12 +53,13 @@ def open_module(source: ModuleSource, settings: EngineSettings) -> TorchEngine:
         raise EngineError(
             f"engine torch cannot put the network on device {settings.device!r}: {one_line(error)}"
         ) from error
-    headless = source.spec is not None and source.spec.classes == 0
-    return TorchEngine(module, source.classifier, device, settings.precision, headless)
+    return TorchEngine(module, source.classifier, device, settings.precision, source.answers)
 
 
 def answer_in_double(source: ModuleSource, batch: Batch) -> Array | None:
-    """The answer of a module in float64, on the processor: float64 (N, ...); None where it cannot do so.
+    """The answer of a module in float64, on the processor: (N, ...), or several side by side as (N, all).
+
+    None where it cannot do so.
 
     Args:
         source: what to build.
@@ -73,6 +74,8 @@ def answer_in_double(source: ModuleSource, batch: Batch) -> Array | None:
         module = copy.deepcopy(source.build()).double().eval()
         with torch.inference_mode():
             answer = module(torch.from_numpy(np.asarray(batch.arrays, np.float64)))
+        if isinstance(answer, tuple):
+            answer = torch.cat([part.flatten(1) for part in answer], dim=1)
     except (RuntimeError, TypeError, ValueError):
         return None  # it makes float32 values on the way
     exact: Array = answer.numpy()
@@ -86,15 +89,18 @@ class TorchEngine:
     fuses = False
 
     def __init__(
-        self, module: Any, classifier: str | None, device: Any, precision: Precision, headless: bool
+        self,
+        module: Any,
+        classifier: str | None,
+        device: Any,
+        precision: Precision,
+        outputs: tuple[str, ...],
     ) -> None:
         import torch
 
         self.version: str = torch.__version__
         self.precision = precision
-        # The names that `tracing` gives to the same outputs.
-        answer = "features" if headless else "logits"
-        self.outputs: tuple[str, ...] = (answer, "features") if classifier else (answer,)
+        self.outputs = outputs
         self._module = module.eval()
         self._device = device
         self._lock = threading.Lock()
@@ -133,16 +139,17 @@ class TorchEngine:
                 writable = np.require(arrays, requirements=["C", "W"])
                 images = torch.from_numpy(writable).to(self._device)
                 self._features.clear()
-                answers = [module(images)]
-                if len(self.outputs) > 1:
+                answered = module(images)
+                answers = list(answered) if isinstance(answered, tuple) else [answered]
+                if len(answers) < len(self.outputs):
                     answers.append(_pooled(self._features.pop()))
                 values = [answer.float().cpu().numpy() for answer in answers]
+            return dict(zip(self.outputs, values, strict=True))
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
             raise EngineError(
                 f"engine torch: the network refused an input of shape {arrays.shape}, {arrays.dtype}: "
                 f"{one_line(error)}"
             ) from error
-        return dict(zip(self.outputs, values, strict=True))
 
 
 def _devices(torch: Any) -> str:
