@@ -140,8 +140,8 @@ class Mask:
 
     def _holds(self, pixels: Integers) -> Array:
         """Bool: whether pixels, counted down the columns, are inside."""
-        runs: Integers = np.searchsorted(np.cumsum(self.counts), pixels, side="right")
-        return runs % 2 == 1
+        odd: Array = np.searchsorted(np.cumsum(self.counts), pixels, side="right") % 2 == 1
+        return odd
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mask):
