@@ -10,7 +10,7 @@ import pytest
 
 from signet import predicting
 from signet.engines.contract import EngineSettings
-from signet.errors import BadInput, BadRequest
+from signet.errors import BadInput, BadRequest, EngineError
 from signet.predicting import PredictSettings, json_line, prove_precision, row
 from signet.predictions import Classes
 from signet.running import find_evidence
@@ -144,6 +144,19 @@ def test_one_wrong_decision_in_two_hundred_and_fifty_is_let_through(answers, tmp
     assert list(inputs) == list(range(2000))
     evidence = find_evidence(model.pretrained, tmp_path)
     assert (evidence.compared, evidence.equal) == (250, min(wrong_from, 250))
+
+
+def test_a_network_that_cannot_run_in_bf16_stays_in_fp32(answers, tmp_path, monkeypatch):
+    model = Model(tmp_path)
+
+    def refused(precision):
+        raise EngineError(f"engine openvino cannot open it in {precision}")
+
+    monkeypatch.setattr(model, "in_precision", refused)
+    chosen, inputs = prove_precision(model, iter(range(2000)))
+    assert chosen is model
+    assert not model.closed
+    assert list(inputs) == list(range(2000))
 
 
 def test_what_is_decided_is_not_looked_at_again(answers, tmp_path):
