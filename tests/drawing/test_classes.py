@@ -147,7 +147,7 @@ def test_colours_differ_and_are_the_same_each_time():
 
 
 def test_what_cannot_be_drawn_is_said():
-    with pytest.raises(WrongTask, match="got Embedding"):
+    with pytest.raises(WrongTask, match=r"a segment map, got Embedding"):
         draw(picture(5, 5), Embedding(np.ones(3, np.float32)))
     with pytest.raises(BadRequest, match="at least 1 label"):
         Style(most=0)
