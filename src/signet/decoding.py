@@ -49,7 +49,7 @@ FORMATS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
 
 # Pillow's classes themselves: only these six formats can ever be opened, and `Image.open`, which warns
 # about large images through a global setting, is not needed.
-_PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
     "WebP": WebPImagePlugin.WebPImageFile,
@@ -243,7 +243,7 @@ def _fast_jpeg(data: bytes, name: str, orient: bool, max_pixels: int) -> tuple[B
 
 
 def _with_pillow(stream: BinaryIO, name: str, kind: str, orient: bool, max_pixels: int) -> tuple[Bytes, Size]:
-    picture = _PLUGINS[kind](stream)
+    picture = PLUGINS[kind](stream)
     width, height = picture.size
     _check_pixels((height, width), name, max_pixels)
     orientation = 1
@@ -259,11 +259,11 @@ def _with_pillow(stream: BinaryIO, name: str, kind: str, orient: bool, max_pixel
         pixels = pixels if orient else np.ascontiguousarray(stored_pixels)
         return pixels, (stored_pixels.shape[0], stored_pixels.shape[1])
     if orient:
-        pixels = np.ascontiguousarray(upright(pixels, _stated_orientation(picture)))
+        pixels = np.ascontiguousarray(upright(pixels, stated_orientation(picture)))
     return pixels, (height, width)
 
 
-def _stated_orientation(picture: PillowImage.Image) -> int:
+def stated_orientation(picture: PillowImage.Image) -> int:
     """The EXIF orientation that a loaded picture states, else that of its XMP, else 1."""
     exif = picture.info.get("exif", b"")
     raw = picture.info.get("Raw profile type exif")

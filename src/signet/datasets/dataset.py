@@ -9,15 +9,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from signet.arrays import Integers
+from signet.boxes import Boxes
+from signet.cards import Task
+from signet.datasets.annotations import Annotation, LabelImage, Objects
 from signet.decoding import read
-from signet.errors import BadDataset, UnknownName
+from signet.errors import BadDataset, UnknownName, WrongTask
 from signet.images import Image
+from signet.instances import Instances
 from signet.predictions import Classes
+from signet.segments import SegmentMap
 
 P = TypeVar("P")
 
@@ -42,15 +47,18 @@ class Entry:
 
     Attributes:
         path: the image file, which may be missing or unreadable.
-        classes: positions in the dataset's labels: one, several (multi-label), or none.
+        classes: positions in the dataset's labels: one, several (multi-label), or none; of objects and
+            pixels, the distinct ones that occur.
         split: "train", "val", "test", another name, or None.
         group: what must stay on one side of a split (a patient, a video), or None.
+        annotation: what a truth of objects or pixels is made of; None for a classification.
     """
 
     path: Path
     classes: tuple[int, ...] = ()
     split: str | None = None
     group: str | None = None
+    annotation: Annotation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +98,12 @@ class Dataset(Generic[P]):
         entries: the rows, in order.
         labels: class names; a class index is a position in it.
         source: the file or folder that it was read from.
-        format: "folder" or "csv".
+        format: a name of `recognise.FORMATS`.
         root: the folder that names are relative to.
         truth_of: makes the truth of a row.
-        exclusive: True when an image has one class; False for multi-label.
+        task: what its truth is: "classify" (`Classes`), "detect" (`Boxes`), "instances" (`Instances`) or
+            "segment" (`SegmentMap`).
+        exclusive: True when an image has one class; False for multi-label, objects and pixels.
         indices_given: True when the source states class indices, which then mean positions in a model's own
             label list, whatever the names; False when it states names, which are matched by name.
         notes: what a person should know about what was read, in sentences.
@@ -105,6 +115,7 @@ class Dataset(Generic[P]):
     format: str
     root: Path
     truth_of: Callable[[Entry, tuple[str, ...], bool], P | None]
+    task: Task = "classify"
     exclusive: bool = True
     indices_given: bool = False
     notes: tuple[str, ...] = ()
@@ -156,7 +167,7 @@ class Dataset(Generic[P]):
         """
         if not self.exclusive:
             raise BadDataset(
-                f"{self.source}: expected one class an image, got a multi-label dataset. "
+                f"{self.source}: expected one class an image, got a dataset of {self._kind}. "
                 "Take each entry's classes instead."
             )
         return np.array([entry.classes[0] if entry.classes else -1 for entry in self.entries], np.int64)
@@ -183,20 +194,22 @@ class Dataset(Generic[P]):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over labels and, for each row, its relative name, classes, split, group and file size.
+        """sha256 over labels and, for each row, its relative name, truth, split, group and file size.
 
         The same files give the same fingerprint in any order and under any folder. It does not read the
-        images; `fingerprint_of` takes the digests of their contents.
+        images (of pixels' labels, it reads the label images); `fingerprint_of` takes the digests of their
+        contents.
         """
         return self.fingerprint_of([str(_size_of(entry.path)) for entry in self.entries])
 
     def fingerprint_of(self, digests: Sequence[str]) -> str:
         """The fingerprint with one word for each file's content (its sha256) in place of its size."""
         rows = sorted(
-            json.dumps([name, entry.classes, entry.split, entry.group, digest])
+            json.dumps([name, entry.classes, entry.split, entry.group, digest, *_annotated(entry)])
             for name, entry, digest in zip(self.names, self.entries, digests, strict=True)
         )
-        text = "\n".join([json.dumps([self.labels, self.exclusive]), *rows])
+        tasks = [] if self.task == "classify" else [self.task]
+        text = "\n".join([json.dumps([self.labels, self.exclusive, *tasks]), *rows])
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
     def select(self, split: str) -> Dataset[P]:
@@ -220,6 +233,29 @@ class Dataset(Generic[P]):
         rows = zip(self.entries, splits, strict=True)
         return replace(self, entries=tuple(replace(entry, split=split) for entry, split in rows))
 
+    def as_task(self, task: Task) -> Dataset[Any]:
+        """The same rows with the truth of another task: objects with masks are also boxes.
+
+        Raises:
+            WrongTask: its truth does not say what that task needs.
+        """
+        if task == self.task:
+            return self
+        if (self.task, task) == ("instances", "detect"):
+            boxes: Dataset[Any] = self
+            return replace(boxes, task=task, truth_of=TRUTHS[task])
+        raise WrongTask(
+            f"{self.source}: expected a dataset for the task {task!r}, got one of {self._kind}. "
+            "Name a dataset whose truth is of that task."
+        )
+
+    @property
+    def _kind(self) -> str:
+        """What its truth is, in words."""
+        if self.task == "classify":
+            return "one class an image" if self.exclusive else "several classes an image (multi-label)"
+        return {"detect": "boxes", "instances": "objects with masks"}.get(self.task, "labelled pixels")
+
 
 def classes_of(entry: Entry, labels: tuple[str, ...], exclusive: bool) -> Classes | None:
     """The truth of a classification row: `Classes`, or None for a row of exclusive classes without one."""
@@ -231,6 +267,37 @@ def classes_of(entry: Entry, labels: tuple[str, ...], exclusive: bool) -> Classe
     indices = np.array(entry.classes, np.int64)
     names = tuple(labels[index] for index in entry.classes)
     return Classes(indices, np.ones(len(indices), np.float32), names, exclusive=False, source=source)
+
+
+def boxes_of(entry: Entry, labels: tuple[str, ...], exclusive: bool) -> Boxes | None:  # noqa: ARG001
+    """The truth of a detection row, in pixels of the upright image; None where nobody said."""
+    objects = entry.annotation
+    return objects.boxes(labels, str(entry.path)) if isinstance(objects, Objects) else None
+
+
+def instances_of(entry: Entry, labels: tuple[str, ...], exclusive: bool) -> Instances | None:  # noqa: ARG001
+    """The truth of an instance segmentation row; None where nobody said."""
+    objects = entry.annotation
+    return objects.instances(labels, str(entry.path)) if isinstance(objects, Objects) else None
+
+
+def segments_of(entry: Entry, labels: tuple[str, ...], exclusive: bool) -> SegmentMap | None:  # noqa: ARG001
+    """The truth of a semantic segmentation row; its label image is read now."""
+    image = entry.annotation
+    return image.segments(labels, str(entry.path)) if isinstance(image, LabelImage) else None
+
+
+TRUTHS: dict[Task, Callable[[Entry, tuple[str, ...], bool], Any]] = {
+    "classify": classes_of,
+    "detect": boxes_of,
+    "instances": instances_of,
+    "segment": segments_of,
+}
+"""For each task what makes a row's truth."""
+
+
+def _annotated(entry: Entry) -> list[str]:
+    return [] if entry.annotation is None else [entry.annotation.digest]
 
 
 def _size_of(path: Path) -> int:
