@@ -34,6 +34,8 @@ class Boxes:
         crowd: bool (K,): a truth that stands for many objects, which nobody has to find one by one.
         areas: float64 (K,): pixels of the object, as the truth states them; of the box where nobody did.
         source: where the image came from.
+        invalid: boxes that the network gave and that were left out, because a value was no number or a
+            side was negative.
     """
 
     xyxy: Doubles
@@ -44,6 +46,7 @@ class Boxes:
     crowd: Flags | None = field(default=None, kw_only=True)
     areas: Doubles | None = field(default=None, kw_only=True)
     source: str = field(default="", kw_only=True)
+    invalid: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         xyxy = frozen(np.reshape(self.xyxy, (-1, 4)) if np.size(self.xyxy) == 0 else self.xyxy,

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from signet.errors import BadCard, UnknownName
 from signet.geometry import Size
+from signet.heads import HEADS, Head
 from signet.programs import Program
 
 CARD_FORMAT = (1, 1)
@@ -101,17 +102,18 @@ class OutputContract:
     """How the network's outputs are to be read.
 
     Attributes:
-        head: "softmax" (one label), "sigmoid" (several), "embedding" (a vector), and for graph files of
-            later tasks their layout's name.
+        head: "softmax" (one label), "sigmoid" (several), "embedding" (a vector), or a layout of detectors
+            and segmenters in `heads.HEADS`.
         tensor: name or position of the output that holds the answer.
-        classes: length of that output's class axis, background included.
+        classes: length of that output's class axis, background included; "no object" is no class, and
+            neither are the values of a box.
         already_activated: the graph ends in its softmax or sigmoid.
         background_index: the class that stands for "none of these", or None.
         drop_first: class 0 is background and has no label: it is left out of every answer.
         temperature: logits are divided by this before the softmax (calibration).
         width: length of an embedding.
         features: name or position of the output that holds the penultimate features, or None.
-        extra: fields of layouts that belong to other tasks, as they stand.
+        extra: fields that only some layouts have, as they stand; `heads.Head` is their typed form.
     """
 
     head: str
@@ -252,6 +254,9 @@ class Card:
         values["labels"] = None if labels is None else tuple(labels)
         values["program"] = Program.from_list(values["program"])
         values["output"] = _output(values["output"])
+        row = HEADS.get(values["output"].head)
+        if row is not None and values["task"] in row.tasks:
+            Head.of(values["output"].head, values["output"].extra, values["output"].tensor)
         values["inputs"] = tuple(_input(spec) for spec in _rows(values.get("inputs", ()), "inputs"))
         values["licence"] = _noun(Licence, values.get("licence", {}), "licence", later)
         values["claims"] = tuple(

@@ -17,7 +17,7 @@ from signet.errors import WrongTask
 from signet.images import Image
 from signet.networks import Pretrained
 from signet.notebooks import table
-from signet.predictions import Classes, Embedding, Prediction
+from signet.predictions import Embedding, Prediction
 from signet.preprocessing import prepare
 from signet.progress import OnProgress
 from signet.running import EngineChoice, PrecisionChoice, Running, open_engine, start
@@ -54,8 +54,8 @@ class Model(Generic[P]):
             images: one or several: `Image` values or paths.
 
         Returns:
-            One answer for each, in order: `Classes` from a classifier, `Embedding` from a model that
-            gives vectors.
+            One answer for each, in order: `Classes` from a classifier, `Boxes` from a detector,
+            `Instances` or `SegmentMap` from a segmenter, `Embedding` from a model that gives vectors.
 
         Raises:
             BadInput: an image cannot be read.
@@ -91,10 +91,12 @@ class Model(Generic[P]):
         return self.engine.run(batch)
 
     def answer(self, outputs: Outputs, batch: Batch) -> list[P]:
-        """Turn raw outputs into answers in original pixels with label names."""
-        if self.card.task == "embed":
-            return cast("list[P]", answers.embeddings(outputs, self.card.output, batch.sources))
-        return cast("list[P]", answers.classes(outputs, self.card.output, self.card.labels, batch.sources))
+        """Turn raw outputs into answers in original pixels with label names.
+
+        Raises:
+            BadInput: the outputs are not what the card says.
+        """
+        return cast("list[P]", answers.answer(outputs, self.card, batch))
 
     def embed(self, images: Picture | Sequence[Picture]) -> list[Embedding]:
         """Penultimate features, float32 (D,) for each image.
@@ -160,7 +162,7 @@ def load(
 
     Args:
         model: a catalogue name, a seal, a pretrained folder, a graph file, or what `resolve` found.
-        kind: the answer that is expected (`Classes`, `Embedding`), checked; None for what it gives.
+        kind: the answer that is expected (`Classes`, `Boxes` ...), checked; None for what it gives.
         engine: "auto", "openvino", "onnx", "torch", or a plug-in's name.
         precision: "auto" (fp32 until this model has evidence for bf16 here), "fp32", "bf16", "int8".
         settings: threads, batch, device, cache folder.
@@ -185,12 +187,16 @@ def load(
 
 
 def check_kind(pretrained: Pretrained, kind: type[Any] | None) -> None:
-    """Refuse a model that gives another kind of answer than is expected.
+    """Refuse a model that gives another kind of answer than is expected, or none that can be read.
 
     Raises:
-        WrongTask: it does.
+        WrongTask: it gives another kind.
+        BadCard: its output contract is not one of its task.
     """
-    given = Embedding if pretrained.card.task == "embed" else Classes
+    card = pretrained.card
+    given = answers.kind_of(card)
+    if card.task not in ("classify", "embed"):
+        answers.head_of(card)
     if kind is not None and kind is not given:
         raise WrongTask(
             f"{pretrained.card.name} gives {given.__name__} (task {pretrained.card.task!r}), "

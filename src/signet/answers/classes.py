@@ -1,4 +1,4 @@
-"""From a network's outputs to answers: softmax, sigmoid, labels. Pure numpy."""
+"""From a network's outputs to labels with scores, and to vectors: softmax, sigmoid. Pure numpy."""
 
 from __future__ import annotations
 
@@ -91,8 +91,7 @@ def probabilities(raw: Floats, contract: OutputContract) -> Floats:
     elif contract.head == "softmax":
         scores = softmax(raw / np.float32(contract.temperature))
     else:
-        # The logistic function, written so that no exponential overflows.
-        scores = (0.5 + 0.5 * np.tanh(raw.astype(np.float64) / contract.temperature / 2)).astype(np.float32)
+        scores = logistic(raw, contract.temperature)
     return scores[:, 1:] if contract.drop_first else scores
 
 
@@ -101,6 +100,11 @@ def softmax(raw: Floats) -> Floats:
     powers = np.exp(raw - raw.max(axis=-1, keepdims=True))
     shares: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return shares
+
+
+def logistic(raw: Floats, temperature: float = 1.0) -> Floats:
+    """The logistic function, float32, written so that no exponential overflows."""
+    return (0.5 + 0.5 * np.tanh(raw.astype(np.float64) / temperature / 2)).astype(np.float32)
 
 
 def embeddings(outputs: Outputs, contract: OutputContract, sources: Sequence[str]) -> list[Embedding]:
