@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from signet.errors import BadInput, BadRequest, HubError
-from signet.hub.folders import names_below, read_config
+from signet.hub.folders import FOLDER_FILES, names_below, read_config
 from signet.hub.names import place_of
-from signet.hub.weights import SHA256, STANDARD_FILES
+from signet.hub.weights import SHA256
 from signet.mirroring.manifest import MANIFEST, RECORD, STAGING, MirroredModel, read_manifest, read_record
 from signet.naming import shown
 from signet.progress import OnProgress, Progress, silent
@@ -20,8 +20,6 @@ from signet.storage import digest_of
 
 HeldTo = Literal["manifest", "record", "config", "nothing"]
 CHUNK_BYTES = 1024 * 1024
-WEIGHT_FILES = (*STANDARD_FILES, "model.weights.h5")
-"""What weights are called in a folder made by hand; the last is Keras's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +195,7 @@ def _held_to_config(folder: Path, name: str, hashing: _Hashing) -> CheckedModel:
     if not isinstance(digest, str) or not SHA256.fullmatch(digest):
         return CheckedModel(name, (), "nothing")
     named = stated.get("file")
-    files = (named,) if isinstance(named, str) else WEIGHT_FILES
+    files = (named,) if isinstance(named, str) else FOLDER_FILES
     weights = next((folder / file for file in files if (folder / file).is_file()), None)
     if weights is None:
         return CheckedModel(name, (f"{files[0]}: missing",), "config")
@@ -216,7 +214,7 @@ def _names(root: Path) -> tuple[str, ...]:
 
 
 def _means_to_be_a_model(folder: Path) -> bool:
-    return any((folder / file).exists() for file in ("config.json", RECORD, *WEIGHT_FILES))
+    return any((folder / file).exists() for file in ("config.json", RECORD, *FOLDER_FILES))
 
 
 def _files_below(root: Path) -> Iterator[Path]:
