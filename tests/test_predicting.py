@@ -89,7 +89,7 @@ class Model:
         self.running = SimpleNamespace(settings=settings, undecided=undecided)
         self.pretrained = SimpleNamespace(
             variants=(),
-            card=SimpleNamespace(name="tests/numbers", program=SimpleNamespace(digest="p")),
+            card=SimpleNamespace(name="tests/numbers", task="classify", program=SimpleNamespace(digest="p")),
             digest="d",
             evidence=None,
         )

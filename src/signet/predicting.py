@@ -18,17 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from signet import machine, storage, streaming
+from signet.answers import kind_of
+from signet.boxes import Boxes
 from signet.errors import AlreadyExists, BadInput, BadRequest, EngineError, SignetError
+from signet.instances import Instances
 from signet.models import Model, Picture
 from signet.naming import shown
 from signet.predictions import Classes, Prediction
 from signet.progress import OnProgress, Progress, silent
 from signet.running import EVIDENCE_IMAGES, Evidence, keep_evidence
+from signet.segments import SegmentMap
 from signet.streaming import Answered
 
 EVIDENCE_FROM = 1000
 """A prediction over more images than this gathers evidence for bf16 by itself."""
 FLUSH_EVERY = 64
+DOOR_SCORE = 0.25
+"""Boxes below it are not written, unless another least score is asked for; figures are made of all boxes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +42,37 @@ class PredictSettings:
     """What is written of each answer.
 
     Attributes:
-        top: labels for each image, best first.
-        min_score: labels below it are left out; 0 to 1.
+        top: labels, boxes or segments for each image, best first; None for the kind's own number, which is
+            5 labels, or all boxes and segments.
+        min_score: labels and boxes below it are left out, 0 to 1; None for the kind's own, which is 0 for
+            labels and 0.25 for boxes.
     """
 
-    top: int = 5
-    min_score: float = 0.0
+    top: int | None = None
+    min_score: float | None = None
 
     def __post_init__(self) -> None:
-        if self.top < 1:
+        if self.top is not None and self.top < 1:
             raise BadRequest(f"--top: expected at least 1, got {self.top}.")
-        if not 0 <= self.min_score <= 1:
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise BadRequest(f"--min-score: expected 0 to 1, got {self.min_score}.")
+
+    def resolved(self, kind: type[Prediction]) -> PredictSettings:
+        """With the kind's own numbers where none were given.
+
+        Raises:
+            BadRequest: a least score for answers that have none.
+        """
+        if kind is SegmentMap:
+            if self.min_score is not None:
+                raise BadRequest(
+                    "--min-score: expected a model of labels or boxes; a segmenter gives each pixel its best "
+                    "label. Leave it out."
+                )
+            return self
+        top = 5 if kind is Classes and self.top is None else self.top
+        default = DOOR_SCORE if kind in (Boxes, Instances) else 0.0
+        return PredictSettings(top=top, min_score=default if self.min_score is None else self.min_score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +96,26 @@ def row(answered: Answered[Prediction], settings: PredictSettings) -> dict[str, 
             "source": answered.source,
             "error": {"type": type(error).__name__, "message": str(error)},
         }
-    plain = (
-        answered.answer.to_dict(settings.top)
-        if isinstance(answered.answer, Classes)
-        else (answered.answer.to_dict())
-    )
-    if "top" in plain:
-        plain["top"] = [entry for entry in plain["top"] if entry["score"] >= settings.min_score]
-    return {"source": answered.source, **plain}
+    return {"source": answered.source, **_written(answered.answer, settings.resolved(type(answered.answer)))}
+
+
+def _written(answer: Prediction, settings: PredictSettings) -> dict[str, Any]:
+    """What of an answer is written."""
+    least = settings.min_score or 0.0
+    match answer:
+        case Classes():
+            plain = answer.to_dict(settings.top)
+            plain["top"] = [entry for entry in plain["top"] if entry["score"] >= least]
+        case Boxes():
+            plain = answer[answer.chosen(min_score=least)][: settings.top].to_dict()
+        case Instances():
+            plain = answer[answer.boxes.chosen(min_score=least)][: settings.top].to_dict()
+        case SegmentMap():
+            plain = answer.to_dict()
+            plain["segments"] = plain["segments"][: settings.top]
+        case _:
+            plain = answer.to_dict()
+    return plain
 
 
 def json_line(plain: dict[str, Any], encoding: str = "utf-8") -> str:
@@ -117,7 +154,7 @@ def prove_precision(
 ) -> tuple[Model[Prediction], Iterator[Picture]]:
     """Gather evidence for bf16 on the first inputs of a long run, and take the precision that it allows.
 
-    Nothing is written meanwhile, so that a file never mixes two precisions.
+    Nothing is written meanwhile, so that a file never mixes two precisions. Only classifiers have evidence.
 
     Args:
         model: running in fp32, its precision undecided.
@@ -128,7 +165,7 @@ def prove_precision(
         The model to use (the one given, or the same in bf16 with the given one closed), and all inputs.
     """
     remaining = iter(inputs)
-    if not model.running.undecided:
+    if not model.running.undecided or kind_of(model.pretrained.card) is not Classes:
         return model, remaining
     ahead = list(itertools.islice(remaining, EVIDENCE_FROM + 1))
     whole = itertools.chain(ahead, remaining)

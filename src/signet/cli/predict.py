@@ -23,8 +23,12 @@ def predict(
     ] = None,
     list_file: o.ListFile = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write JSON lines to this file.")] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Labels for each image.")] = 5,
-    min_score: Annotated[float, typer.Option("--min-score", help="Leave out labels below this.")] = 0.0,
+    top: Annotated[
+        int | None, typer.Option("--top", min=1, help="Labels (5), boxes or segments (all) for each image.")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", help="Leave out labels (0) and boxes (0.25) below this.")
+    ] = None,
     draw: Annotated[Path | None, typer.Option("--draw", help="Folder for drawn pictures.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted --out file.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when any input failed.")] = False,
@@ -64,13 +68,14 @@ def predict(
             raise BadInput(f"predict: expected images, found none in {o.named(inputs, list_file)}.")
         loaded = o.open_model(model, run_options, terminal, many=total != 1)
         _refuse_vectors(loaded)
+        settings = _resolved(settings, loaded)
         loaded, wanted = predicting.prove_precision(
             loaded, itertools.chain([first], given), terminal.on_progress
         )
         with loaded:
             writer = _Writer(terminal, total, draw)
             if out is not None:
-                options = {"top": top, "min_score": min_score}
+                options = {"top": settings.top, "min_score": settings.min_score}
                 record = predicting.run_record(loaded, options)
                 with predicting.LinesFile(out, record, resume=resume, overwrite=overwrite) as lines:
                     writer.start_at(lines.position)
@@ -86,6 +91,17 @@ def predict(
             terminal.say(f"{counts.failed} of {counts.inputs} inputs could not be answered")
         nothing = counts.failed == counts.inputs
         return 1 if nothing or (strict and counts.failed) else 0
+
+
+def _resolved(settings: Any, model: Any) -> Any:
+    """The settings as they are for this model's kind of answer."""
+    from signet.answers import kind_of
+
+    try:
+        return settings.resolved(kind_of(model.card))
+    except BadRequest:
+        model.close()
+        raise
 
 
 def _read_once(list_file: Path | None) -> bool:
@@ -113,6 +129,7 @@ class _Writer:
         self._draw = draw
         self._done = 0
         self._start = 0
+        self._invalid = 0
         self._rows: list[dict[str, Any]] = []
 
     def start_at(self, position: int) -> None:
@@ -125,6 +142,8 @@ class _Writer:
         def on_row(plain: dict[str, Any], answered: Any) -> None:
             if self._draw is not None and answered.answer is not None:
                 self._draw_one(self._draw, answered)
+            boxes = getattr(answered.answer, "boxes", answered.answer)
+            self._invalid += getattr(boxes, "invalid", 0)
             write(plain)
             self._done += 1
             if self._done % 8 == 0 or self._done == self._total:
@@ -168,6 +187,11 @@ class _Writer:
         elif self._rows:
             rows = [_cells(row) for row in self._rows]
             self._terminal.table(("image", "answer", "score", "next best"), rows, right=(2,), spare=(3,))
+        if self._invalid:
+            self._terminal.say(
+                f"left out: {self._invalid:,} boxes of the network with a value that is no number, or a "
+                "negative side"
+            )
         if out is not None:
             self._terminal.say(f"{counts.inputs} lines in {out} ({rate:,.1f} images/s, start-up included)")
 
@@ -178,11 +202,32 @@ def _cells(plain: dict[str, Any]) -> tuple[str, str, str, str]:
     if "error" in plain:
         message = str(plain["error"]["message"]).removeprefix(f"{shown(source)}: ")
         return source, f"error: {message}", "", ""
-    if not plain["top"]:
+    if plain["kind"] == "segments":
+        return source, _shares(plain["segments"]), "", ""
+    found = plain["top"] if plain["kind"] == "classes" else plain["boxes"]
+    if not found:
         return source, "(nothing above --min-score)", "", ""
-    best, *others = plain["top"]
+    if plain["kind"] != "classes":
+        return source, _counted(found), f"{found[0]['score']:.3f}", ""
+    best, *others = found
     then = [f"{entry['label']} {entry['score']:.2f}" for entry in others[:2] if entry["score"] >= 0.01]
     return source, str(best["label"]), f"{best['score']:.3f}", "; ".join(then)
+
+
+def _counted(found: list[dict[str, Any]]) -> str:
+    """How many of each label: "3 person, dog"."""
+    from collections import Counter
+
+    counts = Counter(str(entry["label"]) for entry in found).most_common()
+    return ", ".join(label if count == 1 else f"{count} {label}" for label, count in counts)
+
+
+def _shares(segments: list[dict[str, Any]]) -> str:
+    """How much of the image each label has, the largest first."""
+    if not segments:
+        return "(no labelled pixel)"
+    height, width = segments[0]["mask"]["size"]
+    return ", ".join(f"{entry['label']} {entry['pixels'] / (height * width):.1%}" for entry in segments)
 
 
 def _draw(folder: Path, position: int, answered: Any) -> None:
