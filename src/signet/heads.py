@@ -45,8 +45,9 @@ class Suppression:
     sigma: float = 0.5
 
 
-DENSE = Suppression(score_floor=0.01, before=1000, after=100)
-"""What a card of a layout with a box for each cell may leave out. COCO counts at most 100 boxes an image."""
+DENSE = Suppression(score_floor=0.01, before=1000, after=100, multi_label=True)
+"""What a card of a layout with a box for each cell may leave out: as COCO's figures are made, which count at
+most 100 boxes an image, and each label of a box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
