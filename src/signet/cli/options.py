@@ -55,7 +55,13 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 ... (al
 BatchSize = Annotated[int | None, typer.Option("--batch", min=1, help="Images for each run of the network.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 Split = Annotated[str | None, typer.Option("--split", help="train, val, test, or a name from the table.")]
-FormatName = Annotated[str | None, typer.Option("--format", help="Dataset format: folder or csv.")]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Dataset format: folder, csv, coco, yolo, voc, open-images or masks; else recognised.",
+    ),
+]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Card of a graph file.")]
 ListFile = Annotated[
     Path | None, typer.Option("--list", help="File with one path a line (or NUL-separated); - for stdin.")

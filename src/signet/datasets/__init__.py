@@ -1,8 +1,25 @@
 """Datasets: images with their truths, read from the forms in which people keep them."""
 
 from signet.datasets.dataset import Dataset, Entry, Sample
+from signet.datasets.from_coco import from_coco
 from signet.datasets.from_csv import from_csv
 from signet.datasets.from_folder import from_folder
+from signet.datasets.from_masks import from_masks
+from signet.datasets.from_open_images import from_open_images
+from signet.datasets.from_voc import from_voc
+from signet.datasets.from_yolo import from_yolo
 from signet.datasets.recognise import open_dataset
 
-__all__ = ["Dataset", "Entry", "Sample", "from_csv", "from_folder", "open_dataset"]
+__all__ = [
+    "Dataset",
+    "Entry",
+    "Sample",
+    "from_coco",
+    "from_csv",
+    "from_folder",
+    "from_masks",
+    "from_open_images",
+    "from_voc",
+    "from_yolo",
+    "open_dataset",
+]
