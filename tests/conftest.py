@@ -70,6 +70,12 @@ def hostile_cases(hostile: ModuleType, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
+def moving() -> ModuleType:
+    """The module tests/moving.py: a film of coloured squares, and models that find them."""
+    return _load("signet_moving", ROOT / "tests" / "moving.py")
+
+
+@pytest.fixture(scope="session")
 def floor3() -> ModuleType:
     """The module tests/floor3.py: tiny models as graph and as torch module."""
     return _load("signet_floor3", ROOT / "tests" / "floor3.py")

@@ -38,18 +38,28 @@ def path_key(path: str | PurePath) -> tuple[NaturalKey, ...]:
     return tuple(natural_key(part) for part in PurePath(path).parts)
 
 
-def file_stem(source: str, most_bytes: int = 160) -> str:
-    """The name of a file without folders and extension, in letters that every disk takes.
+def file_part(text: str, most_bytes: int = 160) -> str:
+    """A text as a part of a file's name, in letters that every disk takes.
 
     Letters and digits of any script, "-", "_" and "." stay; all else becomes "_". No disk takes names
     beyond 255 bytes, and there should be room for a number and for the temporary name beside it.
 
     Example:
+        >>> file_part("traffic light/red?")
+        'traffic_light_red_'
+    """
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)
+    return safe.encode()[:most_bytes].decode(errors="ignore")
+
+
+def file_stem(source: str) -> str:
+    """The name of a file, without folders and extension, as a part of another file's name.
+
+    Example:
         >>> file_stem("photos/a b?.jpg")
         'a_b_'
     """
-    stem = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in PurePath(source).stem)
-    return stem.encode(errors="replace")[:most_bytes].decode(errors="ignore")
+    return file_part(PurePath(source).stem)
 
 
 def shown(name: object) -> str:

@@ -124,7 +124,7 @@ def follow(tracks: Tracks, boxes: Boxes, settings: TrackSettings | None = None) 
 def _moved(tracks: Tracks) -> Tracks:
     """Each track a frame later, as its speed says."""
     step = np.array([[1.0, 1.0], [0.0, 1.0]])
-    noise = (_ACCELERATION * _heights(tracks.state)) ** 2
+    noise = (_ACCELERATION * _heights(tracks.state)[..., None]) ** 2
     push = np.array([[0.25, 0.5], [0.5, 1.0]])
     return replace(
         tracks,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from signet.errors import BadRequest, WrongTask
-from signet.naming import file_stem, shown
+from signet.naming import file_part, file_stem, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def cut_out(folder: Path, prefix: str, image: Any, instances: Any, min_score: fl
     done = 0
     for cutout in cutouts(image, instances):
         if cutout.score >= (min_score or 0.0):
-            label = file_stem(f"{cutout.label[:60]}.")
+            label = file_part(cutout.label, 40)
             _write(folder / f"{prefix}_{cutout.number:03d}_{label}.png", cutout.to_pillow())
             done += 1
     return done

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from signet.cli import options as o
+from signet.cli import pictures, predict_video
 from signet.cli.terminal import Terminal
 from signet.errors import BadInput, BadRequest, Interrupted
 from signet.naming import shown
@@ -19,7 +20,8 @@ from signet.progress import Progress
 def predict(
     model: o.ModelName,
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="INPUT", help="Images, folders (recursive), globs.")
+        list[str] | None,
+        typer.Argument(metavar="INPUT", help="Images, folders (recursive), globs; or videos, addresses."),
     ] = None,
     list_file: o.ListFile = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write JSON lines to this file.")] = None,
@@ -30,6 +32,12 @@ def predict(
         float | None, typer.Option("--min-score", help="Leave out labels (0) and boxes (0.25) below this.")
     ] = None,
     draw: Annotated[Path | None, typer.Option("--draw", help="Folder for drawn pictures.")] = None,
+    cutout: Annotated[
+        Path | None, typer.Option("--cutout", help="Folder for each instance, cut out as transparent PNG.")
+    ] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Videos: give objects numbers that stay theirs.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted --out file.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when any input failed.")] = False,
     engine: o.Engine = o.EngineName.auto,
@@ -44,18 +52,24 @@ def predict(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Predict with MODEL on images. One line for each input, in order."""
+    """Predict with MODEL on images, or on the frames of videos. One line for each, in order."""
     from signet import predicting
 
     if resume and out is None:
         raise BadRequest("--resume continues an --out file; give --out too.")
     settings = predicting.PredictSettings(top=top, min_score=min_score)
     run_options = _run_options(engine, precision, device, batch, threads, offline, card)
+    if videos := predict_video.among(inputs, track=track):
+        asked = predict_video.VideoRequest(
+            model=model, videos=videos, listed=list_file is not None, options=run_options, out=out,
+            settings=settings, draw=draw, cutout=cutout, track=track, resume=resume, strict=strict,
+            overwrite=overwrite, as_json=as_json, quiet=quiet,
+        )  # fmt: skip
+        return predict_video.run(asked)
     if out is not None:
         predicting.check_out(out, resume=resume, overwrite=overwrite)
         run_options = _as_before(run_options, out) if resume else run_options
-    if draw is not None:
-        _check_folder(draw, replace=overwrite or resume)
+    pictures.check_folders(draw, cutout, replace=overwrite or resume)
 
     def paths() -> Iterator[Path]:
         return o.listed(inputs, list_file)
@@ -67,13 +81,14 @@ def predict(
         if first is None:
             raise BadInput(f"predict: expected images, found none in {o.named(inputs, list_file)}.")
         loaded = o.open_model(model, run_options, terminal, many=total != 1)
-        _refuse_vectors(loaded)
-        settings = _resolved(settings, loaded)
+        refuse_vectors(loaded)
+        pictures.refuse_cutouts(loaded, cutout)
+        settings = resolved(settings, loaded)
         loaded, wanted = predicting.prove_precision(
             loaded, itertools.chain([first], given), terminal.on_progress
         )
         with loaded:
-            writer = _Writer(terminal, total, draw)
+            writer = _Writer(terminal, total, pictures.Beside(draw, cutout, settings.min_score))
             if out is not None:
                 options = {"top": settings.top, "min_score": settings.min_score}
                 record = predicting.run_record(loaded, options)
@@ -93,7 +108,7 @@ def predict(
         return 1 if nothing or (strict and counts.failed) else 0
 
 
-def _resolved(settings: Any, model: Any) -> Any:
+def resolved(settings: Any, model: Any) -> Any:
     """The settings as they are for this model's kind of answer."""
     from signet.answers import kind_of
 
@@ -123,10 +138,10 @@ def _until_interrupted(work: Callable[[], object], lines: Any) -> None:
 class _Writer:
     """Rows on their way to a person, a pipe, a file, and a folder of drawn pictures."""
 
-    def __init__(self, terminal: Terminal, total: int | None, draw: Path | None) -> None:
+    def __init__(self, terminal: Terminal, total: int | None, beside: pictures.Beside) -> None:
         self._terminal = terminal
         self._total = total
-        self._draw = draw
+        self._beside = beside
         self._done = 0
         self._start = 0
         self._invalid = 0
@@ -140,8 +155,8 @@ class _Writer:
         """The callback for `predicting.predict`."""
 
         def on_row(plain: dict[str, Any], answered: Any) -> None:
-            if self._draw is not None and answered.answer is not None:
-                self._draw_one(self._draw, answered)
+            if answered.answer is not None:
+                self._picture(answered)
             boxes = getattr(answered.answer, "boxes", answered.answer)
             self._invalid += getattr(boxes, "invalid", 0)
             write(plain)
@@ -151,9 +166,9 @@ class _Writer:
 
         return on_row
 
-    def _draw_one(self, folder: Path, answered: Any) -> None:
+    def _picture(self, answered: Any) -> None:
         try:
-            _draw(folder, self._done, answered)
+            self._beside.write(self._done, answered)
         except BadInput as error:
             # It was readable a moment ago; the answer stands, and the others are drawn.
             self._terminal.say(f"not drawn: {error}")
@@ -230,41 +245,12 @@ def _shares(segments: list[dict[str, Any]]) -> str:
     return ", ".join(f"{entry['label']} {entry['pixels'] / (height * width):.1%}" for entry in segments)
 
 
-def _draw(folder: Path, position: int, answered: Any) -> None:
-    """One drawn picture, named by its position and the input's own name."""
-    import io
-
-    from signet import storage
-    from signet.decoding import read
-    from signet.drawing import draw
-
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(answered.source).stem)
-    # No disk takes names beyond 255 bytes, and the temporary name beside it is longer.
-    short = name.encode()[:160].decode(errors="ignore")
-    buffer = io.BytesIO()
-    draw(read(answered.source), answered.answer).to_pillow().save(buffer, "PNG")
-    storage.write_bytes(folder / f"{position:06d}_{short}.png", buffer.getvalue(), overwrite=True)
-
-
-def _check_folder(folder: Path, *, replace: bool) -> None:
-    """Make the folder for drawn pictures; those of another run are not overwritten.
+def refuse_vectors(model: Any) -> None:
+    """Say that a model without labels of its own cannot answer, and close it.
 
     Raises:
-        BadRequest: no folder can be made there, or pictures of a run lie in it.
+        WrongTask: it gives vectors.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadRequest(f"--draw: no folder can be made at {shown(folder)}: {error.strerror}.") from error
-    there = next(folder.glob("[0-9]" * 6 + "*_*.png"), None)
-    if there is not None and not replace:
-        raise BadRequest(
-            f"--draw: {shown(folder)} holds drawn pictures already ({shown(there.name)} ...), which are not "
-            "overwritten. Give another folder, or --overwrite to replace them."
-        )
-
-
-def _refuse_vectors(model: Any) -> None:
     from signet.errors import WrongTask
 
     if model.card.task == "embed":
