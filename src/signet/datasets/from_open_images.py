@@ -134,6 +134,9 @@ def _read_table(reading: _Reading, table: Path) -> None:
             continue
         cells = {name: row[place].strip() for name, place in position.items() if place < len(row)}
         identifier = cells.get("ImageID", "")
+        if not identifier:
+            reading.findings.add("malformed", f"{table.name}: a row without an ImageID")
+            continue
         if identifier not in reading.images:
             reading.images[identifier] = _image_of(reading, identifier, places, split)
         image = reading.images[identifier]
@@ -156,10 +159,10 @@ def _image_of(
     for suffix in ("", ".jpg", ".jpeg", ".png", *sorted(IMAGE_EXTENSIONS)):
         for place in places:
             file = place / f"{identifier}{suffix}"
-            if identifier and Path(file.name).suffix.lower() in IMAGE_EXTENSIONS and _is_file(file):
+            if Path(file.name).suffix.lower() in IMAGE_EXTENSIONS and _is_file(file):
                 found = reading.root.find(f"{identifier}{suffix}", (place,), reading.findings)
                 return StatedImage(found, split) if found is not None else None
-    reading.root.find(identifier or "(no ImageID)", places, reading.findings)
+    reading.root.find(identifier, places, reading.findings)
     return None
 
 

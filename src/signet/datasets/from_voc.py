@@ -207,7 +207,14 @@ def _add_objects(reading: _Reading) -> list[str]:
         if label not in index_of:
             reading.findings.add("unnamed", image.path.name)
             continue
-        image.add((left - shift, top - shift, right, bottom), index_of[label], crowd=difficult)
+        # The first pixel is the smaller one, also where the corners are swapped.
+        box = (
+            left - shift * (left <= right),
+            top - shift * (top <= bottom),
+            right - shift * (right < left),
+            bottom - shift * (bottom < top),
+        )
+        image.add(box, index_of[label], crowd=difficult)
     crowd = sum(difficult for *_, difficult in reading.objects)
     notes = [f"{crowd:,} difficult objects count neither as found nor as missed."] if crowd else []
     if not shift:
