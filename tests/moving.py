@@ -61,7 +61,8 @@ def spoil(path: Path, number: int) -> Path:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         start, size = packets[number].pos, packets[number].size
     data = bytearray(path.read_bytes())
-    data[start : start + size] = bytes(255 - index % 251 for index in range(size))
+    # Matroska counts a packet from its block's header, without which the block itself would not be found.
+    data[start + 16 : start + size] = bytes(255 - index % 251 for index in range(size - 16))
     path.write_bytes(data)
     return path
 

@@ -32,7 +32,7 @@ class WatchSettings:
         track: give objects numbers that stay theirs from frame to frame; None to give none.
     """
 
-    count_score: float = 0.3
+    count_score: float = 0.25
     track: TrackSettings | None = None
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ class Style:
 
     most: int = 3
     least_score: float = 0.01
-    object_score: float = 0.3
+    object_score: float = 0.25
     most_objects: int = 300
     opacity: float = 0.5
     legend_rows: int | None = None

@@ -22,7 +22,7 @@ from signet.errors import BadInput, MissingExtra
 from signet.geometry import Size
 from signet.images import Image
 from signet.naming import shown
-from signet.video.kinds import camera_of, is_address, is_live
+from signet.video.kinds import camera_of, is_address
 
 USUAL_RATE = Fraction(25)
 """Frames a second of a video that does not say."""
@@ -63,7 +63,7 @@ class Facts:
     """What a video says of itself.
 
     Attributes:
-        size: (height, width) of a frame, upright.
+        size: (height, width) of a frame as it is stored, before it is turned upright.
         rate: frames a second; None where nobody says.
         frames: how many there are; None where nobody says, as for a stream.
         exact: whether the file counts them; else `frames` follows from its length, and may be wrong by a few.
@@ -174,8 +174,9 @@ class Video:
             )
         # A frame that is broken is an error, and not a guess from the frame before.
         stream.codec_context.options = {"err_detect": "explode"}
-        # Frames of several threads come late by as many; a camera's should not.
-        stream.thread_type = "SLICE" if is_live(self.source) else "AUTO"
+        # Threads that take a frame each would be faster, but give frames late, and lose the last ones of a
+        # file in which one of them is broken.
+        stream.thread_type = "SLICE"
         return stream
 
     def _facts(self) -> Facts:

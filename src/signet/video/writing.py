@@ -20,8 +20,8 @@ from signet.naming import shown
 from signet.video.reading import USUAL_RATE, pyav, reason
 
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")
-_CLOCK = Fraction(1, 60_000)
-"""A tick: 23.976, 24, 25, 29.97, 30, 50 and 60 frames a second are whole numbers of it."""
+_FINEST = 60_000
+"""Ticks a second at most: MPEG-4 counts them with 16 bits."""
 
 _BT601, _LIMITED_RANGE = 6, 1
 """Source: ITU-T H.273, tables 4 (matrix coefficients) and 6 (full range flag, as FFmpeg numbers it)."""
@@ -42,6 +42,7 @@ class VideoWriter:
         self._rate = rate or USUAL_RATE
         self._container: Any = None
         self._stream: Any = None
+        self._clock = _clock(self._rate)
         self._last = -1
 
     def write(self, image: Image, seconds: float | None = None) -> None:
@@ -62,11 +63,10 @@ class VideoWriter:
             pixels = fitted(image, (self._stream.height, self._stream.width))
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG")
-            step = round(1 / (self._rate * _CLOCK))
-            wished = self.frames * step if seconds is None else round(seconds / _CLOCK)
+            when = self.frames / self._rate if seconds is None else Fraction(seconds)
             # Two frames of one time are refused by every container.
-            self._last = max(self._last + 1, wished)
-            frame.pts, frame.time_base = self._last, _CLOCK
+            self._last = max(self._last + 1, round(when / self._clock))
+            frame.pts, frame.time_base = self._last, self._clock
             self._container.mux(self._stream.encode(frame))
         self.frames += 1
 
@@ -94,13 +94,19 @@ class VideoWriter:
         self._stream.height, self._stream.width = (side + side % 2 for side in size)
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
-        context.time_base = _CLOCK
+        context.time_base = self._clock
         # Said in the file, so that no player has to guess how colours were coded.
         context.colorspace, context.color_range = _BT601, _LIMITED_RANGE
         if self.codec == "libx264":
             self._stream.options = {"preset": "veryfast", "crf": "20"}
         else:
             self._stream.bit_rate = round(size[0] * size[1] * float(self._rate) * 0.2)
+
+
+def _clock(rate: Fraction) -> Fraction:
+    """The seconds of a tick, of which a frame has a whole number where the rate allows: 30000/1001 too."""
+    ticks = rate.numerator
+    return Fraction(1, ticks * (_FINEST // ticks)) if ticks <= _FINEST else Fraction(1, _FINEST)
 
 
 class _Empty(Exception):
