@@ -6,10 +6,14 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from signet.arrays import Array, Integers
 from signet.notebooks import table
+
+if TYPE_CHECKING:
+    from signet.cards import Task
+    from signet.predictions import Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,10 @@ class Interval:
     low: float
     high: float
 
-    def to_dict(self) -> dict[str, float]:
-        """`{"value", "low", "high"}`."""
-        return {
-            "value": round(self.value, 6),
-            "low": round(self.low, 6),
-            "high": round(self.high, 6),
-        }
+    def to_dict(self) -> dict[str, float | None]:
+        """`{"value", "low", "high"}`, to twelve digits; null for what is not known."""
+        ends = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: None if math.isnan(end) else round(end, 12) for name, end in ends.items()}
 
     def __str__(self) -> str:
         return f"{100 * self.value:.1f} % (95 % interval {100 * self.low:.1f} to {100 * self.high:.1f})"
@@ -65,6 +66,78 @@ class ClassReport:
             "recall": self.recall.to_dict(),
             "f1": self.f1.to_dict(),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport:
+    """How one label of objects or pixels fared.
+
+    Attributes:
+        label: its name.
+        count: objects of it; of pixels, images that have it.
+        figures: name to figure: of objects `ap`, `ap50`, `precision`, `recall`, `f1` (and `mask_ap`,
+            `mask_ap50`); of pixels `iou`, `dice`, `precision`, `recall`.
+    """
+
+    label: str
+    count: int
+    figures: Mapping[str, Interval]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        figures = {name: figure.to_dict() for name, figure in self.figures.items()}
+        return {"label": self.label, "count": self.count, **figures}
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Precision against recall, made falling.
+
+    Attributes:
+        label: whose; "" for the mean of all labels.
+        precision: 101 values, at recalls of 0, 0.01 ... 1.
+    """
+
+    label: str
+    precision: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectError:
+    """One object that was missed, taken for another, or seen where nothing is.
+
+    Attributes:
+        kind: which of these.
+        source: the image.
+        label: of the truth; of the answer, where nothing is.
+        xyxy: left, top, right, bottom of the truth, or of that answer.
+        answer: the label that it was given; "" when it was missed.
+        score: of the answer; None when it was missed.
+    """
+
+    kind: Literal["missed", "confused", "false alarm"]
+    source: str
+    label: str
+    xyxy: tuple[float, float, float, float]
+    answer: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageReport:
+    """How one image fared, with truth and answer side by side.
+
+    Attributes:
+        source: the image.
+        figure: from 0 to 1: F1 of its objects, or mean intersection over union of its labels.
+        truth: what is there.
+        answer: what was answered, from the report's score on.
+    """
+
+    source: str
+    figure: float
+    truth: Prediction
+    answer: Prediction
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,44 +198,67 @@ class Report:
     """What `evaluate` measured.
 
     Attributes:
-        metrics: name to figure with interval: top1, top5, f1_macro, ece.
+        metrics: name to figure with interval: top1, top5, f1_macro, ece; of objects ap, ap50, ap75 ..., and
+            mask_ap ...; of pixels miou, pixel_accuracy, dice, boundary_f1.
         per_class: in label order.
-        confusion: int64 (C, C), rows truth, columns answer, in label order.
-        labels: the C names.
-        calibration: reliability by score.
+        confusion: int64 (C, C), rows truth, columns answer, in label order: images, objects or pixels.
+        labels: the C names; of objects the last one is "background": what was missed, and seen where nothing
+            is.
+        calibration: reliability by score; None for objects and pixels.
         count: images measured.
         seconds: wall time.
         mistakes: wrong answers, the most confident first.
         unreadable: images that could not be read; not part of any figure.
         provenance: model name and digest, dataset and its fingerprint, engine, precision, versions, date.
         notes: sentences that a reader must know: "3 labels of the dataset are unknown to the model".
+        task: "classify", "detect", "instances" or "segment".
+        score: from which answers count for confusion and errors of objects; None elsewhere.
+        curves: precision against recall at an overlap of 0.5; the mean first, then each label's.
+        errors: objects that were missed, confused or not there; of each kind the worst.
+        worst: the images that fared worst, the worst first.
     """
 
     metrics: Mapping[str, Interval]
-    per_class: tuple[ClassReport, ...]
+    per_class: tuple[ClassReport, ...] | tuple[LabelReport, ...]
     confusion: Integers
     labels: tuple[str, ...]
-    calibration: Calibration
+    calibration: Calibration | None
     count: int
     seconds: float
     mistakes: tuple[Mistake, ...] = ()
     unreadable: tuple[Mistake, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    task: Task = "classify"
+    score: float | None = None
+    curves: tuple[Curve, ...] = ()
+    errors: tuple[ObjectError, ...] = ()
+    worst: tuple[ImageReport, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the command contract."""
+        more: dict[str, Any] = {}
+        if self.task != "classify":
+            more["worst"] = [{"source": row.source, "figure": round(row.figure, 6)} for row in self.worst]
+        if self.score is not None:
+            more |= {
+                "score": self.score,
+                "curves": {row.label: [round(value, 6) for value in row.precision] for row in self.curves},
+                "errors": [dataclasses.asdict(row) for row in self.errors],
+            }
         return {
+            "task": self.task,
             "metrics": {name: figure.to_dict() for name, figure in self.metrics.items()},
             "per_class": [row.to_dict() for row in self.per_class],
             "confusion": {"labels": list(self.labels), "counts": self.confusion.tolist()},
-            "calibration": self.calibration.to_dict(),
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "count": self.count,
             "seconds": round(self.seconds, 3),
             "mistakes": [dataclasses.asdict(mistake) for mistake in self.mistakes],
             "unreadable": [{"source": row.source, "message": row.error} for row in self.unreadable],
             "provenance": dict(self.provenance),
             "notes": list(self.notes),
+            **more,
         }
 
     def _repr_html_(self) -> str:

@@ -65,6 +65,8 @@ def plain(pairs, label):
         else:
             hits.append((image, best) not in taken)
             taken.add((image, best))
+    if not hits:
+        return 0.0, 0.0
     recall = np.cumsum(hits) / total
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     greatest = [precision[place:].max() for place in range(len(hits))]

@@ -13,7 +13,12 @@ from signet.cli.terminal import Terminal
 
 def evaluate(
     model: o.ModelName,
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder of classes, or a CSV.")],
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET", help="Images with their truth: classes, boxes, masks or labelled pixels."
+        ),
+    ],
     split: o.Split = None,
     dataset_format: o.FormatName = None,
     report: Annotated[Path | None, typer.Option("--report", help="Also write this HTML file.")] = None,
@@ -31,7 +36,8 @@ def evaluate(
 ) -> int:
     """Measure how good MODEL is on DATASET.
 
-    Accuracy, per-class figures and calibration, each with an interval.
+    Of classes accuracy and calibration, of objects COCO's average precision and recall, of pixels the
+    intersection over union; figures of each label; all with intervals.
     """
     from signet.datasets import open_dataset
     from signet.errors import AlreadyExists

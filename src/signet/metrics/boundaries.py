@@ -1,9 +1,9 @@
 """Whether the outlines of labelled regions lie where they should: boundary F1.
 
 Source: Csurka, Larlus & Perronnin, What is a good evaluation measure for semantic segmentation?, BMVC 2013,
-    for each label the part of the answer's boundary that lies within a distance of the truth's (precision), the
-    part of the truth's that lies within it of the answer's (recall), and their harmonic mean; the distance is
-    0.75 % of the image's diagonal. What they leave open is said in `boundary_f1`.
+    for each label the part of the answer's boundary that lies within a distance of the truth's (precision),
+    the part of the truth's that lies within it of the answer's (recall), and their harmonic mean; the reach
+    is 0.75 % of the image's diagonal. What they leave open is said in `boundary_f1`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import numpy as np
 
 from signet.errors import SignetError
 from signet.images import Image
-from signet.records import ClassReport, Interval, Mistake, Report
+from signet.records import Calibration, ClassReport, Interval, Mistake, Report
+from signet.reporting.dense import object_sections, pixel_sections
 from signet.reporting.page import (
     ClassBars,
     Comparison,
@@ -45,6 +46,29 @@ _METRICS = {
     "ece": ("Calibration error", "mean gap between score and truth"),
     "ap": ("Average precision", "mean of classes"),
 }
+
+_DENSE = {
+    "ap": ("AP", "boxes, COCO's mean over overlaps"),
+    "ap50": ("AP50", "boxes, overlap at least 0.5"),
+    "ap75": ("AP75", "boxes, overlap at least 0.75"),
+    "ar100": ("AR100", "recall of boxes, 100 answers"),
+    "mask_ap": ("Mask AP", "masks, COCO's mean over overlaps"),
+    "mask_ap50": ("Mask AP50", "masks, overlap at least 0.5"),
+    "voc_ap": ("AP of Pascal VOC", "boxes, all points of the curve"),
+    "miou": ("Mean IoU", "intersection over union, mean of labels"),
+    "pixel_accuracy": ("Pixels right", "of those whose truth is known"),
+    "dice": ("Dice", "mean of labels"),
+    "boundary_f1": ("Boundary F1", "mean of images, off by 0.75\u00a0% of the diagonal at most"),
+}
+"""Tiles of objects and pixels; the other figures are in a table."""
+
+_HEADLINE = {
+    "classify": ("Average precision", "average precision"),
+    "detect": ("AP", "average precision (COCO's, by boxes)"),
+    "instances": ("Mask AP", "average precision (COCO's, by masks)"),
+    "segment": ("Mean IoU", "mean intersection over union"),
+}
+"""In the title, and in a sentence."""
 
 
 def evaluation_page(report: Report, *, rows: Sequence[Row] = (), read: Reader | None = None) -> Page:
@@ -81,22 +105,30 @@ def headline(report: Report) -> str:
         images = f"{counted(report.count, 'image', 'images')}, cross-validated"
     if "top1" in report.metrics:
         return f"Right on {percent(report.metrics['top1'].value)} of {images}"
-    return f"Average precision {percent(report.metrics['ap'].value)} on {images}"
+    return f"{_HEADLINE[report.task][0]} {percent(main_figure(report).value)} on {images}"
+
+
+def main_figure(report: Report) -> Interval:
+    """The one figure that stands for a report; NaN where nothing could be counted."""
+    for name in ("top1", "miou", "mask_ap", "ap"):
+        if name in report.metrics:
+            return report.metrics[name]
+    return Interval(math.nan, math.nan, math.nan)
 
 
 def sentence(report: Report) -> str:
     """The result in one sentence, with its interval."""
     nested = cross_validated(report)
     images = counted(report.count, *(("image", "images") if nested else ("test image", "test images")))
-    figure = report.metrics["top1"] if "top1" in report.metrics else report.metrics["ap"]
+    figure, named = main_figure(report), _HEADLINE[report.task][1]
     reach = f"{percent(figure.value)} (95\u00a0% interval {span(figure)})"
     if nested:
-        what = "the answers were right on" if "top1" in report.metrics else "the average precision was"
+        what = "the answers were right on" if "top1" in report.metrics else f"the {named} was"
         return (
             f"On {images}, each answered by a model that had not learned from it (nested cross-validation), "
             f"{what} {reach}."
         )
-    what = "the model was right on" if "top1" in report.metrics else "the model's average precision was"
+    what = "the model was right on" if "top1" in report.metrics else f"the model's {named} was"
     return f"On {images} {what} {reach}."
 
 
@@ -107,8 +139,8 @@ def cross_validated(report: Report) -> bool:
 
 def meaning(report: Report) -> str:
     """What the interval says, in a sentence for those who have not met one."""
-    figure = report.metrics.get("top1", report.metrics.get("ap"))
-    if figure is None or math.isnan(figure.high - figure.low):
+    figure = main_figure(report)
+    if math.isnan(figure.high - figure.low):
         return ""
     half = points((figure.high - figure.low) / 2)
     return (
@@ -120,19 +152,44 @@ def meaning(report: Report) -> str:
 def key_figures(report: Report, title: str = "") -> Tiles:
     """The metrics, the number of images and the time, as tiles."""
     tiles = []
+    known = _METRICS if report.task == "classify" else _DENSE
     for name, figure in report.metrics.items():
-        words, note = _METRICS.get(name, (name.replace("_", " "), ""))
+        if name not in known and report.task != "classify":
+            continue
+        words, note = known.get(name, (name.replace("_", " "), ""))
         tiles.append(Tile(words, percent(figure.value), note, figure))
     rate = f"{whole(round(report.count / report.seconds))} a second" if report.seconds > 0 else ""
     unread = f"; {whole(len(report.unreadable))} unreadable" if report.unreadable else ""
-    classes = counted(sum(row.count > 0 for row in report.per_class), "class", "classes")
+    classes = counted(sum(row.count > 0 for row in report.per_class), *_nouns(report))
     tiles.append(Tile("Images", whole(report.count), f"{classes}{unread}"))
     tiles.append(Tile("Time", duration(report.seconds), rate))
     return Tiles(tuple(tiles), title)
 
 
+def _nouns(report: Report) -> tuple[str, str]:
+    return ("class", "classes") if report.task == "classify" else ("label", "labels")
+
+
 def details(report: Report, *, read: Reader | None = None) -> list[Section]:
-    """Confusion, classes, reliability, the worst errors, and what could not be read."""
+    """What is behind the figures, the worst of it with pictures, and what could not be read."""
+    from signet.decoding import read as from_disk
+
+    match report.task:
+        case "segment":
+            sections = pixel_sections(report, read or from_disk)
+        case "detect" | "instances":
+            sections = object_sections(report, read or from_disk)
+        case _:
+            sections = _class_sections(report, read)
+    if report.unreadable:
+        rows = tuple((row.source, row.error.removeprefix(f"{row.source}: ")) for row in report.unreadable)
+        lead = "These are part of no figure on this page."
+        sections.append(Table("Could not be read", rows, ("file", "why"), lead, folded=len(rows) > 12))
+    return sections
+
+
+def _class_sections(report: Report, read: Reader | None) -> list[Section]:
+    """Confusion, classes, reliability and the worst errors."""
     sections: list[Section] = []
     if len(report.labels) > 1:
         sections.append(
@@ -140,18 +197,16 @@ def details(report: Report, *, read: Reader | None = None) -> list[Section]:
         )
         sections.append(ClassBars("Class by class", report.per_class, lead=_extremes(report)))
         sections.append(_classes(report))
-    if report.calibration.counts.sum():
+    if report.calibration is not None and report.calibration.counts.sum():
         sections.append(
-            Reliability("Do the scores mean what they say?", report.calibration, _sureness(report))
+            Reliability(
+                "Do the scores mean what they say?", report.calibration, _sureness(report.calibration)
+            )
         )
     if report.mistakes:
         lead = "Wrong answers that the model was most sure of. Some of them may be wrong labels."
         shown = report.mistakes[:MOST_PICTURES]
         sections.append(Pictures("The worst errors", tuple(mistake(one, read) for one in shown), lead))
-    if report.unreadable:
-        rows = tuple((row.source, row.error.removeprefix(f"{row.source}: ")) for row in report.unreadable)
-        lead = "These are part of no figure on this page."
-        sections.append(Table("Could not be read", rows, ("file", "why"), lead, folded=len(rows) > 12))
     return sections
 
 
@@ -222,11 +277,15 @@ def colophon(report: Report) -> str:
     return "Made by Signet" + (f" {version}" if version else "") + (f" on {date}." if date else ".")
 
 
+def _rows(report: Report) -> tuple[ClassReport, ...]:
+    return tuple(row for row in report.per_class if isinstance(row, ClassReport))
+
+
 def _classes(report: Report) -> Table:
     """What the bars leave out."""
     rows = tuple(
         (row.label, whole(row.count), *(_figure(one) for one in (row.recall, row.precision, row.f1)))
-        for row in report.per_class
+        for row in _rows(report)
         if row.count
     )
     lead = (
@@ -257,7 +316,7 @@ def _confused(report: Report) -> str:
 
 
 def _extremes(report: Report) -> str:
-    rows = sorted((row for row in report.per_class if row.count), key=lambda row: row.recall.value)
+    rows = sorted((row for row in _rows(report) if row.count), key=lambda row: row.recall.value)
     if len(rows) < 2:
         return ""
     worst, best = rows[0].recall.value, rows[-1].recall.value
@@ -273,11 +332,11 @@ def _those(rows: Sequence[ClassReport], recall: float) -> str:
     return f"{quoted(first)}{also} {percent(recall)}"
 
 
-def _sureness(report: Report) -> str:
-    counts = report.calibration.counts
+def _sureness(calibration: Calibration) -> str:
+    counts = calibration.counts
     filled = counts > 0
-    sure = float(report.calibration.confidence[filled] @ counts[filled] / counts.sum())
-    right = float(report.calibration.accuracy[filled] @ counts[filled] / counts.sum())
+    sure = float(calibration.confidence[filled] @ counts[filled] / counts.sum())
+    right = float(calibration.accuracy[filled] @ counts[filled] / counts.sum())
     gap = sure - right
     means = f"The mean score is {percent(sure)}, and {percent(right)} of the answers are right"
     if abs(gap) < 0.01:

@@ -81,7 +81,9 @@ def score(value: float, right: bool) -> str:
     return _text_of(drawing)
 
 
-def heat_map(counts: Integers, labels: Sequence[str], images: Integers | None = None) -> str:
+def heat_map(
+    counts: Integers, labels: Sequence[str], images: Integers | None = None, parts: bool = False
+) -> str:
     """A confusion matrix: rows truth, columns answer; darker is a greater part of the row.
 
     Right answers are blue, wrong ones orange, so that a pale mistake is not lost beside strong hits:
@@ -92,19 +94,20 @@ def heat_map(counts: Integers, labels: Sequence[str], images: Integers | None = 
         labels: C names, for the words that come up under a pointer.
         images: int (C,), images of each class; the sums of the rows when None. A part of a greater matrix
             needs them, as its rows do not hold all answers.
+        parts: the cells show per cent of their row instead of counts.
     """
     classes = len(labels)
     sums = counts.sum(axis=1) if images is None else images
     totals = np.maximum(sums, 1).reshape(classes, 1)
-    parts = counts / totals
-    wrong = parts * (1 - np.eye(classes))
+    shares = counts / totals
+    wrong = shares * (1 - np.eye(classes))
     worst = max(float(wrong.max(initial=0)), 1e-9)
     side = _CELL * classes
     words = f"Confusion matrix of {classes} classes; the table of confused pairs says the same in words."
     drawing = _drawing(side, side, words, "heat")
     for row, column in np.argwhere(counts > 0).tolist():
         right = row == column
-        share = float(parts[row, column])
+        share = float(shares[row, column])
         strength = 0.12 + 0.88 * share if right else 0.14 + 0.72 * share / worst
         zone = "high" if strength >= HIGH else "middle" if strength >= MIDDLE else "low"
         group = _add(drawing, "g", f"{'hit' if right else 'miss'} {zone}")
@@ -127,7 +130,7 @@ def heat_map(counts: Integers, labels: Sequence[str], images: Integers | None = 
         if classes <= 16:
             number = _add(group, "text", x=f"{x + _CELL / 2}", y=f"{y + _CELL / 2}", text_anchor="middle")
             number.set("dominant-baseline", "central")
-            number.text = whole(int(counts[row, column]))
+            number.text = f"{100 * share:.0f}" if parts else whole(int(counts[row, column]))
     return _text_of(drawing)
 
 
@@ -191,7 +194,7 @@ def line_chart(panel: Panel, steps: Sequence[float], step: str, kept: float | No
     """Curves over steps; the first solid, the next dashed and dotted, so that colour is not needed."""
     left, top, wide, tall = 48, 14, 300, 180
     values = [value for line in panel.lines for value in line.values if value is not None]
-    upright = ticks(min(values, default=0), max(values, default=1), 5)
+    upright = ticks(0, 1, 5) if panel.whole else ticks(min(values, default=0), max(values, default=1), 5)
     level = _level_ticks(steps)
     last = ", ".join(
         f"{line.name} ends at {_amount(line.values[-1], panel.fraction)}"

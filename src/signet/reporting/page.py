@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from signet.arrays import Integers
-from signet.records import Calibration, ClassReport, Interval
+from signet.records import Calibration, ClassReport, Interval, LabelReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,14 @@ class Confusion:
         labels: C names.
         counts: int64 (C, C), rows truth, columns answer.
         lead: one paragraph.
+        unit: what is counted; of pixels, which are many, the cells show per cent of the row.
     """
 
     title: str
     labels: tuple[str, ...]
     counts: Integers
     lead: str = ""
+    unit: Literal["images", "objects", "pixels"] = "images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +117,16 @@ class ClassBars:
     Attributes:
         title: its heading.
         rows: the classes, in any order.
-        measure: which figure the bars show.
+        measure: which figure the bars show: recall, precision, f1, ap, mask_ap, iou.
         lead: one paragraph.
+        unit: what the last figure of a row counts.
     """
 
     title: str
-    rows: tuple[ClassReport, ...]
-    measure: Literal["recall", "precision", "f1"] = "recall"
+    rows: tuple[ClassReport, ...] | tuple[LabelReport, ...]
+    measure: str = "recall"
     lead: str = ""
+    unit: str = "test images of the class"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,16 +154,18 @@ class Panel:
         title: what the upright axis shows.
         lines: at most 4.
         fraction: values are fractions, shown as per cent.
+        whole: the upright axis goes from 0 to 1, so that panels can be compared.
     """
 
     title: str
     lines: tuple[Line, ...]
     fraction: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """How figures went during training.
+    """How figures went during training, or one against another.
 
     Attributes:
         title: its heading.
@@ -203,6 +209,30 @@ class Pictures:
 
     title: str
     pictures: tuple[Picture, ...]
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One image in large, with truth and answer.
+
+    Attributes:
+        source: the file's name.
+        note: how it fared.
+        pictures: a caption and a `data:` address each; "" for one that is not there.
+    """
+
+    source: str
+    note: str
+    pictures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """Images in large, one below another or side by side."""
+
+    title: str
+    scenes: tuple[Scene, ...]
     lead: str = ""
 
 
@@ -252,6 +282,7 @@ Section = (
     | Reliability
     | Curves
     | Pictures
+    | Scenes
     | Table
     | Note
     | Commands

@@ -32,11 +32,12 @@ from signet.reporting.page import (
     Picture,
     Pictures,
     Reliability,
+    Scenes,
     Sentence,
     Table,
     Tiles,
 )
-from signet.reporting.views import class_view, confusion_view, fact_groups
+from signet.reporting.views import class_view, confusion_view, fact_groups, figure_of
 from signet.reporting.words import counted, percent, span, visible, whole
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ _TEMPLATES: dict[type, str] = {
     Reliability: "reliability",
     Curves: "curves",
     Pictures: "pictures",
+    Scenes: "scenes",
     Table: "table",
     Note: "note",
     Commands: "commands",
@@ -117,6 +119,7 @@ def _environment() -> Environment:
         scale_of=lambda rows: scale_of([row.figure for row in rows]),
         confusion_view=confusion_view,
         class_view=class_view,
+        figure_of=figure_of,
         fact_groups=fact_groups,
     )
     return environment

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from signet.arrays import Integers
-from signet.records import ClassReport
+from signet.records import ClassReport, Interval, LabelReport
 from signet.reporting.page import ClassBars, Confusion
 from signet.reporting.words import counted
 
@@ -27,6 +27,9 @@ _WORDS = {
     "recall": "images of the class that were called so",
     "precision": "images called so that are of the class",
     "f1": "F1, the harmonic mean of both",
+    "ap": "average precision of the label's boxes",
+    "mask_ap": "average precision of the label's masks",
+    "iou": "intersection over union of the label's pixels",
 }
 
 
@@ -64,9 +67,9 @@ class ConfusionView(NamedTuple):
 class ClassView(NamedTuple):
     """Classes, worst first; `middle` is folded away."""
 
-    worst: tuple[ClassReport, ...]
-    middle: tuple[ClassReport, ...]
-    best: tuple[ClassReport, ...]
+    worst: tuple[ClassReport | LabelReport, ...]
+    middle: tuple[ClassReport | LabelReport, ...]
+    best: tuple[ClassReport | LabelReport, ...]
     words: str
 
 
@@ -113,12 +116,18 @@ def confusion_view(section: Confusion) -> ConfusionView:
 def class_view(section: ClassBars) -> ClassView:
     """Classes that have images, worst first; of more than 30 the two ends, the rest between."""
     rows = sorted(
-        (row for row in section.rows if row.count), key=lambda row: getattr(row, section.measure).value
+        (row for row in section.rows if row.count), key=lambda row: figure_of(row, section.measure).value
     )
     words = _WORDS[section.measure]
     if len(rows) <= _ALL_BARS:
         return ClassView(tuple(rows), (), (), words)
     return ClassView(tuple(rows[:_WORST]), tuple(rows[_WORST:-_BEST]), tuple(rows[-_BEST:]), words)
+
+
+def figure_of(row: ClassReport | LabelReport, measure: str) -> Interval:
+    """One figure of a class or label."""
+    figure: Interval = row.figures[measure] if isinstance(row, LabelReport) else getattr(row, measure)
+    return figure
 
 
 def fact_groups(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, list[str]]]:

@@ -1,8 +1,4 @@
-"""From scores and truth to every figure of a report, each with its interval.
-
-Stands one step above `metrics` and `statistics`, which do not know each other, and joins them: all
-figures of one draw are taken from the same resampled images.
-"""
+"""From scores and truth to every figure of a classifier's report."""
 
 from __future__ import annotations
 
@@ -76,8 +72,8 @@ def summarise(
     confidence = table[np.arange(count), answers]
 
     def figures(drawn: Weights) -> Array:
-        good = _class_sums(drawn[:, place == 0], right[place == 0], classes)
-        called, present = _class_sums(drawn, answers, classes), _class_sums(drawn, right, classes)
+        good = class_sums(drawn[:, place == 0], right[place == 0], classes)
+        called, present = class_sums(drawn, answers, classes), class_sums(drawn, right, classes)
         each = classification.class_figures(good, called, present)
         macro = classification.mean_where_defined(each.f1)[:, None]
         return np.concatenate([drawn @ hits / count, macro, *each], axis=1)
@@ -174,7 +170,7 @@ def _check_labels(labels: tuple[str, ...], classes: int) -> None:
         raise BadInput(f"labels: expected {classes} names, one for each column of scores, got {len(labels)}.")
 
 
-def _class_sums(drawn: Weights, members: Integers, classes: int) -> Array:
+def class_sums(drawn: Weights, members: Integers, classes: int) -> Array:
     """Sums of (R, N) weights over the images of each class: (R, C)."""
     sums = np.zeros((len(drawn), classes))
     order = np.argsort(members, kind="stable")

@@ -1,0 +1,145 @@
+"""Detectors and instance segmenters: what is found, missed, taken for another, and seen where nothing is."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from signet.arrays import Integers
+from signet.boxes import Boxes
+from signet.evaluation.labels import match_labels
+from signet.evaluation.question import Question, Walk
+from signet.instances import Instances
+from signet.metrics.matching import IGNORED, Matches, Objects
+from signet.metrics.object_confusion import ObjectConfusion
+from signet.records import ImageReport, ObjectError, Report
+from signet.statistics import Resampling
+from signet.summaries import summarise_objects
+
+MOST_ERRORS = 100
+"""Of each kind that a report lists."""
+MOST_WORST = 12
+Pair = tuple[Objects, Objects]
+
+
+def measure_objects(question: Question) -> Report:
+    """Measure a detector or instance segmenter.
+
+    Labels are those that dataset and model share; what the model finds of others is not looked at, since the
+    dataset does not say where they are.
+
+    Raises:
+        WrongTask: the model knows none of the dataset's labels.
+        BadDataset: the split has no image, or none that can be read; a label name is ambiguous.
+    """
+    matched = match_labels(question.model, question.part)
+    shared = matched.shared(question.model.card.labels or ())
+    names = shared.names
+    begin = time.monotonic()
+    walk, sources, pairs = Walk.through(question), [], []
+    by_boxes = question.dataset.task == "detect"
+    for answered, truth in walk.pairs(lambda truth: _boxes(truth).size):
+        answer = cast("Objects", answered.answer)
+        pairs.append((
+            _relabelled(_boxes(answer) if by_boxes else answer, shared.from_model, names),
+            _relabelled(truth, shared.from_dataset, names),
+        ))  # fmt: skip
+        sources.append(answered.source)
+    walk.check(len(pairs))
+    seconds = time.monotonic() - begin
+    resampling = Resampling(seed=question.seed)
+    summary = summarise_objects(pairs, names, voc=question.dataset.format == "voc", resampling=resampling)
+    found = summary.confusion
+    return Report(
+        metrics=summary.metrics,
+        per_class=summary.per_class,
+        confusion=found.counts,
+        labels=(*names, "background"),
+        calibration=None,
+        count=len(pairs),
+        seconds=seconds,
+        unreadable=tuple(walk.unreadable),
+        provenance={**question.provenance(len(pairs)), "objects": int(summary.matches.counted[0].sum())},
+        notes=(
+            *walk.notes(matched),
+            f"Confusion, misses, false alarms, precision, recall and F1 are of answers with a score of "
+            f"{found.score:.3g} or more, where F1 over all labels is best on these images, and an overlap of "
+            "at least 0.5 between boxes.",
+        ),
+        score=found.score,
+        curves=summary.curves,
+        errors=_errors(summary.matches, found, pairs, (sources, names)),
+        worst=_worst(summary.matches, found, pairs, sources),
+    )
+
+
+def _boxes(objects: Objects) -> Boxes:
+    return objects.boxes if isinstance(objects, Instances) else objects
+
+
+def _relabelled(objects: Objects, table: Integers, names: Sequence[str]) -> Objects:
+    """With the indices of the table; what has none is left out."""
+    boxes = _boxes(objects)
+    indices = table[np.minimum(boxes.indices, len(table) - 1)]
+    kept = np.flatnonzero(indices >= 0)
+    labels = tuple(names[place] for place in indices[kept].tolist())
+    named = dataclasses.replace(boxes[kept], indices=indices[kept], labels=labels)
+    if isinstance(objects, Instances):
+        return Instances(named, tuple(objects.masks[place] for place in kept.tolist()))
+    return named
+
+
+def _errors(
+    matches: Matches, found: ObjectConfusion, pairs: Sequence[Pair], called: tuple[list[str], tuple[str, ...]]
+) -> tuple[ObjectError, ...]:
+    """The greatest misses, then the surest confusions, then the surest false alarms."""
+    sources, names = called
+
+    def box(row: int, of_truth: bool) -> tuple[float, float, float, float]:
+        image = (matches.truth_image if of_truth else matches.image)[row]
+        place = (matches.truth_place if of_truth else matches.place)[row]
+        left, top, right, bottom = _boxes(pairs[image][of_truth]).xyxy[place].tolist()
+        return left, top, right, bottom
+
+    missed = [
+        ObjectError(
+            "missed", sources[matches.truth_image[row]], names[matches.truth_label[row]], box(row, True)
+        )
+        for row in np.flatnonzero(found.taken == -1).tolist()
+    ]
+    missed.sort(key=lambda one: -(one.xyxy[2] - one.xyxy[0]) * (one.xyxy[3] - one.xyxy[1]))
+    confused, alarms = [], []
+    for row, shows in zip(found.wrong.tolist(), found.showed.tolist(), strict=True):
+        answer, score = names[matches.label[row]], float(matches.score[row])
+        source, place = sources[matches.image[row]], box(row, False)
+        if shows >= 0:
+            confused.append(ObjectError("confused", source, names[shows], place, answer, score))
+        else:
+            alarms.append(ObjectError("false alarm", source, answer, place, answer, score))
+    return (*missed[:MOST_ERRORS], *confused[:MOST_ERRORS], *alarms[:MOST_ERRORS])
+
+
+def _worst(
+    matches: Matches, found: ObjectConfusion, pairs: Sequence[Pair], sources: Sequence[str]
+) -> tuple[ImageReport, ...]:
+    """Images with the lowest F1 at the score; of equal ones those with the most errors."""
+    used = (matches.score >= found.score) & (matches.outcome[0, 0] != IGNORED)
+    truths = np.bincount(matches.truth_image[matches.counted[0]], minlength=matches.images)
+    answers = np.bincount(matches.image[used], minlength=matches.images)
+    wrong = np.bincount(matches.image[found.wrong], minlength=matches.images)
+    errors = wrong + truths - (answers - wrong)
+    f1 = 2 * (answers - wrong) / np.maximum(answers + truths, 1)
+    order = np.lexsort((-errors, f1))
+    chosen = [place for place in order.tolist() if errors[place]][:MOST_WORST]
+    return tuple(
+        ImageReport(sources[place], float(f1[place]), pairs[place][1], _sure(pairs[place][0], found.score))
+        for place in chosen
+    )
+
+
+def _sure(answer: Objects, score: float) -> Objects:
+    return answer[_boxes(answer).scores >= score]

@@ -1,0 +1,134 @@
+"""Pictures of objects and pixels with truth and answer drawn, small enough for a page."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageDraw
+
+from signet.arrays import Array
+from signet.boxes import Boxes
+from signet.drawing import draw_segments
+from signet.drawing.letters import Font, font_of, legible, percent
+from signet.images import Image
+from signet.instances import Instances
+from signet.metrics.matching import IGNORED, RIGHT, match
+from signet.segments import SegmentMap
+
+LONGEST = 560
+"""Pixels of a scene's longer side."""
+
+FOUND, MISSED, ALARM = (255, 255, 255), (28, 93, 153), (217, 101, 31)
+"""The page's colours of right and wrong; both are told apart by the words beside them as well."""
+
+_INK, _DARK = (255, 255, 255), (0, 0, 0)
+_LETTERS = 13
+
+
+def object_scene(image: Image, truth: Boxes | Instances, answer: Boxes | Instances) -> Image:
+    """What was found (thin and white), missed (blue) and wrong (orange, with its score).
+
+    Args:
+        image: the picture.
+        truth: its objects.
+        answer: what was answered, by the same indices, from the score on that counts.
+    """
+    there, given = _boxes(truth), _boxes(answer)
+    labels = 1 + int(max([0, *there.indices.tolist(), *given.indices.tolist()]))
+    found = match([(given, there)], labels)
+    outcome = found.outcome[0, 0]
+    got = np.zeros(len(there), np.bool_)
+    got[found.partner[outcome == RIGHT]] = True
+    picture, factor = _small(image)
+    pen, font = ImageDraw.Draw(picture), font_of(None, _LETTERS)
+    crowd = np.asarray(there.crowd)
+    for row in np.flatnonzero(got):
+        _frame(pen, there.xyxy[row] * factor, FOUND, 1)
+    for row in np.flatnonzero(~got & ~crowd):
+        _named(pen, there.xyxy[row] * factor, MISSED, f"missed: {_name(there, int(row), font)}", font)
+    alarms = found.place[(outcome != RIGHT) & (outcome != IGNORED)]
+    for row in alarms[np.argsort(given.scores[alarms], kind="stable")]:
+        words = f"{_name(given, int(row), font)} {percent(float(given.scores[row]))}"
+        _named(pen, given.xyxy[row] * factor, ALARM, words, font)
+    return Image(np.array(picture), source=image.source)
+
+
+def crop(image: Image, xyxy: tuple[float, float, float, float], wrong: bool) -> Image:
+    """One object with as much around it, and its box: orange where nothing is, else blue."""
+    left, top, right, bottom = xyxy
+    around = max(0.5 * max(right - left, bottom - top), 12.0)
+    corner = max(int(left - around), 0), max(int(top - around), 0)
+    end = min(round(right + around), image.width), min(round(bottom + around), image.height)
+    if end[0] <= corner[0] or end[1] <= corner[1]:
+        return image
+    part = Image(
+        np.ascontiguousarray(image.pixels[corner[1] : end[1], corner[0] : end[0]]), source=image.source
+    )
+    picture, factor = _small(part, 320, enlarge=True)
+    box = (np.array([left, top, right, bottom]) - np.array([*corner, *corner])) * factor
+    _frame(ImageDraw.Draw(picture), box, ALARM if wrong else MISSED, 3)
+    return Image(np.array(picture), source=image.source)
+
+
+def pixel_scene(image: Image, truth: SegmentMap, answer: SegmentMap) -> tuple[tuple[str, Image], ...]:
+    """The truth, the answer, and where they differ, each with its caption."""
+    picture, _ = _small(image)
+    size = picture.size
+    small = Image(np.array(picture), source=image.source)
+    true, said = _scaled(truth, size), _scaled(answer, size)
+    wrong = (true.indices >= 0) & (true.indices != said.indices)
+    shade = np.where(wrong[..., None], np.array(ALARM), small.pixels // 2).astype(np.uint8)
+    return (
+        ("truth", draw_segments(small, true)),
+        ("answer", draw_segments(small, said)),
+        ("wrong pixels", Image(shade, source=image.source)),
+    )
+
+
+def _boxes(objects: Boxes | Instances) -> Boxes:
+    return objects.boxes if isinstance(objects, Instances) else objects
+
+
+def _small(image: Image, longest: int = LONGEST, enlarge: bool = False) -> tuple[PillowImage.Image, float]:
+    """The picture at the size of a page, and by how much that is smaller."""
+    factor = longest / max(image.size)
+    if factor >= 1 and not enlarge:
+        return image.to_pillow(), 1.0
+    factor = min(factor, 8.0)
+    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+    kind = PillowImage.Resampling.LANCZOS if factor < 1 else PillowImage.Resampling.BICUBIC
+    return image.to_pillow().resize(size, kind), factor
+
+
+def _scaled(segments: SegmentMap, size: tuple[int, int]) -> SegmentMap:
+    """The nearest labels at (width, height)."""
+    height, width = segments.size
+    rows = (np.arange(size[1]) + 0.5) * height / size[1]
+    columns = (np.arange(size[0]) + 0.5) * width / size[0]
+    indices = segments.indices[rows.astype(np.int64)][:, columns.astype(np.int64)]
+    return dataclasses.replace(segments, indices=indices, scores=None)
+
+
+def _name(boxes: Boxes, row: int, font: Font) -> str:
+    return legible(boxes.labels[row], font) or f"label {boxes.indices[row]}"
+
+
+def _frame(pen: ImageDraw.ImageDraw, box: Array, colour: tuple[int, int, int], width: int) -> None:
+    left, top, right, bottom = (round(float(side)) for side in box)
+    right, bottom = max(right - 1, left), max(bottom - 1, top)
+    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_DARK, width=width + 2)
+    pen.rectangle((left, top, right, bottom), outline=colour, width=width)
+
+
+def _named(
+    pen: ImageDraw.ImageDraw, box: Array, colour: tuple[int, int, int], words: str, font: Font
+) -> None:
+    _frame(pen, box, colour, 2)
+    left, top = max(float(box[0]) - 1, 0.0), float(box[1])
+    height = _LETTERS + 5
+    above = top - height if top >= height else top
+    wide = font.getlength(words) + 6
+    pen.rectangle((left, above, left + wide, above + height), fill=colour)
+    pen.text((left + 3, above + height / 2), words, fill=_INK, font=font, anchor="lm")
