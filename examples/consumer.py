@@ -34,7 +34,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "crop": {"size": None, "fraction": None, "anchor": "center", "rounding": "round", "fill": 0},
     "resize": {
         **{"size": None, "short": None, "longest": None, "fit": "short", "filter": "bilinear"},
-        **{"antialias": True, "rounding": "floor", "upscale": True},
+        **{"antialias": True, "rounding": "floor", "upscale": True, "lengths": None, "multiple": None},
     },
     "pad": {"to": None, "multiple": None, "value": 0, "anchor": "center"},
     "range": {"scale": 1.0, "offset": 0.0},
@@ -128,7 +128,17 @@ def resize(array: Array, step: dict[str, Any]) -> Array:
         short, long = step["short"], max(1, rounded(step["short"] * max(height, width) / min(height, width)))
         if step.get("longest") and long > step["longest"]:
             short, long = max(1, rounded(step["longest"] * short / long)), step["longest"]
+        low, high, most = min(height, width), max(height, width), step.get("longest") or math.inf
+        if step["lengths"] == "factor":
+            short, long = (
+                max(1, rounded(side * min(step["short"] / low, most / high))) for side in (low, high)
+            )
+        elif step["lengths"] == "short":
+            exact = most * low / high if high / low * step["short"] > most else float(step["short"])
+            short, long = max(1, round(exact)), max(1, rounded(exact * high / low))
+            long = high if short == low else long
         to = (short, long) if height <= width else (long, short)
+        to = tuple(-(-side // (step["multiple"] or 1)) * (step["multiple"] or 1) for side in to)
     if to == (height, width) or (not step["upscale"] and (to[0] > height or to[1] > width)):
         return array
     picture = Image.fromarray(np.ascontiguousarray(array))

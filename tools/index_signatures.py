@@ -138,7 +138,11 @@ def size_of(name: str) -> int:
 
 def rows() -> Iterator[tuple[str | int, ...]]:
     """The lines of `signatures.csv`."""
-    entries = Counter(f"{config['library']}/{config['architecture']}" for _, config in index.configs())
+    entries = Counter(
+        f"{config['library']}/{config['architecture']}"
+        for _, config in index.configs()
+        if "task" not in config
+    )
     listed = (name for name in entries if name.startswith(tuple(f"{zoo}/" for zoo in ZOOS)))
     names = sorted((*listed, *WITHOUT_AUXILIARY))
     found = {name: row_of(name) for name in names}

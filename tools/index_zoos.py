@@ -4,7 +4,7 @@
 
 The product never asks a zoo what it has: it reads these files, so that finding a model and reading its
 preprocessing needs no torch. `tests/catalogue/test_index.py` fails when they are older than the zoos.
-One line for each pretrained classifier, in the form of a pretrained folder's `config.json`.
+One line for each pretrained weight, in the form of a pretrained folder's `config.json`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,128 @@ def torchvision_entries() -> Iterator[dict[str, Any]]:
             }
 
 
+FROZEN_WITHOUT_EPSILON = (
+    "fasterrcnn_resnet50_fpn.coco_v1",
+    "maskrcnn_resnet50_fpn.coco_v1",
+    "retinanet_resnet50_fpn.coco_v1",
+)
+"""Weights from before torchvision's frozen batch normalisation had an epsilon.
+
+Source: `overwrite_eps(model, 0.0)` in torchvision's builders. `tests/zoos/test_torchvision_dense.py` compares
+each with torchvision's own module."""
+
+
+def torchvision_dense_entries() -> Iterator[dict[str, Any]]:
+    """Every weight entry of torchvision's detectors and segmenters, what they do to a picture written out."""
+    from torchvision.models import detection, get_model, get_model_weights, list_models, segmentation
+
+    for architecture in sorted([*list_models(module=detection), *list_models(module=segmentation)]):
+        if architecture.startswith("keypointrcnn_"):
+            continue
+        module = get_model(architecture, weights=None, weights_backbone=None)
+        for weight in get_model_weights(architecture):
+            name = f"{architecture}.{weight.name.lower()}"
+            size = getattr(getattr(module, "transform", None), "fixed_size", None)
+            # Some entries list one data set, some none for a network without masks.
+            (metrics,) = weight.meta["_metrics"].values()
+            entry = {
+                "name": f"torchvision/{name}",
+                "library": "torchvision",
+                "architecture": architecture,
+                "num_classes": len(weight.meta["categories"]),
+                "parameters": weight.meta["num_params"],
+                "gmacs": weight.meta.get("_ops"),
+                "tensor_bytes": round(weight.meta["_file_size"] * 2**20),
+                "claims": dict(metrics),
+                **(pixel_contract(weight) if hasattr(module, "classifier") else box_contract(module, weight)),
+                "pretrained_cfg": {
+                    "tag": weight.name.lower(),
+                    "url": weight.url,
+                    **({"input_size": [3, *size]} if size else {}),
+                },
+            }
+            yield {**entry, "model_args": {"epsilon": 0.0}} if name in FROZEN_WITHOUT_EPSILON else entry
+
+
+def box_contract(module: Any, weight: Any) -> dict[str, Any]:
+    """Task, program, output and labels of a detector.
+
+    torchvision's detectors resize the normalised picture without antialias. Numbers of a straight line stay
+    the same either way, so the normalisation comes last here, where an engine can do it.
+    """
+    does = module.transform
+    if does.fixed_size is None:
+        resize = {
+            "fit": "short",
+            "short": does.min_size[-1],
+            "longest": does.max_size,
+            "lengths": "factor",
+        }
+    else:
+        resize = {"fit": "stretch", "size": list(does.fixed_size)}
+    masks = getattr(getattr(module, "roi_heads", None), "mask_head", None) is not None
+    labels = weight.meta["categories"]
+    assert (labels[0], len(labels)) == ("__background__", 91), labels
+    return {
+        "task": "instances" if masks else "detect",
+        "program": [
+            {"step": "read"},
+            # Before the resize, so that it is one of floats.
+            {"step": "type", "dtype": "float32"},
+            {"step": "resize", "filter": "bilinear", "antialias": False, **resize},
+            *normalised(does.image_mean, does.image_std),
+        ],
+        "output": {
+            "head": "mask_rcnn" if masks else "boxes",
+            "tensor": "boxes",
+            "classes": 91,
+            "drop_first": True,
+        },
+        "labels": "coco_90",
+    }
+
+
+def pixel_contract(weight: Any) -> dict[str, Any]:
+    """Task, program, output and labels of a segmenter."""
+    does = weight.transforms()
+    assert len(weight.meta["categories"]) == 21
+    (short,) = does.resize_size
+    return {
+        "task": "segment",
+        "program": [
+            {"step": "read"},
+            {"step": "resize", "fit": "short", "short": short, "filter": does.interpolation.value},
+            *normalised(does.mean, does.std),
+        ],
+        "output": {"head": "pixel_logits", "tensor": "logits", "classes": 21, "background_index": 0},
+        "labels": "voc_21",
+    }
+
+
+def normalised(mean: Any, std: Any) -> list[dict[str, Any]]:
+    """The steps from bytes to what a network of torchvision takes."""
+    return [
+        {"step": "type", "dtype": "float32"},
+        {"step": "range", "scale": 1 / 255},
+        {"step": "normalise", "mean": list(mean), "std": list(std)},
+        {"step": "layout", "order": "NCHW"},
+    ]
+
+
+def coco_labels() -> list[str]:
+    """Names of COCO's category numbers from 1 to 90; ten of them were never used."""
+    from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+
+    return list(FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"][1:])
+
+
+def voc_labels() -> list[str]:
+    """Pascal VOC's names, the background first."""
+    from torchvision.models.segmentation import FCN_ResNet50_Weights
+
+    return ["background", *FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1.meta["categories"][1:]]
+
+
 def imagenet_labels() -> list[str]:
     """The 1,000 names, in index order; torchvision tells the two cranes and the two maillots apart."""
     from torchvision.models import ResNet50_Weights
@@ -135,15 +258,20 @@ def imagenet_labels() -> list[str]:
 
 
 def main() -> None:
-    """Write the three files."""
+    """Write the index and the lists of labels."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    for zoo, entries in (("torchvision", torchvision_entries()), ("timm", timm_entries())):
+    for zoo, entries in (
+        ("torchvision", chain(torchvision_entries(), torchvision_dense_entries())),
+        ("timm", timm_entries()),
+    ):
         lines = [json.dumps(entry, separators=(",", ":"), sort_keys=True) for entry in entries]
         (folder / f"{zoo}.jsonl").write_text("\n".join(lines) + "\n")
         print(f"{zoo}: {len(lines)} entries")
-    (folder / "imagenet_1k.txt").write_text("\n".join(imagenet_labels()) + "\n")
+    lists = {"imagenet_1k": imagenet_labels(), "coco_90": coco_labels(), "voc_21": voc_labels()}
+    for name, labels in lists.items():
+        (folder / f"{name}.txt").write_text("\n".join(labels) + "\n")
 
 
 if __name__ == "__main__":

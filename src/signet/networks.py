@@ -72,6 +72,9 @@ class ModuleSource:
         classifier: dotted name of the layer that is the head (a Linear or a 1x1 convolution), or None.
         outputs: names of what `forward` returns, of a detector or segmenter; empty for one that returns
             logits or features.
+        free_size: pictures of any height and width go in; `input_shape` is then one of them.
+        selects: how many values there are inside depends on the picture, as where boxes suppress others. A
+            graph of it takes one picture at a time.
     """
 
     build: Callable[[], Any]
@@ -81,6 +84,8 @@ class ModuleSource:
     weights: Path | None = None
     classifier: str | None = None
     outputs: tuple[str, ...] = ()
+    free_size: bool = False
+    selects: bool = False
 
     def __post_init__(self) -> None:
         if self.outputs and self.classifier:

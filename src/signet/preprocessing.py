@@ -138,7 +138,8 @@ def crop_box(step: Crop, size: Size) -> tuple[int, int, int, int]:
 def resized_size(step: Resize, size: Size) -> Size:
     """(height, width) that a resize step gives to a picture of (height, width).
 
-    Source: torchvision `Resize` for fit "short" (floor), timm `ResizeKeepRatio` (round).
+    Source: torchvision `Resize` for fit "short" (floor), timm `ResizeKeepRatio` (round); for `lengths`,
+    torchvision `GeneralizedRCNNTransform` and transformers `get_size_with_aspect_ratio`.
     """
     height, width = size
     rounded = _ROUND[step.rounding]
@@ -148,7 +149,9 @@ def resized_size(step: Resize, size: Size) -> Size:
         ratio = max(height / step.size[0], width / step.size[1])
         to = (max(1, rounded(height / ratio)), max(1, rounded(width / ratio)))
     else:
-        to = _short_side(step, size)
+        to = _by_one_factor(step, size) if step.lengths == "factor" else _short_side(step, size)
+        if step.multiple:
+            to = (-(-to[0] // step.multiple) * step.multiple, -(-to[1] // step.multiple) * step.multiple)
     if not step.upscale and (to[0] > height or to[1] > width):
         return size
     return to
@@ -158,11 +161,27 @@ def _short_side(step: Resize, size: Size) -> Size:
     rounded = _ROUND[step.rounding]
     short, long = min(size), max(size)
     target = step.short or short
+    if step.lengths == "short":
+        exact = float(target)
+        if step.longest and long / short * target > step.longest:
+            exact = step.longest * short / long
+        new_short = max(1, round(exact))
+        # A short side that has its length already keeps the long one too.
+        new_long = long if new_short == short else max(1, rounded(exact * long / short))
+        return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
     # The order of operations is torchvision's, so that floor cuts at the same fraction.
     new_short, new_long = target, max(1, rounded(target * long / short))
     if step.longest and new_long > step.longest:
         new_short, new_long = max(1, rounded(step.longest * new_short / new_long)), step.longest
     return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
+
+
+def _by_one_factor(step: Resize, size: Size) -> Size:
+    factor = (step.short or min(size)) / min(size)
+    if step.longest:
+        factor = min(factor, step.longest / max(size))
+    rounded = _ROUND[step.rounding]
+    return max(1, rounded(size[0] * factor)), max(1, rounded(size[1] * factor))
 
 
 class _State(NamedTuple):

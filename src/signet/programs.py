@@ -38,6 +38,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "rounding": ("floor", "round", "ceil"),
     "anchor": ("center", "top-left"),
     "dtype": ("uint8", "float32"),
+    "lengths": ("factor", "short"),
     "RGB or BGR": ("RGB", "BGR"),
     "NCHW or NHWC": ("NCHW", "NHWC"),
 }

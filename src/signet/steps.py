@@ -28,6 +28,7 @@ STAGES = (
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 Rounding = Literal["floor", "round", "ceil"]
 Anchor = Literal["center", "top-left"]
+Lengths = Literal["factor", "short"]
 Colour = int | tuple[int, int, int]
 
 
@@ -107,6 +108,11 @@ class Resize:
             "nearest", "bilinear" and "bicubic" only.
         rounding: of computed lengths: "floor", "round" (half to even) or "ceil".
         upscale: False leaves a picture alone that would have to grow.
+        lengths: another rule for "short", of networks whose own pipeline has it. "factor" (torchvision's
+            detectors): both sides times one number, the smaller of short / short side and longest / long
+            side. "short" (DETR): the short side is the smaller of `short` and longest * short side / long
+            side, rounded half to even; the long side is in proportion to it before that rounding.
+        multiple: for "short", each computed length is stretched to the next multiple of this. Or None.
     """
 
     stage: ClassVar[str] = "resize"
@@ -119,8 +125,12 @@ class Resize:
     antialias: bool = True
     rounding: Rounding = "floor"
     upscale: bool = True
+    lengths: Lengths | None = None
+    multiple: int | None = None
 
     def __post_init__(self) -> None:
+        if self.fit != "short" and (self.lengths or self.multiple):
+            raise BadCard(f"resize: 'lengths' and 'multiple' are of fit 'short', not of {self.fit!r}.")
         if self.fit == "short" and (self.short is None or self.size is not None):
             raise BadCard("resize: fit 'short' takes 'short' (pixels), and no 'size'.")
         if self.fit != "short" and (self.size is None or self.short or self.longest):
@@ -133,6 +143,7 @@ class Resize:
         if self.fit == "short":
             to = f"the short side to {self.short}"
             to += f" (long side at most {self.longest})" if self.longest else ""
+            to += f", both to a multiple of {self.multiple}" if self.multiple else ""
         else:
             to = f"{'straight to' if self.fit == 'stretch' else 'to fit inside'} {_by(self.size or (0, 0))}"
         return f"resize {to}, {self.filter}{'' if self.antialias else ' without antialias'}"

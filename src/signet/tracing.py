@@ -1,7 +1,8 @@
 """From a torch module to an ONNX graph, kept by digest, so that the second run needs no torch.
 
 The graph has the outputs `logits` and `features` (the input of the head, pooled), or those that the source
-names, a free batch axis, and one input `images`, float32 (N, 3, H, W).
+names, a free batch axis, and one input `images`, float32 (N, 3, H, W); height and width are free where the
+source takes any.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def traced(source: ModuleSource, cache: Path) -> GraphFile:
         MissingExtra: the graph is not cached, and torch or its exporter is not installed.
         BadGraph: torch cannot express the module as a graph.
     """
-    key = hashlib.sha256(f"{_FORMAT} {OPSET} {source.digest} {source.input_shape}".encode()).hexdigest()
+    kind = f" {source.free_size} {source.selects}" if source.free_size or source.selects else ""
+    key = hashlib.sha256(f"{_FORMAT} {OPSET} {source.digest} {source.input_shape}{kind}".encode()).hexdigest()
     place = cache / f"{key}.onnx"
     # Asked before the lock too: a cache that may only be read has graphs to give.
     kept = _kept(place)
@@ -112,19 +114,11 @@ def export(source: ModuleSource, to: Path) -> None:
             _attention_over_four_axes(torch),
         ):
             warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
-            program: Any = torch.onnx.export(
-                wrapped,
-                (example,),
-                dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
-                input_names=["images"],
-                output_names=list(source.answers),
-                opset_version=OPSET,
-                verbose=False,
-            )
-            _forget_the_machine(program.model)
             with storage.new_file(to, overwrite=True) as temporary:
-                program.save(str(temporary), external_data=False)
+                if source.selects:
+                    _followed(torch, wrapped, source, temporary)
+                else:
+                    _expressed(torch, wrapped, source, example, temporary)
     except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
         raise BadGraph(
             f"torch cannot express this module as a graph: {_root_of(error)}. "
@@ -133,6 +127,53 @@ def export(source: ModuleSource, to: Path) -> None:
     finally:
         for log, level in levels.items():
             log.setLevel(level)
+
+
+def _expressed(torch: Any, module: Any, source: ModuleSource, example: Any, to: Path) -> None:
+    """Write the graph of a module as torch understands it, for all pictures at once."""
+    free = dict.fromkeys((0, 2, 3) if source.free_size else (0,), torch.export.Dim.DYNAMIC)
+    program: Any = torch.onnx.export(
+        module,
+        (example,),
+        dynamo=True,
+        dynamic_shapes=(free,),
+        input_names=["images"],
+        output_names=list(source.answers),
+        opset_version=OPSET,
+        verbose=False,
+    )
+    _forget_the_machine(program.model)
+    program.save(str(to), external_data=False)
+
+
+def _followed(torch: Any, module: Any, source: ModuleSource, to: Path) -> None:
+    """Write the graph of a module by following it on one picture.
+
+    torch's newer exporter wants to know beforehand how many boxes there will be. The older one, for which
+    torchvision's detectors have rules of their own, leaves that open, and the number of pictures fixed.
+    """
+    import onnx
+
+    torch.manual_seed(0)
+    written = to.with_name(f"{to.name}.traced")
+    try:
+        torch.onnx.export(
+            module,
+            (torch.rand(1, *source.input_shape),),
+            str(written),
+            dynamo=False,
+            dynamic_axes={"images": {2: "height", 3: "width"}} if source.free_size else None,
+            input_names=["images"],
+            output_names=list(source.answers),
+            opset_version=OPSET,
+        )
+        model = onnx.load(str(written))
+    finally:
+        written.unlink(missing_ok=True)
+    model.doc_string = ""
+    for node in model.graph.node:
+        node.doc_string = ""
+    onnx.save(model, str(to))
 
 
 @contextmanager

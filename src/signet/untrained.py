@@ -69,6 +69,6 @@ def _own(name: str, rest: str) -> Pretrained:
 def _pretrained(builder: Any, spec: ModuleSpec, card: Any) -> Pretrained:
     text = json.dumps(["untrained", spec.to_dict()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    made: ModuleSource = builder.module_source(spec, Path(), digest, card.input_size)
+    made: ModuleSource = builder.module_source(spec, Path(), digest, card.input_size or (224, 224))
     source = dataclasses.replace(made, build=partial(builder.build, spec, None), weights=None)
     return Pretrained(card, (source,), configs.digest_with(digest, card), "untrained")

@@ -182,7 +182,8 @@ def test_the_whole_catalogue_holds_together() -> None:
     for row in rows:
         json.dumps(row.to_dict(), allow_nan=False)
         assert row.family
-    assert all(row.input_size is not None for row in public)
+    # Most detectors and segmenters take pictures of any size.
+    assert all(row.input_size or row.task in ("detect", "instances", "segment") for row in public)
     assert select(Query(licence="permissive")).licence_unknown > 1000, "inherited licences are not stated"
     assert len(find("classify", max_params=5_000_000)) > 50
     front = select(Query(), pareto=("params", "top1"), sort="params")

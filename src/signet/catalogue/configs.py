@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any, get_args
 
 from signet.cards import Card, Claim, DigestTrust, InputSpec, Licence, OutputContract
-from signet.catalogue import index
+from signet.catalogue import dense, index
 from signet.catalogue.annotating import annotated
 from signet.catalogue.families import family_of
 from signet.errors import BadCard, UnknownName
@@ -88,6 +88,8 @@ def card(name: str, config: Mapping[str, Any], digest: str | None, trust: Digest
     """
     with _understood():
         stated = _stated(config)
+        if "task" in config:
+            return annotated(dense.card(name, config, digest, trust, origin))
         width = projection_width(config)
         classes = _classes(config, stated) if width is None else 0
         licence = str(stated.get("license") or "unknown")
@@ -286,6 +288,8 @@ def _stated(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def stated_claims(config: Mapping[str, Any]) -> tuple[Claim, ...]:
     """The accuracies that an index entry states, as fractions."""
+    if "task" in config:
+        return dense.claims(config)
     names = {"acc@1": "top1", "acc@5": "top5"}
     return tuple(
         Claim(names[key], round(value / 100, 6), "ImageNet-1k validation", "torchvision weight entry")

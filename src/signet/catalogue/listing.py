@@ -65,25 +65,28 @@ def _starter() -> Entry:
 
 
 def _indexed(name: str, config: Mapping[str, Any]) -> Entry:
-    from signet.catalogue.configs import size_of
+    from signet.catalogue.configs import size_of, stated_claims
 
     stated = config["pretrained_cfg"]
     architecture, library = config["architecture"], config["library"]
     family = family_of(architecture, library)
-    size = size_of(stated)
+    dense = "task" in config
+    # Most detectors and segmenters take pictures of any size.
+    size = None if dense and "input_size" not in stated else size_of(stated)
     gmacs = config.get("gmacs")
     return Entry(
         name=name,
         # A CLIP gives vectors until it is given words.
-        task="embed" if "embedding_width" in config else "classify",
+        task=config["task"] if dense else "embed" if "embedding_width" in config else "classify",
         family=family.name,
         params=config.get("parameters"),
-        gmacs=gmacs_of(architecture, size) if gmacs is None and library == "timm" else gmacs,
+        gmacs=gmacs_of(architecture, size) if gmacs is None and size and library == "timm" else gmacs,
         depth=family.depth,
         size_bytes=config.get("tensor_bytes"),
         input_size=size,
         licence=licence(name, Licence(weights=str(stated.get("license") or "unknown"))),
         status="downloadable",
+        claims=stated_claims(config) if dense else (),
         year=family.year,
         paper=family.paper or "",
         good_for=family.good_for,

@@ -194,7 +194,7 @@ def _fused(
     fixed = model_input.partial_shape[0].is_static
     batch = model_input.partial_shape[0].get_length() if fixed else settings.batch
     height, width = size or (-1, -1)
-    batch = batch if size else -1
+    batch = batch if size or fixed else -1
     if not fixed:
         shape = [batch, 3, height, width] if first else [batch, height, width, 3]
         model.reshape({model_input: openvino.PartialShape(shape)})

@@ -1,4 +1,4 @@
-"""torchvision: pretrained classifiers with the transforms of their own weight entry.
+"""torchvision: classifiers, detectors and segmenters with the transforms of their own weight entry.
 
 Reading an entry needs no torchvision (the packaged index has them all); only building does.
 torchvision downloads nothing: it builds an empty network, and our hub's weights are loaded strictly.
@@ -16,7 +16,7 @@ from signet.catalogue import configs
 from signet.errors import MissingExtra, UnknownName
 from signet.hub import WeightFiles
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
-from signet.zoos import modules
+from signet.zoos import modules, torchvision_dense
 
 ZOO = "torchvision"
 _OLD_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])(?=\.)")
@@ -44,6 +44,13 @@ def spec_of(config: Mapping[str, Any]) -> ModuleSpec:
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
     """The network as a module that is built when an engine asks for it."""
+    if torchvision_dense.has(spec.architecture):
+        return dataclasses.replace(
+            modules.module_source(build, spec, weights, digest, size, None),
+            outputs=torchvision_dense.outputs_of(spec.architecture),
+            free_size=torchvision_dense.takes_any_size(spec.architecture),
+            selects=not torchvision_dense.is_segmenter(spec.architecture),
+        )
     classifier = spec.classifier or _classifier(spec.architecture)
     return modules.module_source(build, spec, weights, digest, size, classifier)
 
@@ -53,13 +60,15 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
 
     Raises:
         MissingExtra: torchvision is not installed.
-        UnknownName: torchvision has no such classifier.
+        UnknownName: torchvision has no such network.
         BadInput: torchvision refuses the arguments; a tensor is missing, unexpected, or of another shape.
     """
     try:
         from torchvision import models
     except ImportError as error:
         raise MissingExtra(f"torchvision/{spec.architecture}", "train", "torchvision") from error
+    if torchvision_dense.has(spec.architecture):
+        return torchvision_dense.build(spec, weights)
     known = models.list_models(module=models)
     if spec.architecture not in known:
         raise UnknownName("torchvision classifier", spec.architecture, known)
