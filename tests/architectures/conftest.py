@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+
+@pytest.fixture(scope="session")
+def rule() -> Any:
+    """The rule that golden tensors are drawn by (`yolo_tensors.py`, which a tool shares)."""
+    spec = importlib.util.spec_from_file_location("yolo_tensors", Path(__file__).with_name("yolo_tensors.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def numbers(seed: int, shape: tuple[int, ...]) -> np.ndarray:
