@@ -6,7 +6,7 @@ from typing import Any
 
 from signet.architectures.catalogue import ARCHITECTURES
 
-LIBRARIES = ("timm", "torchvision", "open_clip", "transformers", "keras", "signet")
+LIBRARIES = ("timm", "torchvision", "open_clip", "transformers", "keras", "smp", "signet")
 """Names of the zoos that build torch modules."""
 
 
@@ -38,6 +38,10 @@ def zoo(name: str, architecture: str = "") -> Any:
             from signet.zoos import from_keras
 
             return from_keras
+        case "smp":
+            from signet.zoos import from_smp
+
+            return from_smp
         case "signet" if architecture in ARCHITECTURES:
             from signet.zoos import from_architectures
 
