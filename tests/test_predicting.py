@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from signet import predicting
+from signet.boxes import Boxes
 from signet.engines.contract import EngineSettings
 from signet.errors import BadInput, BadRequest, EngineError
+from signet.instances import Instances
+from signet.masks import Mask
 from signet.predicting import PredictSettings, json_line, prove_precision, row
 from signet.predictions import Classes
 from signet.running import find_evidence
+from signet.segments import SegmentMap
 from signet.streaming import Answered
 
 
@@ -177,3 +181,41 @@ def test_inputs_are_looked_at_ahead_and_not_all_taken(answers, tmp_path):
 
     prove_precision(Model(tmp_path), inputs())
     assert len(taken) == 1001
+
+
+def made_boxes(*scores: float) -> Boxes:
+    xyxy = np.array([[place, 0, place + 1, 2] for place in range(len(scores))], "f8").reshape(-1, 4)
+    labels = tuple("ab"[place % 2] for place in range(len(scores)))
+    return Boxes(xyxy, np.array(scores), np.arange(len(scores)) % 2, labels, (4, 9))
+
+
+def test_boxes_below_a_quarter_stay_at_the_door():
+    answered = Answered("a.jpg", made_boxes(0.9, 0.3, 0.25, 0.2))
+    assert [box["score"] for box in row(answered, PredictSettings())["boxes"]] == [0.9, 0.3, 0.25]
+    assert len(row(answered, PredictSettings(min_score=0))["boxes"]) == 4
+    assert [box["score"] for box in row(answered, PredictSettings(top=1))["boxes"]] == [0.9]
+    plain = row(answered, PredictSettings(top=1))
+    assert plain == {
+        "source": "a.jpg",
+        "kind": "boxes",
+        "boxes": [{"xyxy": [0.0, 0.0, 1.0, 2.0], "score": 0.9, "index": 0, "label": "a"}],
+    }
+
+
+def test_instances_keep_their_own_masks():
+    masks = tuple(Mask.of(np.arange(36).reshape(4, 9) == place) for place in range(3))
+    answered = Answered("a.jpg", Instances(made_boxes(0.9, 0.1, 0.8), masks))
+    plain = row(answered, PredictSettings())
+    assert plain["kind"] == "instances"
+    assert [entry["score"] for entry in plain["boxes"]] == [0.9, 0.8]
+    assert [Mask.from_coco(entry["mask"]) for entry in plain["boxes"]] == [masks[0], masks[2]]
+
+
+def test_segments_are_the_largest_and_have_no_score():
+    found = SegmentMap(np.array([[0, 0, 1, 2, 2, 2]]), ("sky", "sea", "sand"))
+    plain = row(Answered("a.jpg", found), PredictSettings(top=2))
+    assert [(entry["label"], entry["pixels"]) for entry in plain["segments"]] == [("sand", 3), ("sky", 2)]
+    with pytest.raises(BadRequest, match="gives each pixel its best label"):
+        PredictSettings(min_score=0.5).resolved(SegmentMap)
+    assert PredictSettings().resolved(Classes) == PredictSettings(top=5, min_score=0.0)
+    assert PredictSettings().resolved(Instances) == PredictSettings(min_score=0.25)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from signet.answers.boxes import Reading, boxes, instances
 from signet.answers.classes import (
     chosen,
@@ -115,10 +113,7 @@ def _one(arrays: Mapping[str, Array], geometry: Geometry, card: Card, head: Head
         case "instances":
             return instances(arrays, geometry, Reading(head, card.output, card.labels), source)
         case _ if head.name == "class_map":
-            cells = arrays["map"]
-            count = card.output.classes or int(np.max(cells, initial=0)) + 1
-            names = card.labels or tuple(f"class {place}" for place in range(count))
-            return class_map(cells, geometry, names, card.output, source)
+            return class_map(arrays["map"], geometry, card.labels, card.output, source)
         case _:
             return pixel_logits(arrays["logits"], geometry, card.labels, card.output, head, source)
 

@@ -14,8 +14,8 @@ def pasted(cells: Floats, xyxy: Array, size: Size, threshold: float) -> Mask:
     """A mask that covers a box, cell by cell, as pixels of the image.
 
     A pixel takes the value at its centre, between the four nearest cells; beyond the outermost cells lie
-    zeros. Boxes are taken as they are. torchvision's `paste_masks_in_image` does the same with the box cut to
-    whole pixels, so the two edges lie at most a pixel apart.
+    zeros. The box is taken as it is. torchvision's `paste_masks_in_image` gives the same pixels for the box
+    that it rounds to, each of whose sides lies less than a pixel further out.
 
     Args:
         cells: (m, m) probabilities.
@@ -86,7 +86,8 @@ def placed(inside: Array, top: int, left: int, size: Size) -> Mask:
         flat = np.pad(inside, ((0, 1), (0, 0))).ravel(order="F")
         columns, rows = np.divmod(np.flatnonzero(np.diff(flat, prepend=False)), height + 1)
         edges = (columns + left) * size[0] + rows + top
-    ends = np.append(edges, size[0] * size[1]) if len(edges) else np.array([size[0] * size[1]])
+    total = size[0] * size[1]
+    ends = edges if len(edges) and edges[-1] == total else np.append(edges, total)
     return Mask(np.diff(ends, prepend=0), size)
 
 

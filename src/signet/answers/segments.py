@@ -19,32 +19,35 @@ BLOCK_VALUES = 4 * 2**20
 
 
 def class_map(
-    cells: Array, geometry: Geometry, labels: Sequence[str], contract: OutputContract, source: str
+    cells: Array, geometry: Geometry, labels: Sequence[str] | None, contract: OutputContract, source: str
 ) -> SegmentMap:
     """Each pixel takes the label of the cell that its centre lies in.
 
     Args:
         cells: (h, w), or (1, h, w) or (h, w, 1): indices of labels.
         geometry: from the original to the prepared image.
-        labels: names in the order of the indices.
-        contract: `background_index`.
+        labels: names in the order of the indices; None for numbers.
+        contract: `classes`, `background_index`.
         source: where the image came from.
 
     Raises:
         BadInput: another shape, or values that are no index of a label.
     """
-    plane = cells.reshape([side for side in cells.shape if side > 1] or [1]) if cells.ndim > 2 else cells
+    plane = cells
+    if cells.ndim == 3 and 1 in (cells.shape[0], cells.shape[2]):
+        plane = cells[0] if cells.shape[0] == 1 else cells[..., 0]
     if plane.ndim != 2:
         raise BadInput(f"the network's output: expected a map (height, width), got {cells.shape}.")
     if not np.isfinite(plane).all() or (plane.dtype.kind == "f" and (plane != np.rint(plane)).any()):
         raise BadInput("the network's output: expected a map of whole numbers, the labels' indices.")
-    low, high = plane.min(), plane.max()
-    if low < 0 or high >= len(labels):
+    low, high = int(plane.min()), int(plane.max())
+    names = labels or _numbers(contract.classes or high + 1)
+    if low < 0 or high >= len(names):
         raise BadInput(
-            f"the network's output: expected indices from 0 to {len(labels) - 1}, got {low} to {high}."
+            f"the network's output: expected indices from 0 to {len(names) - 1}, got {low} to {high}."
         )
     indices = nearest(plane.astype(np.int32), geometry, UNLABELLED)
-    return SegmentMap(indices, tuple(labels), background=contract.background_index, source=source)
+    return SegmentMap(indices, tuple(names), background=contract.background_index, source=source)
 
 
 def pixel_logits(
@@ -98,8 +101,12 @@ def pixel_logits(
         scores[some] = _best_share(block, contract)
     missing = ~(rows.covered[:, None] & columns.covered)
     indices[missing], scores[missing] = UNLABELLED, 0.0
-    names = tuple(labels) if labels is not None else tuple(f"class {place}" for place in range(count))
-    return SegmentMap(indices, names, scores, background=contract.background_index, source=source)
+    names = labels or _numbers(count)
+    return SegmentMap(indices, tuple(names), scores, background=contract.background_index, source=source)
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(f"class {place}" for place in range(count))
 
 
 def _best_share(block: Array, contract: OutputContract) -> Array:
