@@ -166,7 +166,7 @@ def _watch(
     prefix = f"{position:06d}_{file_stem(film.source)}"
     score = asked.settings.min_score or 0.0
     # In a video every frame has the same size, so strips do not grow and shrink with what they say.
-    style = dataclasses.replace(pictures.style_for(score), least_score=0.0, legend_rows=3)
+    style = dataclasses.replace(pictures.style_for(score), least_score=0.0, legend_rows=2)
     with contextlib.ExitStack() as stack:
         video = stack.enter_context(Video(film.source))
         frames = stack.enter_context(contextlib.closing(newest(video))) if is_live(film.source) else video
