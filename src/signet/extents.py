@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,8 +19,9 @@ from signet.geometry import Size
 from signet.headers import described, jpeg_header, kind_of
 from signet.naming import shown
 
-# A JPEG's EXIF segment has at most 64 KiB and stands before its frame.
+# A JPEG's EXIF segment has at most 64 KiB and stands before its frame; large colour profiles stand between.
 _HEADER_BYTES = 1 << 17
+_MOST_HEADER_BYTES = 1 << 20
 _LOSSLESS = ("PNG", "TIFF", "BMP", "GIF")
 _STORED_WIDTH, _STORED_HEIGHT, _ORIENTATION = 256, 257, 274
 
@@ -52,11 +54,15 @@ def extent_of(path: str | Path) -> Extent:
     try:
         with _regular(file).open("rb") as stream:
             start = stream.read(_HEADER_BYTES)
-            header = jpeg_header(start) if kind_of(start) == "JPEG" else None
-            if header is not None and header.height and header.width:
-                return Extent((header.height, header.width), header.orientation)
-            stream.seek(0)
-            picture = _opened(file, start, stream)
+            source: BinaryIO = stream
+            if kind_of(start) == "JPEG":
+                header = jpeg_header(start)
+                if header is not None and header.height and header.width:
+                    return Extent((header.height, header.width), header.orientation)
+                # Pillow looks for markers byte by byte: it must not do so through gigabytes.
+                source = io.BytesIO(start + stream.read(_MOST_HEADER_BYTES - len(start)))
+            source.seek(0)
+            picture = _opened(file, start, source)
             if not isinstance(picture, TiffImageFile):
                 return Extent((picture.height, picture.width), stated_orientation(picture))
             tags = picture.tag_v2
