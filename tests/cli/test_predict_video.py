@@ -178,6 +178,21 @@ def test_several_films_of_which_one_is_none(signet, detector, clip, tmp_path):
     assert signet("predict", detector, none).code == 1
 
 
+def test_patterns_and_folders_called_like_films(signet, detector, moving, tmp_path):
+    for number in (10, 9):
+        moving.make_clip(tmp_path / f"clip{number}.mp4", 3)
+    ran = signet("predict", detector, tmp_path / "clip*.mp4")
+    assert [row["source"].rpartition("/")[2] for row in ran.lines] == [
+        f"clip{number}.mp4#frame={frame}" for number in (9, 10) for frame in range(3)
+    ]
+    assert signet("predict", detector, tmp_path).lines == ran.lines
+    (tmp_path / "empty.mp4").mkdir()
+    ran = signet("predict", detector, tmp_path / "empty.mp4")
+    assert (ran.code, "found none" in ran.err) == (1, True)
+    ran = signet("predict", detector, tmp_path / "none*.mp4")
+    assert (ran.code, "No such file" in ran.lines[0]["error"]["message"]) == (1, True)
+
+
 def test_a_film_that_is_cut_off_is_said(signet, detector, moving, tmp_path):
     clip = moving.make_clip(tmp_path / "clip.mkv")
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])

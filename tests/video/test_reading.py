@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import itertools
 import os
 import struct
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +109,49 @@ def test_what_cannot_be_opened_is_said(tmp_path, moving):
     path = moving.make_clip(tmp_path / "a.mp4", 2)
     with pytest.raises(BadInput, match="at most 100 pixels, got 128 x 96"):
         Video(path, max_pixels=100)
+
+
+def test_a_frame_that_grows_too_large_is_an_error(clip, monkeypatch):
+    with Video(clip) as video:
+        monkeypatch.setattr(video, "_max_pixels", 100)
+        found = list(video)
+    assert all("at most 100 are read" in str(frame.error) for frame in found)
+
+
+def test_a_film_can_be_read_in_parts(clip, moving):
+    with Video(clip) as video:
+        first = [frame.number for frame in itertools.islice(video, 4)]
+        second = [frame.number for frame in itertools.islice(video, 4)]
+    assert (first, second[0] >= 4) == ([0, 1, 2, 3], True)
+
+
+@pytest.mark.parametrize(("platform", "said"), [("win32", "expected Linux or macOS"), ("darwin", "a camera")])
+def test_cameras_of_other_systems(monkeypatch, platform, said):
+    monkeypatch.setattr("sys.platform", platform)
+    with pytest.raises(BadInput, match=said):
+        Video("camera:0")
+
+
+def test_a_film_on_a_server(clip, moving):
+    handler = functools.partial(Quiet, directory=str(clip.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with Video(f"http://127.0.0.1:{server.server_port}/{clip.name}") as video:
+                assert len(list(video)) == moving.FRAMES
+            with pytest.raises(BadInput, match="404"):
+                Video(f"http://127.0.0.1:{server.server_port}/none.mp4")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server that does not talk."""
+
+    def log_message(self, *_):
+        """Say nothing."""
 
 
 def test_no_file_leads_to_another_one(clip, tmp_path):

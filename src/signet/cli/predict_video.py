@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,9 +52,10 @@ def among(inputs: list[str] | None, *, track: bool) -> tuple[str, ...]:
     """
     from signet.video import is_video
 
-    videos = tuple(name for name in inputs or () if is_video(name))
-    if videos and len(videos) != len(inputs or ()):
-        other = next(name for name in inputs or () if name not in videos)
+    names = tuple(_expanded(inputs or ()))
+    videos = tuple(name for name in names if is_video(name))
+    if len(videos) not in (0, len(names)):
+        other = next(name for name in names if name not in videos)
         raise BadRequest(
             f"predict: expected videos or pictures, got both ({shown(videos[0])} and {shown(other)}). Their "
             "lines differ, so give each kind to a command of its own."
@@ -62,6 +63,24 @@ def among(inputs: list[str] | None, *, track: bool) -> tuple[str, ...]:
     if track and not videos:
         raise BadRequest("--track follows objects from frame to frame: give it a video, not pictures.")
     return videos
+
+
+def _expanded(inputs: Iterable[str]) -> Iterator[str]:
+    """The inputs; the matches of a pattern, and the videos of a folder without pictures, in their place."""
+    from signet.sources import images_in_folder, list_images, path_key
+    from signet.video import EXTENSIONS, is_address, is_video
+
+    for name in inputs:
+        path = Path(name)
+        if is_address(name):
+            yield name
+        elif path.is_dir() and next(images_in_folder(path), path) == path:
+            films = [inner for inner in path.rglob("*") if inner.suffix.lower() in EXTENSIONS]
+            yield from map(str, sorted(films, key=path_key)) if films else (name,)
+        elif is_video(name):
+            yield from map(str, list_images([name]))
+        else:
+            yield name
 
 
 def _check(asked: VideoRequest) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
+
+from signet.errors import BadInput
 
 EXTENSIONS = frozenset(
     (
@@ -27,8 +30,9 @@ def is_video(source: str | Path) -> bool:
     text = os.fspath(source)
     if is_address(text):
         return True
-    suffix = Path(text).suffix.lower()
-    return suffix in EXTENSIONS or (not suffix and _begins_as_video(Path(text)))
+    path = Path(text)
+    suffix = path.suffix.lower()
+    return not path.is_dir() and (suffix in EXTENSIONS or (not suffix and _begins_as_video(path)))
 
 
 def is_address(source: str | Path) -> bool:
@@ -43,10 +47,23 @@ def is_live(source: str | Path) -> bool:
     return is_address(text) and not _WAITS.match(text)
 
 
-def camera_of(source: str | Path) -> str | None:
-    """The device of a camera; None where a source is none."""
+def camera_of(source: str | Path) -> tuple[str, str] | None:
+    """(what FFmpeg calls this system's cameras, the device) of a camera; None where a source is none.
+
+    Raises:
+        BadInput: this system's cameras have no numbers.
+    """
     found = _CAMERA.fullmatch(os.fspath(source))
-    return None if found is None else found[2] or f"/dev/video{found[1]}"
+    if found is None:
+        return None
+    if sys.platform == "darwin" and found[1]:
+        return "avfoundation", found[1]
+    if sys.platform.startswith("linux"):
+        return "v4l2", found[2] or f"/dev/video{found[1]}"
+    raise BadInput(
+        f"{found[0]}: expected Linux or macOS, whose cameras have numbers, got {sys.platform}. Give the "
+        "address of a stream (rtsp://...), or a video file."
+    )
 
 
 def _begins_as_video(path: Path) -> bool:

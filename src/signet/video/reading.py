@@ -93,9 +93,11 @@ class Video:
 
     def __init__(self, source: str | Path, *, max_pixels: int = MAX_PIXELS) -> None:
         self.source = os.fspath(source)
+        self._max_pixels = max_pixels
+        self._number = 0
         self._container = _opened(self.source)
         try:
-            self._stream = self._picture_stream(max_pixels)
+            self._stream = self._picture_stream()
             self.facts = self._facts()
         except BaseException:
             self._container.close()
@@ -121,7 +123,9 @@ class Video:
         """
         broken = 0
         start: float | None = None
-        for number, picture in enumerate(self._pictures()):
+        for picture in self._pictures():
+            number = self._number
+            self._number += 1
             seconds = None if isinstance(picture, BadInput) else picture.time
             if seconds is not None:
                 start = seconds if start is None else start
@@ -158,18 +162,24 @@ class Video:
         seconds = round(seconds, 6)
         if isinstance(picture, BadInput):
             return Frame(number, seconds, None, _unreadable(name, str(picture)), name)
+        if picture.width * picture.height > self._max_pixels:
+            # The size may change within a stream.
+            came = (
+                f"one of {picture.width} x {picture.height} pixels, and at most {self._max_pixels:,} are read"
+            )
+            return Frame(number, seconds, None, _unreadable(name, came), name)
         if picture.is_corrupt:
             return Frame(number, seconds, None, _unreadable(name, "a damaged one"), name)
         return Frame(number, seconds, Image(_upright(picture), source=name), source=name)
 
-    def _picture_stream(self, max_pixels: int) -> Any:
+    def _picture_stream(self) -> Any:
         if not self._container.streams.video:
             raise BadInput(f"{shown(self.source)}: expected a video, got a file without pictures.")
         stream = self._container.streams.video[0]
         width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height > max_pixels:
+        if width * height > self._max_pixels:
             raise BadInput(
-                f"{shown(self.source)}: expected frames of at most {max_pixels:,} pixels, got "
+                f"{shown(self.source)}: expected frames of at most {self._max_pixels:,} pixels, got "
                 f"{width} x {height}. Make it smaller, or raise max_pixels if you trust where it came from."
             )
         # A frame that is broken is an error, and not a guess from the frame before.
@@ -214,7 +224,7 @@ def _opened(source: str) -> Any:
     camera = camera_of(source)
     try:
         if camera:
-            return av.open(camera, format="v4l2", timeout=_SECONDS)
+            return av.open(camera[1], format=camera[0], timeout=_SECONDS)
         if is_address(source):
             return av.open(source, options=_STREAM_OPTIONS, timeout=_SECONDS)
         # With its protocol said, no name of a file is taken for an address.
