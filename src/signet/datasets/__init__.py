@@ -9,11 +9,17 @@ from signet.datasets.from_open_images import from_open_images
 from signet.datasets.from_voc import from_voc
 from signet.datasets.from_yolo import from_yolo
 from signet.datasets.recognise import open_dataset
+from signet.datasets.to_coco import to_coco
+from signet.datasets.to_masks import to_masks
+from signet.datasets.to_voc import to_voc
+from signet.datasets.to_yolo import to_yolo
+from signet.datasets.writing import Written
 
 __all__ = [
     "Dataset",
     "Entry",
     "Sample",
+    "Written",
     "from_coco",
     "from_csv",
     "from_folder",
@@ -22,4 +28,8 @@ __all__ = [
     "from_voc",
     "from_yolo",
     "open_dataset",
+    "to_coco",
+    "to_masks",
+    "to_voc",
+    "to_yolo",
 ]
