@@ -24,11 +24,12 @@ from signet.catalogue import asking, index
 from signet.catalogue.asking import Asked
 from signet.errors import BadInput, BadRequest, UnknownName
 from signet.hub.weights import STANDARD_FILES
-from signet.networks import ModuleSource, ModuleSpec, Pretrained
+from signet.networks import GRAPH_SUFFIXES, ModuleSource, ModuleSpec, Pretrained
 from signet.progress import OnProgress
 from signet.zoos import by_name
 
 if TYPE_CHECKING:
+    from signet.zoos.graph_guess import GraphGuess
     from signet.zoos.state_guess import Guess
 
 HUB_PREFIX = "hf-hub:"
@@ -87,15 +88,17 @@ def resolve(
     return _from_name(wanted, offline, on_progress)
 
 
-def guess(model: str | Path, card: Path | None = None) -> Guess | None:
-    """What a weight file says of itself where no card says what it is; None for any other model.
+def guess(model: str | Path, card: Path | None = None) -> Guess | GraphGuess | None:
+    """What a weight or graph file says of itself where no card says what it is; None for any other model.
 
     Raises:
-        BadInput: the weights cannot be read.
+        BadInput: the weights cannot be read, or the graph cannot be run.
     """
-    from signet.zoos import from_state
+    from signet.zoos import card_files, from_state, graph_guess
 
     path = Path(model).expanduser()
+    if path.suffix.lower() in GRAPH_SUFFIXES and path.is_file():
+        return graph_guess.guess(path) if not (card or card_files.place_of(path)).is_file() else None
     return from_state.guess(path, by_name.zoo, card) if from_state.is_state(path) and path.is_file() else None
 
 

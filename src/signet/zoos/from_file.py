@@ -42,7 +42,7 @@ def pretrained(path: Path, card_path: Path | None = None) -> Pretrained:
         raise BadCard(
             f"{path}: expected a card beside it ({place.name}) that states its preprocessing, labels and "
             "licence; there is none, and they are not guessed. Write one (docs/card.schema.json describes "
-            "it), or name it with --card."
+            "it, and `signet show FILE` says what its outputs look like), or name it with --card."
         )
     if from_tensorflow.is_tensorflow(path):
         return _from_tensorflow(path, card_files.read_card(place), place)
