@@ -16,7 +16,15 @@ from typing import BinaryIO
 from signet.errors import BadInput
 from signet.naming import natural_key, path_key, shown
 
-__all__ = ["IMAGE_EXTENSIONS", "images_in_folder", "list_images", "natural_key", "path_key", "read_list"]
+__all__ = [
+    "IMAGE_EXTENSIONS",
+    "images_in_folder",
+    "is_folder",
+    "list_images",
+    "natural_key",
+    "path_key",
+    "read_list",
+]
 
 IMAGE_EXTENSIONS = frozenset(
     (
@@ -54,7 +62,7 @@ def list_images(inputs: Iterable[str | Path]) -> Iterator[Path]:
     """
     for given in inputs:
         path = Path(given)
-        if _is_folder(path):
+        if is_folder(path):
             yield from images_in_folder(path)
         elif glob.has_magic(str(given)) and not os.path.lexists(path):
             yield from _matches(str(given))
@@ -99,7 +107,8 @@ def read_list(source: str | Path | BinaryIO) -> Iterator[Path]:
     return _records(source, shown(getattr(source, "name", "the list")))
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; a name that no disk takes is none."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -117,7 +126,7 @@ def _walk(folder: Path, walked: set[tuple[int, int]]) -> Iterator[Path]:
         path = next(stack[-1], None)
         if path is None:
             stack.pop()
-        elif not _is_folder(path):
+        elif not is_folder(path):
             yield path
         else:
             try:
@@ -130,7 +139,7 @@ def _walk(folder: Path, walked: set[tuple[int, int]]) -> Iterator[Path]:
                     entry.name
                     for entry in os.scandir(path)
                     if not entry.name.startswith(".")
-                    and (_is_image_name(entry.name) or _is_folder(path / entry.name))
+                    and (_is_image_name(entry.name) or is_folder(path / entry.name))
                 ]
             except OSError:
                 yield path
@@ -145,7 +154,7 @@ def _matches(pattern: str) -> Iterator[Path]:
     found = False
     for name in sorted(glob.iglob(pattern, recursive=True), key=path_key):  # noqa: PTH207 - may be absolute
         path = Path(name)
-        if _is_folder(path):
+        if is_folder(path):
             if not recursive:
                 for image in images_in_folder(path):
                     found = True

@@ -67,14 +67,14 @@ def among(inputs: list[str] | None, *, track: bool) -> tuple[str, ...]:
 
 def _expanded(inputs: Iterable[str]) -> Iterator[str]:
     """The inputs; the matches of a pattern, and the videos of a folder without pictures, in their place."""
-    from signet.sources import images_in_folder, list_images, path_key
+    from signet.sources import images_in_folder, is_folder, list_images, path_key
     from signet.video import EXTENSIONS, is_address, is_video
 
     for name in inputs:
         path = Path(name)
         if is_address(name):
             yield name
-        elif path.is_dir() and next(images_in_folder(path), path) == path:
+        elif is_folder(path) and next(images_in_folder(path), path) == path:
             films = [inner for inner in path.rglob("*") if inner.suffix.lower() in EXTENSIONS]
             yield from map(str, sorted(films, key=path_key)) if films else (name,)
         elif is_video(name):

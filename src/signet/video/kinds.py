@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from signet.errors import BadInput
+from signet.sources import is_folder
 
 EXTENSIONS = frozenset(
     (
@@ -32,7 +33,7 @@ def is_video(source: str | Path) -> bool:
         return True
     path = Path(text)
     suffix = path.suffix.lower()
-    return not path.is_dir() and (suffix in EXTENSIONS or (not suffix and _begins_as_video(path)))
+    return not is_folder(path) and (suffix in EXTENSIONS or (not suffix and _begins_as_video(path)))
 
 
 def is_address(source: str | Path) -> bool:
