@@ -38,7 +38,7 @@ def test_the_figures_are_those_of_all_pixels_in_one_row(seed):
     answer = np.concatenate([given.ravel() for given, _ in pairs])[truth >= 0]
     truth = truth[truth >= 0]
     found = pixel_figures(counted(pairs))
-    occurs = np.isin(np.arange(CLASSES), np.union1d(truth, answer))
+    occurs = np.isin(np.arange(CLASSES), truth)
     names = {"labels": range(CLASSES), "average": None, "zero_division": 0}
     for values, theirs in (
         (found.iou, metrics.jaccard_score(truth, answer, **names)),

@@ -8,6 +8,7 @@ import pytest
 from signet.reporting import Story, evaluation_page, finetuning_page, render
 
 from .sample import report
+from .test_dense import grey, objects, pixels
 from .test_rendering import everything
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,6 +30,8 @@ def pages():
     history = [{"epoch": number, "loss": 1 / number, "top1": 0.5} for number in range(1, 9)]
     story = Story(model="m", dataset="d", report=report(tuple("abcdefghijklmnopqrst")), history=history)
     yield "fine-tuning", finetuning_page(replace(story, kept=4))
+    for make in (objects, pixels):
+        yield f"{make.__name__}, long", evaluation_page(make((LONG, "c d " * 60)), read=grey)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from signet.reporting.page import (
     Pictures,
     Reliability,
     Row,
+    Scene,
+    Scenes,
     Sentence,
     Table,
     Tile,
@@ -90,6 +92,8 @@ def everything(name="name"):
             Curves(name, (Panel(name, (Line(name, (1.0, None, 0.5)),)),), (1.0, 2.0, 3.0), name, 2.0, name),
             Pictures(name, (Picture("data:image/jpeg;base64,AAAA", name, ((name, 0.5),), name, name),), name),
             Pictures("gone", (Picture("", "b.jpg"),)),
+            Scenes(name, (Scene(name, name, ((name, "data:image/jpeg;base64,AAAA"), (name, ""))),), name),
+            Scenes("one", (Scene(name, name, ((name, "data:image/jpeg;base64,AAAA"),)),)),
             Table(name, ((name, name),), (name, "b"), name),
             Table(name, ((name, name),), folded=True),
             Note((name,), name),
@@ -164,7 +168,7 @@ def test_every_drawing_has_words_or_is_hidden_and_every_picture_has_a_descriptio
         1 for tag, name, value in found.attributes if tag == "svg" and (name, value) == ("role", "img")
     ) + sum(1 for tag, name, _ in found.attributes if tag == "svg" and name == "aria-hidden")
     described = [value for tag, name, value in found.attributes if tag == "img" and name == "alt"]
-    assert described == ["name, called name with 50.0\u00a0%"]
+    assert described == ["name, called name with 50.0\u00a0%", "name: name", "name: name"]
 
 
 def test_pictures_are_there_before_anyone_scrolls_to_them():

@@ -56,7 +56,7 @@ def test_values_are_the_figures_and_intervals_hold_them():
 
 
 def test_intervals_hold_the_figure_of_ever_more_images_about_as_often_as_they_say():
-    """Of 25 sets; a true rate of 95 % gives fewer than 19 about once in seven thousand times."""
+    """Of 25 sets; a true rate of 95 % gives fewer than 19 about once in six thousand times."""
     large = label_figures(match(images(999, 2000), 2)).means()["ap50"][0]
     held = 0
     for seed in range(25):

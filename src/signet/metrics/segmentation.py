@@ -68,8 +68,10 @@ class PixelFigures:
     """Figures of R draws; NaN where a draw leaves one undefined.
 
     Attributes:
-        iou: float64 (R, C): of a label that neither truth nor answers have, NaN.
-        dice: float64 (R, C), the same as F1 of pixels.
+        iou: float64 (R, C); NaN for a label that the truth does not have. One that answers have all the same
+            costs the labels in whose place it stands; as a nought of its own, a single pixel would cost a
+            small set points, and the draws of a set more than the set itself.
+        dice: float64 (R, C), the same as F1 of pixels; NaN where `iou` is.
         precision: float64 (R, C).
         recall: float64 (R, C).
         accuracy: float64 (R,), pixels that are right.
@@ -94,8 +96,8 @@ def pixel_figures(sums: Array, weights: Array | None = None) -> PixelFigures:
     flat = drawn @ counts.reshape(len(counts), -1)
     right, answered, true = flat.reshape(len(drawn), 3, -1).transpose(1, 0, 2)
     return PixelFigures(
-        iou=_ratio(right, answered + true - right),
-        dice=_ratio(2 * right, answered + true),
+        iou=_ratio(right, np.where(true > 0, answered + true - right, 0)),
+        dice=_ratio(2 * right, np.where(true > 0, answered + true, 0)),
         precision=_ratio(right, answered),
         recall=_ratio(right, true),
         accuracy=_ratio(right.sum(axis=1), true.sum(axis=1)),

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw
 
-from signet.arrays import Array
+from signet.arrays import Array, Integers
 from signet.boxes import Boxes
 from signet.drawing import draw_segments
 from signet.drawing.letters import Font, font_of, legible, percent
@@ -41,14 +41,16 @@ def object_scene(image: Image, truth: Boxes | Instances, answer: Boxes | Instanc
     outcome = found.outcome[0, 0]
     got = np.zeros(len(there), np.bool_)
     got[found.partner[outcome == RIGHT]] = True
+    missed = np.flatnonzero(~got & ~np.asarray(there.crowd))
+    alarms = found.place[(outcome != RIGHT) & (outcome != IGNORED)]
     picture, factor = _small(image)
+    picture = _tinted(picture, truth, missed, MISSED)
+    picture = _tinted(picture, answer, alarms, ALARM)
     pen, font = ImageDraw.Draw(picture), font_of(None, _LETTERS)
-    crowd = np.asarray(there.crowd)
     for row in np.flatnonzero(got):
         _frame(pen, there.xyxy[row] * factor, FOUND, 1)
-    for row in np.flatnonzero(~got & ~crowd):
+    for row in missed:
         _named(pen, there.xyxy[row] * factor, MISSED, f"missed: {_name(there, int(row), font)}", font)
-    alarms = found.place[(outcome != RIGHT) & (outcome != IGNORED)]
     for row in alarms[np.argsort(given.scores[alarms], kind="stable")]:
         words = f"{_name(given, int(row), font)} {percent(float(given.scores[row]))}"
         _named(pen, given.xyxy[row] * factor, ALARM, words, font)
@@ -91,6 +93,26 @@ def _boxes(objects: Boxes | Instances) -> Boxes:
     return objects.boxes if isinstance(objects, Instances) else objects
 
 
+def _tinted(
+    picture: PillowImage.Image, objects: Boxes | Instances, rows: Integers, colour: tuple[int, int, int]
+) -> PillowImage.Image:
+    """Half in a colour where the masks of some objects are; boxes have none."""
+    if not isinstance(objects, Instances) or not len(rows):
+        return picture
+    inside = np.zeros(objects.boxes.size, np.bool_)
+    for row in rows.tolist():
+        inside |= objects.masks[row].to_array()
+    pixels = np.array(picture)
+    here = inside[_nearest(inside.shape[0], picture.height)][:, _nearest(inside.shape[1], picture.width)]
+    pixels[here] = pixels[here] // 2 + np.array(colour, np.uint8) // 2
+    return PillowImage.fromarray(pixels)
+
+
+def _nearest(old: int, new: int) -> Integers:
+    """Which of `old` pixels lies under the middle of each of `new` ones."""
+    return ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+
+
 def _small(image: Image, longest: int = LONGEST, enlarge: bool = False) -> tuple[PillowImage.Image, float]:
     """The picture at the size of a page, and by how much that is smaller."""
     factor = longest / max(image.size)
@@ -105,9 +127,7 @@ def _small(image: Image, longest: int = LONGEST, enlarge: bool = False) -> tuple
 def _scaled(segments: SegmentMap, size: tuple[int, int]) -> SegmentMap:
     """The nearest labels at (width, height)."""
     height, width = segments.size
-    rows = (np.arange(size[1]) + 0.5) * height / size[1]
-    columns = (np.arange(size[0]) + 0.5) * width / size[0]
-    indices = segments.indices[rows.astype(np.int64)][:, columns.astype(np.int64)]
+    indices = segments.indices[_nearest(height, size[1])][:, _nearest(width, size[0])]
     return dataclasses.replace(segments, indices=indices, scores=None)
 
 

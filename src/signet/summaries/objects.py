@@ -19,9 +19,7 @@ from signet.metrics.pascal_voc import match_voc, voc_precision
 from signet.records import Curve, Interval, LabelReport
 from signet.statistics import Resampling, Weights, bootstrap, f1_proportion, proportion
 from signet.summaries.classification import class_sums
-
-FEW = 5
-"""Fewer images than these, and draws of them say nothing of other images: of one image all are alike."""
+from signet.summaries.few import where_many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +81,8 @@ def summarise_objects(
     if voc:
         metrics.update(_voc(pairs, len(labels), settings))
     confused = confusion(found, pairs)
-    rows = {name: _where_many(figures, found) for name, figures in rows.items()}
+    images = _images_of(found)
+    rows = {name: where_many(figures, images) for name, figures in rows.items()}
     rows.update(_at_score(found, confused.score, settings))
     counts = np.bincount(found.truth_label[found.counted[0]], minlength=len(labels)).tolist()
     return ObjectSummary(
@@ -117,14 +116,11 @@ def _precision(
     }
 
 
-def _where_many(figures: tuple[Interval, ...], matches: Matches) -> tuple[Interval, ...]:
-    """The figures of labels, without an interval where too few images have the label to tell one."""
+def _images_of(matches: Matches) -> list[int]:
+    """How many images have each label."""
     pairs = np.unique(np.stack([matches.truth_label, matches.truth_image])[:, matches.counted[0]], axis=1)
-    images = np.bincount(pairs[0], minlength=matches.classes).tolist()
-    return tuple(
-        figure if count >= FEW else Interval(figure.value, math.nan, math.nan)
-        for figure, count in zip(figures, images, strict=True)
-    )
+    images: list[int] = np.bincount(pairs[0], minlength=matches.classes).tolist()
+    return images
 
 
 def _voc(pairs: Sequence[tuple[Objects, Objects]], classes: int, settings: Resampling) -> dict[str, Interval]:

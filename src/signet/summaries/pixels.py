@@ -14,6 +14,7 @@ from signet.metrics.classification import mean_where_defined
 from signet.metrics.segmentation import pixel_figures
 from signet.records import Interval, LabelReport
 from signet.statistics import Resampling, Weights, bootstrap
+from signet.summaries.few import where_many
 
 _EACH = ("iou", "dice", "precision", "recall")
 
@@ -43,9 +44,9 @@ def summarise_pixels(
         resampling: draws, seed and level of the intervals.
 
     Returns:
-        Metrics `miou` and `dice` (the pixels of all images together, then the mean over the labels that truth
-        or answers have), `pixel_accuracy`, and `boundary_f1` (the mean of the images). Intervals are
-        percentiles of the bootstrap over images.
+        Metrics `miou` and `dice` (the pixels of all images together, then the mean over the labels that the
+        truth has), `pixel_accuracy`, and `boundary_f1` (the mean of the images). Intervals are percentiles of
+        the bootstrap over images; a label that fewer than 5 images have is without one (NaN).
 
     Raises:
         BadInput: no image, or shapes that do not fit.
@@ -72,7 +73,9 @@ def summarise_pixels(
     found = bootstrap(figures, len(counts), resampling)
     metrics = dict(zip(("miou", "pixel_accuracy", "dice", "boundary_f1"), found[:4], strict=True))
     images = (counts[:, 2] > 0).sum(axis=0).tolist()
-    each = [found[4 + place * len(labels) :][: len(labels)] for place in range(len(_EACH))]
+    each = [
+        where_many(found[4 + place * len(labels) :][: len(labels)], images) for place in range(len(_EACH))
+    ]
     return PixelSummary(
         metrics={name: figure for name, figure in metrics.items() if not math.isnan(figure.value)},
         per_class=tuple(
