@@ -130,6 +130,15 @@ def test_nothing_to_measure_is_refused(asked):
         evaluate(model, data.subset([0]))
 
 
+def test_a_model_that_keeps_unsure_boxes_to_itself_is_told_of(asked):
+    model, data = asked()
+    assert not any("nms.score_floor" in note for note in evaluate(model, data).notes)
+    output = dataclasses.replace(model.card.output, extra={"nms": {"iou": 0.5, "score_floor": 0.3}})
+    card = dataclasses.replace(model.card, output=output)
+    model.pretrained = dataclasses.replace(model.pretrained, card=card)
+    assert any("no box with a score below 0.3" in note for note in evaluate(model, data).notes)
+
+
 def test_a_split_is_chosen_as_for_classes(asked):
     model, data = asked(splits=["train", "val", "val"])
     report = evaluate(model, data)

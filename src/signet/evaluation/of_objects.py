@@ -9,8 +9,10 @@ from typing import cast
 
 import numpy as np
 
+from signet import answers
 from signet.arrays import Integers
 from signet.boxes import Boxes
+from signet.cards import Card
 from signet.evaluation.labels import match_labels
 from signet.evaluation.question import Question, Walk
 from signet.instances import Instances
@@ -23,6 +25,8 @@ from signet.summaries import summarise_objects
 MOST_ERRORS = 100
 """Of each kind that a report lists."""
 MOST_WORST = 12
+LOW = 0.05
+"""Score floors above this are worth a note."""
 Pair = tuple[Objects, Objects]
 
 
@@ -66,6 +70,7 @@ def measure_objects(question: Question) -> Report:
         provenance={**question.provenance(len(pairs)), "objects": int(summary.matches.counted[0].sum())},
         notes=(
             *walk.notes(matched),
+            *_floor_note(question.model.card),
             f"Confusion, misses, false alarms, precision, recall and F1 are of answers with a score of "
             f"{found.score:.3g} or more, where F1 over all labels is best on these images, and an overlap of "
             "at least 0.5 between boxes.",
@@ -74,6 +79,17 @@ def measure_objects(question: Question) -> Report:
         curves=summary.curves,
         errors=_errors(summary.matches, found, pairs, (sources, names)),
         worst=_worst(summary.matches, found, pairs, sources),
+    )
+
+
+def _floor_note(card: Card) -> tuple[str, ...]:
+    """That a model keeps much to itself; its figures are lower for it."""
+    how = answers.head_of(card).suppression
+    if how is None or how.score_floor <= LOW:
+        return ()
+    return (
+        f"The model gives no box with a score below {how.score_floor:g} (its card's nms.score_floor), so "
+        "what it would find there counts as missed. A lower floor in the card can only raise recall.",
     )
 
 
@@ -129,10 +145,10 @@ def _worst(
     """Images with the lowest F1 at the score; of equal ones those with the most errors."""
     used = (matches.score >= found.score) & (matches.outcome[0, 0] != IGNORED)
     truths = np.bincount(matches.truth_image[matches.counted[0]], minlength=matches.images)
-    answers = np.bincount(matches.image[used], minlength=matches.images)
+    said = np.bincount(matches.image[used], minlength=matches.images)
     wrong = np.bincount(matches.image[found.wrong], minlength=matches.images)
-    errors = wrong + truths - (answers - wrong)
-    f1 = 2 * (answers - wrong) / np.maximum(answers + truths, 1)
+    errors = wrong + truths - (said - wrong)
+    f1 = 2 * (said - wrong) / np.maximum(said + truths, 1)
     order = np.lexsort((-errors, f1))
     chosen = [place for place in order.tolist() if errors[place]][:MOST_WORST]
     return tuple(
