@@ -280,11 +280,12 @@ def _shape(shape: Shape | None, frame: Size, scale: Doubles) -> Shape | None:
         return shape if shape is not None and shape.size == frame else None
     limit = np.array(frame[::-1], np.float64)
     try:
-        rings = tuple(checked_ring(ring * scale) for ring in shape)
+        rings = tuple(checked_ring(ring if (scale == 1).all() else ring * scale) for ring in shape)
     except BadInput:
         return None
-    near = all(bool(((ring >= -limit) & (ring <= 2 * limit)).all()) for ring in rings)
-    return rings if rings and near else None
+    points = rings[0] if len(rings) == 1 else np.concatenate(rings or (np.full((1, 2), np.inf),))
+    near = (points.min(axis=0) >= -limit).all() and (points.max(axis=0) <= 2 * limit).all()
+    return rings if near else None
 
 
 def _put_right(xyxy: Doubles, convention: Convention, name: str, findings: Findings) -> Doubles:

@@ -21,7 +21,6 @@ from signet.errors import BadDataset, BadInput, BadRequest
 from signet.instances import Instances
 from signet.masks import Mask
 from signet.naming import natural_key, shown
-from signet.polygons import checked_ring
 
 SECTIONS = ("images", "annotations", "categories")
 """The keys of a COCO file, each a list of objects."""
@@ -30,6 +29,7 @@ _IMAGE_FOLDERS = ("images", "JPEGImages", "imgs")
 _HEAD_BYTES = 1 << 16
 _DIGITS = re.compile(r"\d+$")
 _PREFERRED = "instances"
+_NUMBERS = frozenset((int, float))
 
 
 @dataclass(slots=True)
@@ -205,9 +205,20 @@ def shape_of(stated: object) -> Shape | None:
         raise BadInput(f"a mask: expected outlines or run lengths, got {type(stated).__name__}.")
     rings = []
     for ring in stated:
-        if not isinstance(ring, list) or len(ring) % 2 or any(number_of(value) is None for value in ring):
-            raise BadInput("an outline: expected x and y in turn, got something else.")
-        rings.append(checked_ring(np.array(ring, np.float64).reshape(-1, 2)))
+        if (
+            not isinstance(ring, list)
+            or len(ring) < 6
+            or len(ring) % 2
+            or not _NUMBERS.issuperset(map(type, ring))
+        ):
+            raise BadInput("an outline: expected x and y of at least 3 points in turn, got something else.")
+        try:
+            points = np.array(ring, np.float64).reshape(-1, 2)
+        except OverflowError as error:
+            raise BadInput("an outline: expected points near an image, got values far from any.") from error
+        if not np.isfinite(points).all():
+            raise BadInput("an outline: expected finite numbers, got others.")
+        rings.append(points)
     return tuple(rings)
 
 
