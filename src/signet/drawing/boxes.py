@@ -24,7 +24,8 @@ def draw_boxes(image: Image, boxes: Boxes, style: Style | None = None) -> Image:
     """The picture with its boxes.
 
     Lines and letters grow with the picture. One smaller than 224 pixels is enlarged by a whole factor. Names
-    stand inside the picture and, where there is room, clear of one another.
+    stand inside the picture, clear of one another and of other objects where they can; in a crowd those with
+    low scores are left out.
 
     Args:
         image: any size from 1 x 1.

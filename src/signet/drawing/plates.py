@@ -16,6 +16,9 @@ from signet.drawing.letters import Font, shortened
 _LONGEST = 18
 """Widest name, in letter heights, of an object that is not wider itself."""
 _SLIDES = 8
+_ALWAYS = 8
+"""Names that are drawn however much of a small picture they take."""
+_MOST_COVERED = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Plate:
 
 
 def draw_plates(canvas: PillowImage.Image, plates: Sequence[Plate], font: Font, height: int) -> None:
-    """Draw plates; an earlier one has the better place.
+    """Draw plates; an earlier one has the better place, and in a crowd the last ones have none.
 
     Args:
         canvas: the picture, which is changed.
@@ -52,8 +55,9 @@ def draw_plates(canvas: PillowImage.Image, plates: Sequence[Plate], font: Font, 
     sizes = np.array([(pen.textlength(text, font=font) + 2 * pad, deep) for text in texts], np.float64)
     sizes = np.ceil(sizes.reshape(-1, 2))
     corners = places([plate.box for plate in plates], sizes, (tall, wide))
-    # The best last, so that where plates must overlap it stays whole.
-    for plate, text, size, corner in reversed(list(zip(plates, texts, sizes, corners, strict=True))):
+    for plate, text, size, corner in zip(plates, texts, sizes, corners, strict=True):
+        if np.isnan(corner[0]):
+            continue
         left, top = corner.tolist()
         pen.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), fill=plate.colour)
         middle = (left + pad, top + deep / 2)
@@ -61,25 +65,38 @@ def draw_plates(canvas: PillowImage.Image, plates: Sequence[Plate], font: Font, 
 
 
 def places(boxes: Sequence[Array], sizes: Array, picture: tuple[int, int]) -> Array:
-    """Where plates stand: inside the picture, and clear of the plates before them if any place is.
+    """Where plates stand: inside the picture, clear of those before them, and where they hide least.
 
     Tried in turn: above the object, within its top, below it, within its bottom, each at its left and
-    then at its right; beside it; down its left side. Where every place is taken, the one that covers least.
+    then at its right; beside it; down its left side. The first one is taken that hides the least of the
+    objects. In a crowd names are left out rather than that they hide it: one without a place that is clear
+    of other names, and, from the ninth on, one that would bring the names above a quarter of the picture.
 
     Args:
-        boxes: (4,) each: left, top, right, bottom of the objects.
+        boxes: (4,) each: left, top, right, bottom of the objects, the most important first.
         sizes: float64 (K, 2), width and height of the plates.
         picture: (height, width).
 
     Returns:
-        float64 (K, 2), whole numbers: left, top of each plate.
+        float64 (K, 2), whole numbers: left, top of each plate; NaN for one that is left out.
     """
-    corners = np.zeros((len(boxes), 2))
+    corners = np.full((len(boxes), 2), np.nan)
     limit = np.array([picture[1], picture[0]], np.float64)
-    for number, (box, size) in enumerate(zip(boxes, sizes, strict=True)):
+    objects = np.array(boxes, np.float64).reshape(-1, 4)
+    spent = 0.0
+    for number, (box, size) in enumerate(zip(objects, sizes, strict=True)):
+        if number >= _ALWAYS and spent + size.prod() > _MOST_COVERED * limit.prod():
+            continue
         tried = np.round(_candidates(box, size)).clip(0, np.maximum(limit - size, 0))
-        covered = _covered(tried, size, corners[:number], sizes[:number])
-        corners[number] = tried[int(covered.argmin())]
+        placed = np.flatnonzero(np.isfinite(corners[:, 0]))
+        covered = _shared(tried, size, corners[placed], corners[placed] + sizes[placed]).sum(axis=1)
+        if covered.min() > 0:
+            continue
+        sides = (objects[:, 2:] - objects[:, :2]).clip(1.0).prod(axis=1)
+        hidden = (_shared(tried, size, objects[:, :2], objects[:, 2:]) / sides).sum(axis=1)
+        # In steps, so that the better place is not given up for a few pixels.
+        corners[number] = tried[int(np.where(covered > 0, np.inf, np.round(4 * hidden)).argmin())]
+        spent += size.prod()
     return corners
 
 
@@ -95,12 +112,11 @@ def _candidates(box: Array, size: Array) -> Array:
     return np.array([*sides, *((left, top + slide * height) for slide in range(1, _SLIDES + 1))])
 
 
-def _covered(tried: Array, size: Array, corners: Array, sizes: Array) -> Array:
-    """Float64 (T,): pixels of earlier plates that a plate would cover at each of T places."""
-    ends = np.minimum(tried[:, None] + size, corners + sizes)
-    sides = (ends - np.maximum(tried[:, None], corners)).clip(0)
-    covered: Array = sides.prod(axis=-1).sum(axis=-1)
-    return covered
+def _shared(tried: Array, size: Array, low: Array, high: Array) -> Array:
+    """Float64 (T, K): pixels that a plate at each of T places has in common with each of K areas."""
+    ends = np.minimum(tried[:, None] + size, high)
+    shared: Array = (ends - np.maximum(tried[:, None], low)).clip(0).prod(axis=-1)
+    return shared
 
 
 def _room(plate: Plate, height: int) -> float:
