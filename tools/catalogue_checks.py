@@ -201,6 +201,7 @@ def _tune(module: Any, images: Any, classifier: str) -> str:
     frozen = frozen_parameters(module, classifier, names)
     freeze(module, frozen)
     set_learning_mode(module, frozen, "batch")
+    _drop_nothing(module)
     optimizer = optimizer_of(module, TrainSettings(classifier=classifier, frozen=names, batchnorm="batch"))
     set_rates(optimizer, 1.0)
     before = {name: _digest(value) for name, value in module.state_dict().items()}
@@ -215,6 +216,13 @@ def _tune(module: Any, images: Any, classifier: str) -> str:
     _require_exactly(learning, moved, free)
     still = len(before) - len(moved)
     return f"{len(moved)} tensors moved ({len(moved & statistics)} statistics), {still} bit-identical"
+
+
+def _drop_nothing(module: Any) -> None:
+    """Chance may leave out a branch for all images of so small a batch, which then learns nothing."""
+    for part in module.modules():
+        if type(part).__name__ in ("DropPath", "Dropout", "StochasticDepth"):
+            part.eval()
 
 
 def _headed(module: Any, images: Any, classifier: str, set_head: Any, with_head: Any) -> tuple[Any, str]:
