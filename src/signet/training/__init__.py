@@ -1,6 +1,9 @@
 """Fine-tuning of a torch module: the loop, and all that makes its result exact.
 
 settings ── `TrainingData`, `TrainSettings`, `Trained`
+tasks ── `LearningTask`: what the loop asks of a task; of_classes and of_pixels are two
+scenes ── `PixelData`, `median_frequency_weights`: images with a label for each pixel
+views ── a changed view of a picture, applied alike to its pixels, masks and boxes
 heads ── `head_of`, `set_head`, `with_head`
 stages ── `stages_of`, `all_but_last`: what can be frozen, by name
 sizing ── `program_at`: the evaluation program at another input size
@@ -16,6 +19,9 @@ loop ── `train`
     card = replace(card, program=program_at(card.program, (128, 128)))  # what the result must be used with
     forget(work)  # once the result is sealed
 
+A label for each pixel goes the same way, with `PixelData(rows, other_rows, program)` for the data, and
+`settings.classifier` names all modules of the head.
+
 What it promises:
 
 - The same module, data and settings give the same result, to the bit, on the CPU. `kill -9` at any moment,
@@ -23,7 +29,7 @@ What it promises:
   data and settings: the same result. A checkpoint of another run is refused with `BadRequest`; so is one that
   is there when `resume` is False. A run that was finished is resumed to its result at once.
 - Frozen stages are in evaluation mode; their parameters and their BatchNorm statistics are the same bits
-  before and after.
+  before and after. A BatchNorm in a head that is new has no statistics to keep, and gathers its own.
 - Validation is done with the very preprocessing that the result will be used with; epoch 0 is the module as
   it was given, so `best_epoch == 0` says that training never helped.
 - Global random states, torch's threads and `requires_grad` are afterwards what they were. The module is left
@@ -37,12 +43,14 @@ from signet.training.checkpoints import forget
 from signet.training.heads import Head, head_of, set_head, with_head
 from signet.training.loop import train
 from signet.training.pace import images_per_second
+from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
 from signet.training.stages import Stage, all_but_last, stages_of
 
 __all__ = [
     "Head",
+    "PixelData",
     "Stage",
     "TrainSettings",
     "Trained",
@@ -51,6 +59,7 @@ __all__ = [
     "forget",
     "head_of",
     "images_per_second",
+    "median_frequency_weights",
     "program_at",
     "set_head",
     "stages_of",

@@ -75,12 +75,28 @@ def augmented(pixels: Bytes, size: Size, strength: Strength, generator: np.rando
     # Drawn in any case, so that the other chances are the same with and without mirror images.
     if generator.random() < 0.5 and strength.mirror:
         picture = functional.horizontal_flip(picture)
-    for change in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
-        picture = change(picture, 1 + generator.uniform(-strength.colour, strength.colour))
+    picture = coloured(picture, strength.colour, generator)
     for _ in range(strength.operations):
         operation = _OPERATIONS[int(generator.integers(len(_OPERATIONS)))]
         picture = operation(picture, float(generator.uniform(-1, 1)))
     return np.asarray(picture)
+
+
+def coloured(picture: PillowImage.Image, amount: float, generator: np.random.Generator) -> PillowImage.Image:
+    """The picture with brightness, contrast and saturation changed by up to a relative amount each."""
+    for change in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
+        picture = change(picture, 1 + generator.uniform(-amount, amount))
+    return picture
+
+
+def photometric(
+    picture: PillowImage.Image, operations: int, generator: np.random.Generator
+) -> PillowImage.Image:
+    """The picture after some small random operations that move no pixel."""
+    for _ in range(operations):
+        operation = _PHOTOMETRIC[int(generator.integers(len(_PHOTOMETRIC)))]
+        picture = operation(picture, float(generator.uniform(-1, 1)))
+    return picture
 
 
 def _crop(
@@ -149,12 +165,6 @@ def _tinted(picture: PillowImage.Image, amount: float) -> PillowImage.Image:
     return changed
 
 
-_OPERATIONS: tuple[Callable[[PillowImage.Image, float], PillowImage.Image], ...] = (
-    _turned,
-    _sheared,
-    _moved,
-    _sharpened,
-    _posterised,
-    _stretched,
-    _tinted,
-)
+_Operations = tuple[Callable[[PillowImage.Image, float], PillowImage.Image], ...]
+_PHOTOMETRIC: _Operations = (_sharpened, _posterised, _stretched, _tinted)
+_OPERATIONS: _Operations = (_turned, _sheared, _moved, *_PHOTOMETRIC)

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from torch import nn
 
 from signet.training.settings import BatchNormPolicy
+from signet.training.stages import Classifier, is_in_head
 
 
 def freeze(module: nn.Module, parameters: AbstractSet[str]) -> None:
@@ -22,18 +23,22 @@ def freeze(module: nn.Module, parameters: AbstractSet[str]) -> None:
         parameter.grad = None
 
 
-def set_learning_mode(module: nn.Module, frozen: AbstractSet[str], policy: BatchNormPolicy) -> None:
+def set_learning_mode(
+    module: nn.Module, frozen: AbstractSet[str], policy: BatchNormPolicy, head: Classifier = ""
+) -> None:
     """Training mode for what learns, evaluation mode for what is frozen, whatever was set before.
 
     A layer whose own parameters are all frozen is in evaluation mode; a layer without parameters (dropout, a
     BatchNorm without scale) goes with the nearest layer before it that has some. With the policy "frozen"
-    every BatchNorm is in evaluation mode, frozen or not: it uses its stored statistics and keeps them,
-    while its scale and shift may learn.
+    every BatchNorm of the backbone is in evaluation mode, frozen or not: it uses its stored statistics and
+    keeps them, while its scale and shift may learn. Those of the head gather theirs under any policy: there
+    are none from a pretraining.
 
     Args:
         module: the network; changed in place.
         frozen: names of the frozen parameters.
-        policy: of the BatchNorm layers that are not frozen.
+        policy: of the backbone's BatchNorm layers that are not frozen.
+        head: names of the modules that were added for the task.
     """
     module.train()
     before = False
@@ -42,7 +47,8 @@ def set_learning_mode(module: nn.Module, frozen: AbstractSet[str], policy: Batch
             continue
         own = [f"{name}.{inner}" if name else inner for inner, _ in layer.named_parameters()]
         before = all(parameter in frozen for parameter in own) if own else before
-        if before or (policy == "frozen" and is_batchnorm(layer)):
+        kept = policy == "frozen" and is_batchnorm(layer) and not is_in_head(name, head)
+        if before or kept:
             layer.eval()
     _set_frozen_containers(module, frozen)
 

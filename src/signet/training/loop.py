@@ -1,13 +1,13 @@
 """The training loop: from a network and images to the network's best state by validation.
 
-Shape suffixes: N images of a batch, M validation images, C classes or channels, H rows, W columns.
+What is learned, by which loss, and what validation measures is the task's (`tasks`); all else is here.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -31,11 +31,12 @@ from signet.training.moments import (
     state_of,
     to_checkpoint,
 )
-from signet.training.pictures import Batches
-from signet.training.prefix import KeptPrefix, kept_prefix
+from signet.training.of_classes import ClassTask
+from signet.training.of_pixels import PixelTask
+from signet.training.scenes import PixelData
 from signet.training.schedule import frozen_by, optimizer_of, rate_factor, set_rates
 from signet.training.settings import Trained, TrainingData, TrainSettings
-from signet.training.sizing import program_at
+from signet.training.tasks import Examples, LearningTask
 
 # Roles of random numbers, so that no two draw from one stream; augmentation has 2.
 _ORDER, _DRAWN_BY_NETWORK = 1, 3
@@ -45,7 +46,7 @@ _AHEAD = 2  # batches that are prepared while the network computes
 
 def train(
     module: nn.Module,
-    data: TrainingData,
+    data: TrainingData | PixelData,
     settings: TrainSettings,
     *,
     folder: Path,
@@ -55,9 +56,10 @@ def train(
     """Fine-tune a network; see the package's page for what it promises.
 
     Args:
-        module: takes float32 (N, 3, H, W) and returns logits (N, C); its head is the caller's. It is changed
-            in place, and in evaluation mode with its best state when this returns.
-        data: what to learn from and what to decide by.
+        module: takes float32 (N, 3, H, W) and returns logits: (N, C), or (N, C, H, W) where pixels are
+            learned; its head is the caller's. It is changed in place, and in evaluation mode with its best
+            state when this returns.
+        data: what to learn from and what to decide by; its type is the task.
         settings: how.
         folder: for the checkpoints; made when missing. They stay there: `forget(folder)` deletes them.
         resume: go on from the newest checkpoint, or start when there is none.
@@ -79,7 +81,7 @@ def train(
     learning = [parameter.requires_grad for parameter in module.parameters()]
     with own_random_states(device), bounded_threads(settings.threads):
         try:
-            run = _Run(module, data, settings, folder, on_progress)
+            run = _Run(module, _task_of(data, settings), settings, folder, on_progress)
             return run.finish(resume)
         finally:
             module.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
@@ -94,28 +96,24 @@ class _Run:
     def __init__(
         self,
         module: nn.Module,
-        data: TrainingData,
+        task: LearningTask,
         settings: TrainSettings,
         folder: Path,
         on_progress: OnProgress,
     ) -> None:
-        program = program_at(data.program, data.size) if data.size else data.program
-        self.module, self.data, self.settings = module, data, settings
+        self.module, self.task, self.settings = module, task, settings
         self.folder, self.on_progress = folder, on_progress
         self.device = _device(settings.device)
-        self.fingerprint = fingerprint_of(module, data, settings)
+        self.fingerprint = fingerprint_of(module, task.facts(), settings)
         self.frozen = frozen_by(module, settings)
         freeze(module, self.frozen)
         # Channels last is what the CPU's and the GPU's convolutions are quick in.
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimizer_of(module, settings)
-        self.learned = Batches(data.train, program, settings, learning=True)
-        self.judged = Batches(data.validation, program, settings, learning=False)
-        self.steps = math.ceil(len(data.train) / settings.batch)
-        self.prefix: KeptPrefix | None = None
+        self.steps = task.steps
         self.moment = Moment()
         self.best: dict[str, Tensor] = {}
-        self.best_logits_MC = torch.zeros(0)
+        self.kept: Mapping[str, Tensor] = {}
         self.saved_at = self.ticked_at = time.monotonic()
 
     def finish(self, resume: bool) -> Trained:
@@ -123,11 +121,12 @@ class _Run:
         checkpoints.clear_leftovers(self.folder)
         found = checkpoints.newest(self.folder, self.fingerprint) if resume else None
         if found is not None:
-            self.moment, self.best, self.best_logits_MC = from_checkpoint(found, self.module, self.optimizer)
+            self.moment, self.best, self.kept = from_checkpoint(found, self.module, self.optimizer)
         else:
             self._judge(0.0)  # the network as it was given: what training must beat
-        if not self.moment.finished and self.settings.augmentation == "none":
-            self.prefix = self._kept_prefix()
+        if not self.moment.finished:
+            self._set_learning_mode()
+            self.task.settle(self.module, self.frozen)
         while not self.moment.finished:
             self._epoch()
         self.module.load_state_dict(self.best, strict=True)
@@ -136,29 +135,24 @@ class _Run:
             best=self.best,
             best_epoch=moment.best_epoch,
             history=moment.history,
-            validation_logits=self.best_logits_MC.numpy(),
+            kept={name: tensor.numpy() for name, tensor in self.kept.items()},
             stopped_early=moment.stopped_early,
             seconds=moment.seconds,
         )
 
-    def _kept_prefix(self) -> KeptPrefix | None:
-        """What the frozen start of the network makes of every image, where that can be computed once."""
-        set_learning_mode(self.module, self.frozen, self.settings.batchnorm)
-        # In the order of the images and in equal parts, whatever came before: a resumed run gets the same.
-        parts = np.array_split(np.arange(len(self.data.train)), self.steps)
-        batches = (self.learned.batch(part, 0).to(self.device) for part in parts)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
-            return kept_prefix(self.module, self.frozen, batches, self.settings)
+    def _set_learning_mode(self) -> None:
+        settings = self.settings
+        set_learning_mode(self.module, self.frozen, settings.batchnorm, settings.classifier)
 
     def _epoch(self) -> None:
         """What is left of the epoch under way."""
         settings, epoch = self.settings, self.moment.epoch
-        set_learning_mode(self.module, self.frozen, settings.batchnorm)
-        order = generator_of(settings.seed, _ORDER, epoch).permutation(len(self.data.train))
+        self._set_learning_mode()
+        order = generator_of(settings.seed, _ORDER, epoch).permutation(self.task.count)
         parts = np.array_split(order, self.steps)[self.moment.step :]
         out_of_time = False
-        for indices, images_NCHW in self._prepared(parts):
-            self._step(indices, images_NCHW)
+        for indices, examples in self._prepared(parts):
+            self._step(len(indices), examples)
             out_of_time = 0 < settings.budget_seconds < self.moment.seconds
             if out_of_time:
                 break
@@ -166,30 +160,27 @@ class _Run:
                 self._save()
         self._judge(self.moment.loss / max(1, self.moment.images), out_of_time)
 
-    def _prepared(self, parts: list[Integers]) -> Iterator[tuple[Integers, Tensor]]:
-        """(indices, images) of each part, made in a thread of its own while the network computes."""
+    def _prepared(self, parts: list[Integers]) -> Iterator[tuple[Integers, Examples]]:
+        """(indices, examples) of each part, made in a thread of its own while the network computes."""
         epoch = self.moment.epoch
-        make = self.prefix.batch if self.prefix else self.learned.batch
         with ThreadPoolExecutor(1, "signet-batches") as worker:
-            waiting: list[Future[Tensor]] = []
+            waiting: list[Future[Examples]] = []
             try:
                 for place, indices in enumerate(parts):
                     for ahead in parts[place + len(waiting) : place + 1 + _AHEAD]:
-                        waiting.append(worker.submit(make, ahead, epoch))
+                        waiting.append(worker.submit(self.task.examples, ahead, epoch))
                     yield indices, waiting.pop(0).result()
             finally:
                 worker.shutdown(wait=True, cancel_futures=True)
 
-    def _step(self, indices: Integers, images_NCHW: Tensor) -> None:
+    def _step(self, count: int, examples: Examples) -> None:
         """One update."""
         settings, moment = self.settings, self.moment
         done = (moment.epoch - 1) * self.steps + moment.step
         total = settings.epochs * self.steps
         seed_step(self.device, settings.seed, _DRAWN_BY_NETWORK, moment.epoch, moment.step)
         set_rates(self.optimizer, rate_factor(done, total, settings.warmup))
-        targets_N = torch.from_numpy(self.data.train_targets[indices]).to(self.device)
-        logits_NC = self._logits(images_NCHW, self.prefix)
-        loss = nn.functional.cross_entropy(logits_NC, targets_N, label_smoothing=settings.label_smoothing)
+        loss = self.task.loss(self.module, examples)
         self._check_finite("loss", float(loss.detach()))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -197,7 +188,6 @@ class _Run:
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), limit)
         self._check_finite("gradient", float(norm))
         self.optimizer.step()
-        count = len(indices)
         self.moment = replace(
             moment,
             step=moment.step + 1,
@@ -210,21 +200,21 @@ class _Run:
     def _judge(self, train_loss: float, out_of_time: bool = False) -> None:
         """End an epoch: validate, remember the best, decide whether to go on, and write it down."""
         moment, settings = self.moment, self.settings
-        logits_MC = self._validation_logits()
-        targets_M = torch.tensor(self.data.validation_targets)
+        self.module.eval()
+        with torch.no_grad():
+            judged = self.task.judge(self.module)
         row: dict[str, float] = {
             "epoch": moment.epoch,
-            "validation_loss": float(nn.functional.cross_entropy(logits_MC.double(), targets_M)),
-            "validation_accuracy": float((logits_MC.argmax(1) == targets_M).double().mean()),
+            **judged.row,
             "learning_rate": max(float(group["lr"]) for group in self.optimizer.param_groups),
         }
         if moment.epoch:
             row["train_loss"] = train_loss
         self._check_finite("validation loss", row["validation_loss"])
         history = moment.history
-        better = not history or is_better(row, history[moment.best_epoch], settings.select)
+        better = not history or is_better(row, history[moment.best_epoch], settings.select, self.task.figure)
         if better:
-            self.best, self.best_logits_MC = state_of(self.module), logits_MC
+            self.best, self.kept = state_of(self.module), judged.kept
         best_epoch = moment.epoch if better else moment.best_epoch
         self._tick()
         row["seconds"] = self.moment.epoch_seconds
@@ -241,34 +231,8 @@ class _Run:
         self._save()
         self._tell(moment.epoch * self.steps, settings.epochs * self.steps)
 
-    def _logits(self, images_NCHW: Tensor, prefix: KeptPrefix | None = None) -> Tensor:
-        """Float32 (N, C) of a batch, or of what a prefix made of it; of several heads, those of the last."""
-        images_NCHW = images_NCHW.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
-            if prefix:
-                answer = prefix.answer(self.module, images_NCHW)
-            else:
-                answer = self.module(images_NCHW.contiguous(memory_format=torch.channels_last))
-        logits_NC: Tensor = answer if isinstance(answer, Tensor) else answer[0]
-        if logits_NC.shape != (len(images_NCHW), self.data.classes):
-            raise BadRequest(
-                f"training: expected logits of shape ({len(images_NCHW)}, {self.data.classes}), got "
-                f"{tuple(logits_NC.shape)}. Give the network a head for these classes (set_head)."
-            )
-        return logits_NC.float()
-
-    def _validation_logits(self) -> Tensor:
-        """Float32 (M, C) in evaluation mode, on the CPU."""
-        self.module.eval()
-        count = len(self.data.validation)
-        rows = []
-        with torch.no_grad():
-            for part in np.array_split(np.arange(count), math.ceil(count / self.settings.batch)):
-                rows.append(self._logits(self.judged.batch(part, 0)).cpu())
-        return torch.cat(rows)
-
     def _save(self) -> None:
-        checkpoint = to_checkpoint(self.moment, self.module, self.optimizer, self.best, self.best_logits_MC)
+        checkpoint = to_checkpoint(self.moment, self.module, self.optimizer, self.best, self.kept)
         checkpoints.save(self.folder, checkpoint, self.fingerprint)
         self.saved_at = time.monotonic()
 
@@ -287,7 +251,7 @@ class _Run:
 
     def _tell(self, done: int, total: int) -> None:
         best = self.moment.history[self.moment.best_epoch] if self.moment.history else None
-        note = f"validation {best['validation_accuracy']:.3f}" if best else ""
+        note = f"validation {best[self.task.figure]:.3f}" if best else ""
         self.on_progress(Progress("fine-tuning", done, total, unit="steps", note=note))
 
     def _check_finite(self, what: str, value: float) -> None:
@@ -303,6 +267,15 @@ class _Run:
                 f"finite {what}, got {value}. Lower backbone_rate (now {settings.backbone_rate:g}) and "
                 f"head_rate (now {settings.head_rate:g}) to a third, or freeze more stages."
             )
+
+
+def _task_of(data: TrainingData | PixelData, settings: TrainSettings) -> LearningTask:
+    """The task that data of a type is for."""
+    match data:
+        case PixelData():
+            return PixelTask(data, settings)
+        case _:
+            return ClassTask(data, settings)
 
 
 def _device(name: str) -> torch.device:

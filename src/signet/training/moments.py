@@ -7,14 +7,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from signet.training.checkpoints import Checkpoint
-from signet.training.settings import Selection, TrainingData, TrainSettings
+from signet.training.settings import Selection, TrainSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,18 @@ class Moment:
         return cls(**{**facts, "history": tuple(facts["history"])})
 
 
-def is_better(row: Mapping[str, float], best: Mapping[str, float], select: Selection) -> bool:
-    """Whether one epoch's validation is better than another's; equal accuracies are ranked by the loss."""
-    if select == "loss" or row["validation_accuracy"] == best["validation_accuracy"]:
+def is_better(row: Mapping[str, float], best: Mapping[str, float], select: Selection, figure: str) -> bool:
+    """Whether one epoch's validation is better than another's; equal figures are ranked by the loss.
+
+    Args:
+        row: of the one.
+        best: of the other.
+        select: what counts.
+        figure: the key of the task's figure, of which more is better.
+    """
+    if select == "loss" or row[figure] == best[figure]:
         return row["validation_loss"] < best["validation_loss"]
-    return row["validation_accuracy"] > best["validation_accuracy"]
+    return row[figure] > best[figure]
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:
@@ -72,7 +78,7 @@ def to_checkpoint(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     best: Mapping[str, Tensor],
-    logits_MC: Tensor,
+    kept: Mapping[str, Tensor],
 ) -> Checkpoint:
     """All that is needed to go on from a moment.
 
@@ -81,11 +87,11 @@ def to_checkpoint(
         module: its present state.
         optimizer: its present state.
         best: the module's state at the best epoch.
-        logits_MC: of the validation images at the best epoch.
+        kept: what the task keeps of the validation at the best epoch; names without a slash.
     """
     tensors = {f"module/{name}": tensor for name, tensor in state_of(module).items()}
     tensors |= {f"best/{name}": tensor.clone() for name, tensor in best.items()}
-    tensors["logits"] = logits_MC.clone()
+    tensors |= {name: tensor.clone() for name, tensor in kept.items()}
     for name, parameter in module.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{key}/{name}"] = _copied(value)
@@ -94,8 +100,8 @@ def to_checkpoint(
 
 def from_checkpoint(
     checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Moment, dict[str, Tensor], Tensor]:
-    """(moment, best state, its validation logits); module and optimizer are brought to that moment.
+) -> tuple[Moment, dict[str, Tensor], dict[str, Tensor]]:
+    """(moment, best state, what was kept of its validation); module and optimizer are brought to that moment.
 
     Args:
         checkpoint: what was written.
@@ -104,6 +110,7 @@ def from_checkpoint(
     """
     parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}}
     moving: dict[str, dict[str, Tensor]] = {}
+    kept: dict[str, Tensor] = {}
     for name, tensor in checkpoint.tensors.items():
         kind, _, rest = name.partition("/")
         if kind in parts:
@@ -111,6 +118,8 @@ def from_checkpoint(
         elif kind == "optimizer":
             key, _, own = rest.partition("/")
             moving.setdefault(own, {})[key] = tensor
+        else:
+            kept[name] = tensor
     module.load_state_dict(parts["module"], strict=True)
     for name, parameter in module.named_parameters():
         if name in moving:
@@ -119,39 +128,24 @@ def from_checkpoint(
                 key: torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
                 for key, value in moving[name].items()
             }
-    return Moment.from_dict(checkpoint.facts), parts["best"], checkpoint.tensors["logits"]
+    return Moment.from_dict(checkpoint.facts), parts["best"], kept
 
 
-def fingerprint_of(module: nn.Module, data: TrainingData, settings: TrainSettings) -> dict[str, str]:
+def fingerprint_of(module: nn.Module, facts: Mapping[str, Any], settings: TrainSettings) -> dict[str, str]:
     """What a checkpoint must have been made with: digests of the network, the data and the settings.
 
-    An image counts by its name, its folder's name and its size in bytes, so that a data set that was moved is
-    the same one, and nothing needs to be decoded to tell.
+    Args:
+        module: as it was given.
+        facts: of the data, plain JSON: `LearningTask.facts`.
+        settings: of the run.
     """
     network = hashlib.sha256()
     for name, tensor in state_of(module).items():
         network.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         network.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.ndim else _scalar(tensor))
-    images = {
-        part: [
-            [*Path(path).parts[-2:], _size(path), int(target)]
-            for path, target in zip(paths, targets, strict=True)
-        ]
-        for part, paths, targets in (
-            ("train", data.train, data.train_targets),
-            ("validation", data.validation, data.validation_targets),
-        )
-    }
-    about = {
-        **images,
-        "classes": data.classes,
-        "program": data.program.digest,
-        "size": data.size,
-        "digest": data.digest,
-    }
     return {
         "settings": _digest(settings.deciding()),
-        "data": _digest(about),
+        "data": _digest(facts),
         "network weights": network.hexdigest(),
     }
 
@@ -166,10 +160,3 @@ def _digest(value: object) -> str:
 
 def _scalar(tensor: Tensor) -> bytes:
     return repr(tensor.item()).encode()
-
-
-def _size(path: str | Path) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return -1  # reading it will say what is wrong

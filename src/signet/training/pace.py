@@ -34,7 +34,7 @@ def images_per_second(module: nn.Module, settings: TrainSettings, size: Size) ->
     twin = copy.deepcopy(module).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     frozen = frozen_by(twin, settings)
     freeze(twin, frozen)
-    set_learning_mode(twin, frozen, settings.batchnorm)
+    set_learning_mode(twin, frozen, settings.batchnorm, settings.classifier)
     optimizer = optimizer_of(twin, settings)
     images_NCHW = torch.zeros(settings.batch, 3, *size, device=device)
     images_NCHW = images_NCHW.contiguous(memory_format=torch.channels_last)

@@ -28,7 +28,7 @@ KEPT_SIDE = 1.3
 """Short side of a kept picture over the longer side of the input: a crop of 0.6 of the area is still not
 enlarged."""
 
-_AUGMENTATION = 2  # the role of these random numbers; other roles are in loop.py
+AUGMENTATION = 2  # the role of these random numbers; other roles are in loop.py
 
 
 class Pictures:
@@ -106,7 +106,7 @@ class Batches:
         pixels = self.pictures[index]
         if self._strength is None:
             return pixels
-        generator = generator_of(self._seed, _AUGMENTATION, epoch, index)
+        generator = generator_of(self._seed, AUGMENTATION, epoch, index)
         return augmented(pixels, self._size, self._strength, generator)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from signet.errors import BadRequest
 from signet.training.settings import TrainSettings
-from signet.training.stages import frozen_parameters
+from signet.training.stages import frozen_parameters, is_in_head
 
 
 def rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -38,8 +38,8 @@ def frozen_by(module: nn.Module, settings: TrainSettings) -> frozenset[str]:
     """
     if settings.backbone_rate > 0:
         return frozen_parameters(module, settings.classifier, settings.frozen)
-    head = f"{settings.classifier}."
-    return frozenset(name for name, _ in module.named_parameters() if not name.startswith(head))
+    names = (name for name, _ in module.named_parameters())
+    return frozenset(name for name in names if not is_in_head(name, settings.classifier))
 
 
 def optimizer_of(module: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
@@ -57,8 +57,8 @@ def optimizer_of(module: nn.Module, settings: TrainSettings) -> torch.optim.Adam
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            is_head = name.startswith(f"{settings.classifier}.")
-            rate = settings.head_rate if is_head else settings.backbone_rate
+            in_head = is_in_head(name, settings.classifier)
+            rate = settings.head_rate if in_head else settings.backbone_rate
             decay = 0.0 if parameter.ndim <= 1 or name in excepted else settings.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
     if not any(rate > 0 for rate, _ in groups):

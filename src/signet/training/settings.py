@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from signet.arrays import Floats, Integers, frozen
+from signet.arrays import Array, Floats, Integers, frozen
 from signet.errors import BadDataset, BadRequest
 from signet.geometry import Size
 from signet.programs import Program
+from signet.training.stages import Classifier
 
 Augmentation = Literal["none", "light", "medium"]
 BatchNormPolicy = Literal["frozen", "batch"]
@@ -77,7 +78,8 @@ class TrainSettings:
     """How a network is fine-tuned. The defaults are those that were measured on a small MobileNetV2.
 
     Attributes:
-        classifier: dotted name of the head inside the module; it learns with `head_rate`.
+        classifier: dotted name of the head inside the module, or names of the modules that it consists of; it
+            learns with `head_rate`.
         epochs: passes over the training images.
         batch: images of one step.
         head_rate: greatest learning rate of the head.
@@ -89,11 +91,13 @@ class TrainSettings:
             "medium" (stronger, and two small random operations).
         flip: whether left and right may be exchanged; False for letters, digits and all that has a side.
         patience: epochs without a better validation before the run ends early; 0 never ends early.
-        select: what "better" means: the accuracy (equal ones by the loss), or the loss.
+        select: what "better" means: the task's figure ("accuracy": the accuracy of classes, the mIoU of
+            pixels; equal ones by the loss), or the loss.
         clip: greatest norm of the gradient; 0 does not clip.
         frozen: names of stages (see `stages_of`) that do not learn, or dotted prefixes of them.
         batchnorm: "frozen": every BatchNorm uses its stored statistics and leaves them as they are;
-            "batch": those outside frozen stages use and gather the statistics of each batch.
+            "batch": those outside frozen stages use and gather the statistics of each batch. A head that was
+            made for the task gathers its own under both.
         seed: decides order, augmentation, dropout.
         threads: of torch while it trains; what was set before is restored. One fewer than there are
             processors leaves one to the thread that makes the batches; with more threads than processors are
@@ -106,7 +110,7 @@ class TrainSettings:
             kept; the rest is made anew each time.
     """
 
-    classifier: str
+    classifier: Classifier
     epochs: int = 8
     batch: int = 32
     head_rate: float = 1e-3
@@ -138,7 +142,7 @@ class TrainSettings:
             if getattr(self, name) not in allowed:
                 words = ", ".join(map(repr, allowed))
                 raise BadRequest(f"{name}: expected one of {words}; got {getattr(self, name)!r}.")
-        if not self.classifier:
+        if not self.classifier or not all(self.classifier):
             raise BadRequest("classifier: expected the dotted name of the head, got an empty one.")
         if isinstance(self.frozen, str):
             raise BadRequest(f"frozen: expected a tuple of stage names, got the text {self.frozen!r}.")
@@ -162,9 +166,10 @@ class Trained:
             same when `train` returns.
         best_epoch: 1 for the first; 0 when no epoch was better than the module as it was given.
         history: for each epoch from 0 (the module as given, no training loss): `epoch`, `train_loss`,
-            `validation_loss`, `validation_accuracy` (0 to 1), `learning_rate` (the greatest, at its end),
-            `seconds`.
-        validation_logits: float32 (M, C) at the best epoch, in the order of the validation images.
+            `validation_loss`, the task's figure (0 to 1: `validation_accuracy` of classes, `validation_miou`
+            of pixels), `learning_rate` (the greatest, at its end), `seconds`.
+        kept: what the task keeps of the validation at the best epoch, by name: of classes `logits`, of pixels
+            `sums`, int64 (M, 3, C): `PixelCounts.sums` of each image, in original pixels.
         stopped_early: whether patience or the budget ended the run.
         seconds: of training, those before a resume included.
     """
@@ -172,9 +177,14 @@ class Trained:
     best: Mapping[str, Tensor]
     best_epoch: int
     history: tuple[Mapping[str, float], ...]
-    validation_logits: Floats
+    kept: Mapping[str, Array]
     stopped_early: bool
     seconds: float
+
+    @property
+    def validation_logits(self) -> Floats:
+        """float32 (M, C) at the best epoch, in the order of the validation images; of classes only."""
+        return self.kept["logits"]
 
 
 @dataclass(frozen=True, slots=True)

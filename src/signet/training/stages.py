@@ -17,6 +17,20 @@ _CONTAINERS = ("blocks", "stages", "features", "layers")
 """Names under which libraries keep the stages: looked into whatever their share."""
 
 
+Classifier = str | tuple[str, ...]
+"""Dotted name of the module that is the head, or names of the modules that it consists of; "" for none."""
+
+
+def head_parts(classifier: Classifier) -> tuple[str, ...]:
+    """The dotted names of all that belongs to the head."""
+    return classifier if isinstance(classifier, tuple) else (classifier,) if classifier else ()
+
+
+def is_in_head(name: str, classifier: Classifier) -> bool:
+    """Whether a parameter or module, by its dotted name, is a part of the head or inside one."""
+    return any(name == part or name.startswith(f"{part}.") for part in head_parts(classifier))
+
+
 class Stage(NamedTuple):
     """A part of a network that learns, or is frozen, as one.
 
@@ -29,7 +43,7 @@ class Stage(NamedTuple):
     parameters: tuple[str, ...]
 
 
-def stages_of(module: nn.Module, classifier: str = "") -> tuple[Stage, ...]:
+def stages_of(module: nn.Module, classifier: Classifier = "") -> tuple[Stage, ...]:
     """The stages of any network, in the order in which its children were made: from input to head.
 
     The children of the module are its stages; a child that holds most of the parameters (`features`,
@@ -39,8 +53,8 @@ def stages_of(module: nn.Module, classifier: str = "") -> tuple[Stage, ...]:
 
     Args:
         module: the network.
-        classifier: dotted name of its head, which is a stage of its own and the last; "" when the module
-            ends in features.
+        classifier: dotted name of its head, or of the parts of it; each is a stage of its own, after all
+            others; "" when the module ends in features.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3), nn.Linear(8, 2))
@@ -51,7 +65,7 @@ def stages_of(module: nn.Module, classifier: str = "") -> tuple[Stage, ...]:
 
 
 def frozen_start(
-    module: nn.Module, classifier: str, frozen: AbstractSet[str]
+    module: nn.Module, classifier: Classifier, frozen: AbstractSet[str]
 ) -> tuple[tuple[str, ...], str] | None:
     """(modules of the frozen stages before all that learns, the module that comes after them), by name.
 
@@ -76,7 +90,7 @@ def all_but_last(stages: Sequence[Stage], count: int) -> tuple[str, ...]:
     return tuple(stage.name for stage in stages[: len(stages) - count])
 
 
-def frozen_parameters(module: nn.Module, classifier: str, names: Sequence[str]) -> frozenset[str]:
+def frozen_parameters(module: nn.Module, classifier: Classifier, names: Sequence[str]) -> frozenset[str]:
     """Names of the parameters in stages that are named, or whose name begins with one of `names` and a dot.
 
     A name may also be that of a module inside a stage.
@@ -110,10 +124,9 @@ class _Piece(NamedTuple):
     modules: list[str]
 
 
-def _pieces(module: nn.Module, classifier: str) -> list[_Piece]:
+def _pieces(module: nn.Module, classifier: Classifier) -> list[_Piece]:
     every = [name for name, _ in module.named_parameters()]
-    head = [name for name in every if classifier and name.startswith(f"{classifier}.")]
-    body = [name for name in every if name not in set(head)]
+    body = [name for name in every if not is_in_head(name, classifier)]
     pieces: list[_Piece] = []
     placed: set[str] = set()
     for name in _cut(module, "", set(body), classifier):
@@ -129,12 +142,14 @@ def _pieces(module: nn.Module, classifier: str) -> list[_Piece]:
         pieces[0].parameters[:0] = beside
     elif beside:
         pieces.append(_Piece(beside[0].rpartition(".")[0] or beside[0], beside, []))
-    if head:
-        pieces.append(_Piece(classifier, head, [classifier]))
+    for part in head_parts(classifier):
+        head = [name for name in every if name.startswith(f"{part}.")]
+        if head:
+            pieces.append(_Piece(part, head, [part]))
     return pieces
 
 
-def _cut(module: nn.Module, prefix: str, wanted: set[str], classifier: str) -> list[str]:
+def _cut(module: nn.Module, prefix: str, wanted: set[str], classifier: Classifier) -> list[str]:
     """Dotted names of the stages below a module; children without any of the wanted parameters are none."""
     sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
     children = []
@@ -151,7 +166,7 @@ def _cut(module: nn.Module, prefix: str, wanted: set[str], classifier: str) -> l
         inner = _cut(child, own, wanted, classifier)
         opened = len(inner) > 1 and (name in _CONTAINERS or count > _WRAPPER_SHARE * total)
         # A module that holds the head beside other layers is never one stage with it.
-        opened = opened or (bool(inner) and classifier.startswith(own))
+        opened = opened or (bool(inner) and any(part.startswith(own) for part in head_parts(classifier)))
         names.extend(inner if opened else [f"{prefix}{name}"])
     return names
 

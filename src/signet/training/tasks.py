@@ -1,0 +1,105 @@
+"""What a run learns: the part of the loop that knows of classes, pixels or boxes, as one small protocol.
+
+Shape suffixes: N images of a batch, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from signet.arrays import Integers
+from signet.training.settings import TrainSettings
+
+
+class Examples(NamedTuple):
+    """What one step learns from, on the CPU.
+
+    Attributes:
+        images: float32, N first, as the task's own `loss` takes them.
+        targets: what is right: a tensor, N first, or a sequence of N where images have different numbers of
+            objects.
+    """
+
+    images: Tensor
+    targets: Any
+
+
+class Judgement(NamedTuple):
+    """What validation says of the network as it is.
+
+    Attributes:
+        row: `validation_loss` and the task's figure, for the history.
+        kept: tensors, on the CPU, that are kept of the best epoch; names without a slash.
+    """
+
+    row: Mapping[str, float]
+    kept: Mapping[str, Tensor]
+
+
+class LearningTask(Protocol):
+    """A task on its data. The loop does all else: order, rates, freezing, checkpoints, stopping.
+
+    Attributes:
+        count: training images.
+        steps: of one epoch, into which the images are dealt in equal parts.
+        figure: key of the row by which epochs are compared; more is better.
+    """
+
+    @property
+    def count(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def figure(self) -> str:
+        """See above."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the result depends on of the data: plain JSON, by which a checkpoint is known to be of it."""
+        ...
+
+    def settle(self, module: nn.Module, frozen: AbstractSet[str]) -> None:
+        """Prepare what can be computed once, before the first step of this process.
+
+        Args:
+            module: in learning mode.
+            frozen: names of the frozen parameters.
+        """
+        ...
+
+    def examples(self, indices: Integers, epoch: int) -> Examples:
+        """Some training images as they look in one epoch: a function of the seed and these, nothing else.
+
+        It is called from a thread of its own, one call at a time.
+
+        Raises:
+            BadInput: an image cannot be read.
+        """
+        ...
+
+    def loss(self, module: nn.Module, examples: Examples) -> Tensor:
+        """float32 (), the mean over the images, with its gradient."""
+        ...
+
+    def judge(self, module: nn.Module) -> Judgement:
+        """Validate; the module is in evaluation mode, and no gradient is recorded."""
+        ...
+
+
+def answered(module: nn.Module, images_NCHW: Tensor, settings: TrainSettings) -> Any:
+    """What a network answers to a batch, on the run's device and in its precision."""
+    # Channels last is what the CPU's and the GPU's convolutions are quick in.
+    images_NCHW = images_NCHW.to(settings.device, memory_format=torch.channels_last)
+    with torch.autocast(images_NCHW.device.type, torch.bfloat16, enabled=settings.bf16):
+        return module(images_NCHW)
