@@ -47,7 +47,7 @@ def untrained(name: str) -> Pretrained:
 
 def _own(name: str, rest: str) -> Pretrained:
     """Signet's own: no weights state a preprocessing, so it is that of most, at the architecture's size."""
-    from signet.architectures import building
+    from signet.architectures import building, yolo_table
     from signet.zoos import from_architectures
 
     asked = building.parse_name(rest)
@@ -62,7 +62,10 @@ def _own(name: str, rest: str) -> Pretrained:
             "interpolation": "bicubic",
         },
     }
-    card = configs.card(name, config, None, "unknown", ORIGIN)
+    if asked.architecture in yolo_table.NETWORKS:
+        config["pretrained_cfg"] = {"input_size": [3, asked.size, asked.size]}
+    whole = from_architectures.completed(config)
+    card = configs.card(name, whole, None, "unknown", ORIGIN)
     return _pretrained(from_architectures, spec, card)
 
 

@@ -58,6 +58,10 @@ def test_phi_scales_width_depth_and_size_together():
         ("efficientnet:width=nan", BadRequest, "a number from 0.1 to 8"),
         ("efficientnet:width=wide", BadRequest, "received 'wide'"),
         ("efficientnet:size=240.5", BadRequest, "a whole number from 32 to 2048"),
+        ("yolov8n:size=600", BadRequest, "a multiple of 32"),
+        ("yolov8n:variant=x", UnknownName, "It takes: size"),
+        ("yolov9t:head=grouped", UnknownName, "published"),
+        ("yolov10n", UnknownName, "yolov8n"),
     ],
 )
 def test_what_is_not_understood_is_refused(name, error, message):
@@ -69,6 +73,8 @@ def test_what_is_not_understood_is_refused(name, error, message):
 def test_classes_are_counted_from_zero():
     with pytest.raises(BadRequest, match="received -1"):
         build("densenet264", -1)
+    with pytest.raises(BadRequest, match="nothing but its head"):
+        build("yolov8n", 0)
 
 
 def test_the_table_loads_no_torch():
@@ -83,6 +89,11 @@ def test_every_entry_builds_what_it_says(name):
     with torch.device("meta"):
         module = build(name, entry.classes)
         assert sum(value.numel() for value in module.parameters()) == entry.parameters
+        if entry.outputs:
+            answers = module.eval()(torch.zeros(1, 3, entry.size, entry.size))
+            assert len(answers) == len(entry.outputs)
+            assert {len(answer) for answer in answers} == {1}
+            return
         head = module.get_submodule(entry.classifier)
         assert isinstance(head, torch.nn.Linear)
         assert (head.in_features, head.out_features) == (entry.features, entry.classes)

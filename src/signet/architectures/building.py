@@ -80,6 +80,10 @@ def request(architecture: str, given: Mapping[str, Value]) -> Request:
             raise BadRequest(f"phi sets width, depth and size together; give it, or {both[0]}, not both.")
         arguments.update(compound(float(arguments.pop("phi"))))
     size = arguments.pop("size", entry.size)
+    if int(size) % entry.multiple:
+        raise BadRequest(
+            f"size of {architecture}: expected a multiple of {entry.multiple}, received {size!r}."
+        )
     return Request(architecture, arguments, int(size))
 
 
@@ -114,6 +118,10 @@ def build(architecture: str, classes: int, arguments: Mapping[str, Value] | None
     if classes < 0:
         raise BadRequest(f"Classes: expected 0 or more, received {classes}.")
     entry = find(architecture)
+    if entry.outputs and not classes:
+        raise BadRequest(
+            f"Classes of {architecture}: expected 1 or more, received 0: it is nothing but its head."
+        )
     settings = dict(request(architecture, arguments or {}).arguments)
     try:
         return _built(entry, architecture, classes, settings)
@@ -146,6 +154,18 @@ def _built(entry: Architecture, name: str, classes: int, settings: dict[str, Any
             from signet.architectures import coca
 
             return coca.CoCa(coca.Settings(), classes)
+        case "yolov7":
+            from signet.architectures import yolov7
+
+            return yolov7.build(settings["variant"], classes)
+        case "yolov8":
+            from signet.architectures import yolov8
+
+            return yolov8.build(settings["variant"], settings["kind"], classes)
+        case "yolov9":
+            from signet.architectures import yolov9
+
+            return yolov9.build(settings["variant"], classes, settings.get("head", "published"))
 
 
 def _checked(architecture: str, key: str, value: Value, rule: Argument) -> Value:

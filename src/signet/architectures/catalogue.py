@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from signet.architectures import yolo_table
+from signet.cards import Task
 from signet.errors import BadRequest, UnknownName
 
 Value = str | int | float
-Family = Literal["inception_v2", "nasnet", "densenet", "efficientnet", "coca"]
+Family = Literal["inception_v2", "nasnet", "densenet", "efficientnet", "coca", "yolov7", "yolov8", "yolov9"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ class Architecture:
         paper: where it is described.
         year: of the paper.
         table: where in the paper.
-        classifier: dotted name of the head, a Linear.
+        classifier: dotted name of the head, a Linear; "" where that is not what answers.
+        task: what it does.
+        outputs: names of what it returns, where that is neither logits nor features.
+        multiple: sides of its pictures are a multiple of this.
         fixed: what the name itself sets.
         arguments: what may be set after the name.
         note: what a user must know who takes it for the published network.
@@ -69,6 +74,9 @@ class Architecture:
     year: int
     table: str
     classifier: str = "head"
+    task: Task = "classify"
+    outputs: tuple[str, ...] = ()
+    multiple: int = 1
     fixed: Mapping[str, Value] = field(default_factory=dict)
     arguments: Mapping[str, Argument] = field(default_factory=dict)
     note: str = ""
@@ -147,6 +155,41 @@ def _efficientnet(
     )
 
 
+def _yolo(row: yolo_table.Network) -> Architecture:
+    millions, gflops = row.stated
+    classifies = row.kind == "classify"
+    forms = Argument(
+        str,
+        choices=("published", "authors", "ultralytics"),
+        meaning="form of the head: as the published counts have it, or the files of one of the two packages",
+    )
+    sources = {
+        "yolov7": ("arXiv:2207.02696", 2022, "table 2"),
+        "yolov8": ("arXiv:2304.00501", 2023, "figure 17"),
+        "yolov9": ("arXiv:2402.13616", 2024, "table 1"),
+    }
+    paper, year, table = sources[row.family]
+    return Architecture(
+        family=row.family,
+        module="build",
+        size=224 if classifies else yolo_table.SIZE,
+        features=1280 if classifies else 0,
+        parameters=row.parameters,
+        classes=1000 if classifies else yolo_table.COCO,
+        stated=f"{millions} M, {gflops} GFLOPs",
+        multiply_adds=None,
+        paper=paper,
+        year=year,
+        table=table,
+        classifier="head.linear" if classifies else "",
+        task=row.kind,
+        outputs=row.outputs,
+        multiple=yolo_table.STRIDE,
+        fixed={"variant": row.variant, "kind": row.kind},
+        arguments={"size": SCALING["size"]} | ({"head": forms} if row.family == "yolov9" else {}),
+    )
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     "inception_v2": _inception("caffe", 11_295_240, 1000, "11.30 M", 2030),
     "inception_v2_slim": _inception("slim", 11_179_361, 1001, "11.2 M", 1940),
@@ -203,6 +246,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         table="table 1",
         note="No weights were published. Logits come of the encoder and its poolers, without the text.",
     ),
+    **{name: _yolo(row) for name, row in yolo_table.NETWORKS.items()},
 }
 """Every architecture that Signet builds itself, by name."""
 

@@ -59,6 +59,13 @@ def without_ignored(state: Mapping[str, Tensor], keys: KeyMap) -> dict[str, Tens
     return {name: tensor for name, tensor in state.items() if name not in ignored}
 
 
+def unwrapped(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors under the names that a network of theirs gives them, not the object that holds it."""
+    while state and all(name.startswith("model.model.") for name in state):
+        state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
+    return state
+
+
 def _translated(module: nn.Module, path: str, keys: KeyMap) -> str:
     steps = path.split(".")
     place = next(end for end in range(len(steps), 0, -1) if ".".join(steps[:end]) in keys.layers)

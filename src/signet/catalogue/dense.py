@@ -16,9 +16,9 @@ from signet.errors import BadCard, UnknownName
 from signet.naming import shown
 from signet.programs import Program
 
-LABELS = ("coco_90", "voc_21")
-"""Packaged lists of names: COCO's 90 category numbers from 1 on, of which 10 were never used, and Pascal
-VOC's 20 classes behind the background."""
+LABELS = ("coco_80", "coco_90", "voc_21")
+"""Packaged lists of names: COCO's 80 categories, its 90 category numbers from 1 on, of which 10 were never
+used, and Pascal VOC's 20 classes behind the background."""
 SOURCE = "torchvision weight entry"
 _METRICS = {
     "box_map": ("ap", "COCO val2017"),

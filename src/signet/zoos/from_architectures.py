@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from signet.architectures import building
+from signet.architectures import building, yolo_table
 from signet.architectures.catalogue import find
 from signet.catalogue import configs
 from signet.errors import BadInput
@@ -31,12 +31,18 @@ def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pret
         UnknownName: no such architecture, or it has no such argument.
         BadRequest: an argument is out of range.
     """
-    return modules.pretrained(name, config, found, spec_of(config), module_source)
+    whole = completed(config)
+    return modules.pretrained(name, whole, found, spec_of(whole), module_source)
+
+
+def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A config with what it leaves to the rules of its architecture: preprocessing and answer of YOLO."""
+    return yolo_table.completed(config) if config.get("architecture") in yolo_table.NETWORKS else config
 
 
 def spec_of(config: Mapping[str, Any]) -> ModuleSpec:
     """The module that a config describes."""
-    return configs.spec(ZOO, config)
+    return configs.spec(ZOO, completed(config))
 
 
 def spec_named(name: str) -> ModuleSpec:
@@ -53,14 +59,16 @@ def spec_named(name: str) -> ModuleSpec:
         architecture=asked.architecture,
         arguments=dict(asked.arguments),
         classes=entry.classes,
-        classifier=entry.classifier,
+        classifier=entry.classifier or None,
     )
 
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
     """The network as a module that is built when an engine asks for it."""
-    classifier = find(spec.architecture).classifier if spec.classes else None
-    return modules.module_source(build, spec, weights, digest, size, spec.classifier or classifier)
+    entry = find(spec.architecture)
+    classifier = entry.classifier if spec.classes and not entry.outputs else None
+    source = modules.module_source(build, spec, weights, digest, size, spec.classifier or classifier)
+    return dataclasses.replace(source, outputs=entry.outputs)
 
 
 def build(spec: ModuleSpec, weights: Path | None) -> Any:
@@ -74,6 +82,8 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
     module = modules.made(lambda: building.build(spec.architecture, spec.classes, dict(spec.arguments)), spec)
     if weights is None:
         return module
+    if spec.architecture in yolo_table.NETWORKS:
+        return _filled_yolo(spec, module, weights)
     foreign = _foreign_names(spec)
     if weights.suffix == ".h5":
         module.load_state_dict(_from_keras(spec, module, weights), strict=True)
@@ -83,6 +93,21 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         module.load_state_dict(renamed(modules.read_state(weights), foreign, module), strict=True)
     else:
         modules.fill(module, weights, f"{ZOO}/{spec.architecture}")
+    return module
+
+
+def _filled_yolo(spec: ModuleSpec, module: Any, weights: Path) -> Any:
+    """Filled under our names, or under those of the package that the weights are from."""
+    from signet.architectures import yolo_names
+    from signet.architectures.renaming import renamed
+
+    state = modules.read_state(weights)
+    if _under_our_names(state, module):
+        modules.fill(module, weights, f"{ZOO}/{spec.architecture}")
+        return module
+    keys = yolo_names.key_map(yolo_table.NETWORKS[spec.architecture].keys)
+    theirs = yolo_names.without_ignored(yolo_names.unwrapped(state), keys)
+    module.load_state_dict(renamed(theirs, yolo_names.original_names(module, keys), module), strict=True)
     return module
 
 
