@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,16 @@ from signet.cli.main import main
 from signet.engines.contract import EngineSettings
 from signet.errors import WrongTask
 from signet.evaluation import evaluate
+from signet.instances import Instances
+from signet.masks import Mask
+from signet.metrics.average_precision import label_figures
+from signet.metrics.matching import match
 from signet.models import load
 from signet.segments import SegmentMap
 
 pytestmark = pytest.mark.slow
 
+ANNOTATIONS = Path("data/coco_tiny/annotations/instances_val2017.json")
 DETECTOR = Path("weights/files/yolox_nano.onnx")
 SEGMENTER = Path("weights/files/deeplabv3_mnv2_dm05_pascal_quant.tflite")
 STATS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
@@ -42,30 +46,32 @@ def opened(file):
     )
 
 
-def by_pycocotools(annotations, lines):
-    """Its twelve figures of predictions as `signet predict` writes them."""
+def by_pycocotools(annotations, found, kind):
+    """Its twelve figures of rows of file name, label and the rest of a result."""
     coco = pytest.importorskip("pycocotools.coco")
     cocoeval = pytest.importorskip("pycocotools.cocoeval")
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco.COCO(str(annotations))
         images = {row["file_name"]: row["id"] for row in truth.dataset["images"]}
         categories = {row["name"]: row["id"] for row in truth.dataset["categories"]}
-        found = [
-            {
-                "image_id": images[os.path.basename(line["source"])],  # noqa: PTH119 - as it is written
-                "category_id": categories[box["label"]],
-                "bbox": [left, top, right - left, bottom - top],
-                "score": box["score"],
-            }
-            for line in lines
-            for box in line["boxes"]
-            for left, top, right, bottom in [box["xyxy"]]
+        results = [
+            {"image_id": images[file], "category_id": categories[label], **rest}
+            for file, label, rest in found
         ]
-        evaluation = cocoeval.COCOeval(truth, truth.loadRes(found), "bbox")
+        evaluation = cocoeval.COCOeval(truth, truth.loadRes(results), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     return evaluation.stats
+
+
+def results_of(lines):
+    """Those rows, of predictions as `signet predict` writes them."""
+    for line in lines:
+        for box in line["boxes"]:
+            left, top, right, bottom = box["xyxy"]
+            sides = {"bbox": [left, top, right - left, bottom - top], "score": box["score"]}
+            yield Path(line["source"]).name, box["label"], sides
 
 
 def test_the_detector_has_its_measured_figures_which_pycocotools_gives_of_what_predict_writes(
@@ -94,7 +100,7 @@ def test_the_detector_has_its_measured_figures_which_pycocotools_gives_of_what_p
         == 0
     )
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    stats = by_pycocotools(data / "annotations" / "instances_val2017.json", lines)
+    stats = by_pycocotools(shared / ANNOTATIONS, results_of(lines), "bbox")
     figures = [report["metrics"][name]["value"] for name in STATS]
     np.testing.assert_allclose(figures, stats, rtol=0, atol=1e-9)
     for figure in report["metrics"].values():
@@ -109,6 +115,41 @@ def test_blood_cells_are_none_of_what_the_detector_knows(shared):
         evaluate(model, datasets.open_dataset(shared / "data" / "bccd"))
 
 
+def test_a_folder_of_classes_is_not_given_to_a_detector(shared, capsys):
+    folder = shared / "data" / "cifar10_small"
+    assert main(["evaluate", str(shared / DETECTOR), str(folder), "--quiet"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "gives boxes, and" in said
+    assert (
+        "states one answer for an image. Expected a dataset that states boxes or objects with masks" in said
+    )
+
+
+def test_masks_of_photographs_have_the_figures_of_pycocotools(shared):
+    """Answers are the truths, moved by a few pixels, some dropped: outlines and crowds as COCO has them."""
+    data = datasets.open_dataset(shared / "data" / "coco_tiny").select("val")
+    generator = np.random.default_rng(0)
+    pairs, lines = [], []
+    for sample in data:
+        kept = generator.random(len(sample.truth)) < 0.8
+        moved = []
+        for mask in sample.truth[kept].masks:
+            inside = np.roll(mask.to_array(), generator.integers(-4, 5, 2), axis=(0, 1))
+            moved.append(Mask.of(inside))
+        scores = generator.random(len(moved))
+        boxes = dataclasses.replace(sample.truth.boxes[kept], scores=scores, crowd=None, areas=None)
+        pairs.append((Instances(boxes, tuple(moved)), sample.truth))
+        rows = zip(boxes.labels, scores.tolist(), moved, strict=True)
+        lines += [
+            (sample.path.name, name, {"score": score, "segmentation": mask.to_coco()})
+            for name, score, mask in rows
+        ]
+    figures = label_figures(match(pairs, len(data.labels), masks=True)).means()
+    stats = by_pycocotools(shared / ANNOTATIONS, lines, "segm")
+    np.testing.assert_allclose([figures[name][0] for name in STATS], stats, rtol=0, atol=1e-9)
+
+
+@pytest.mark.large
 def test_the_segmenter_has_its_measured_figure(shared):
     """Measured there with TensorFlow Lite; how overlaps and crowds were painted is not stated."""
     objects = datasets.open_dataset(shared / "data" / "coco_tiny")
