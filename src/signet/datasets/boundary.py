@@ -23,6 +23,7 @@ MOST_JSON_BYTES = 1 << 30
 
 _MOST_YAML_BYTES = 4 << 20
 _MOST_XML_BYTES = 8 << 20
+_MOST_LABEL_BYTES = 16 << 20
 _MOST_YAML_DEPTH = 12
 
 
@@ -161,6 +162,15 @@ def read_xml(file: Path) -> Element:
     except (ParseError, ValueError, RecursionError, LookupError) as error:
         raise BadDataset(f"{shown(file)}: the XML cannot be read: {shown(error)}.") from error
     return root
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of one image's file of labels; bytes that are no UTF-8 become a sign that is no number.
+
+    Raises:
+        BadDataset: it cannot be read, or is larger than any image's labels.
+    """
+    return _read_bytes(file, _MOST_LABEL_BYTES).decode("utf-8-sig", errors="replace").splitlines()
 
 
 def number_of(value: object) -> float | None:

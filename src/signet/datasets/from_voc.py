@@ -208,12 +208,9 @@ def _add_objects(reading: _Reading) -> list[str]:
             reading.findings.add("unnamed", image.path.name)
             continue
         # The first pixel is the smaller one, also where the corners are swapped.
-        box = (
-            left - shift * (left <= right),
-            top - shift * (top <= bottom),
-            right - shift * (right < left),
-            bottom - shift * (bottom < top),
-        )
+        x_shifts = (shift, 0.0) if left - shift <= right else (0.0, shift)
+        y_shifts = (shift, 0.0) if top - shift <= bottom else (0.0, shift)
+        box = (left - x_shifts[0], top - y_shifts[0], right - x_shifts[1], bottom - y_shifts[1])
         image.add(box, index_of[label], crowd=difficult)
     crowd = sum(difficult for *_, difficult in reading.objects)
     notes = [f"{crowd:,} difficult objects count neither as found nor as missed."] if crowd else []

@@ -11,7 +11,15 @@ import numpy as np
 from signet.boxes import Boxes, Doubles
 from signet.cards import Task
 from signet.datasets.assembling import Numbers, StatedImage, assembled
-from signet.datasets.boundary import Folder, is_relative, listed, names_of, parsed_number, read_yaml
+from signet.datasets.boundary import (
+    Folder,
+    is_relative,
+    listed,
+    names_of,
+    parsed_number,
+    read_lines,
+    read_yaml,
+)
 from signet.datasets.dataset import SPLIT_NAMES, TRUTHS, Dataset
 from signet.datasets.findings import Findings
 from signet.datasets.labels import read_labels, read_text
@@ -235,7 +243,7 @@ def _read_labels_of(reading: _Reading, image: StatedImage) -> bool:
     if file is None or not reading.root.holds(file):
         reading.findings.add("no labels" if file is None else "leaving", image.path.name)
         return False
-    for line in read_text(file, "a file of labels").splitlines():
+    for line in read_lines(file):
         words = line.split()
         if not words:
             continue

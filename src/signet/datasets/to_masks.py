@@ -36,7 +36,7 @@ def to_masks(dataset: Dataset[Any], folder: str | Path, *, overwrite: bool = Fal
         raise BadRequest(f"expected at most 255 labels for label images, got {len(dataset.labels)}.")
     for label in dataset.labels:
         if not label.strip() or label != label.strip() or not label.isprintable():
-            raise BadRequest(f"expected labels that a line of text can hold, got {shown(label)!r}.")
+            raise BadRequest(f"expected labels that a line of text can hold, got '{shown(label)}'.")
     copies = copies_of(dataset)
     with new_folder(folder, overwrite=overwrite) as temporary:
         for copy, sample in zip(copies, dataset, strict=True):

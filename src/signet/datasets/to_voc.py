@@ -38,7 +38,7 @@ def to_voc(dataset: Dataset[Any], folder: str | Path, *, overwrite: bool = False
     check_splits(dataset, "Pascal VOC's XML")
     for label in dataset.labels:
         if not label.strip() or label != label.strip() or not label.isprintable():
-            raise BadRequest(f"expected labels that a line of text can hold, got {shown(label)!r}.")
+            raise BadRequest(f"expected labels that a line of text can hold, got '{shown(label)}'.")
     copies = copies_of(dataset)
     with new_folder(folder, overwrite=overwrite) as temporary:
         for split, part in by_split(copies):
