@@ -34,7 +34,7 @@ FILTERS: Mapping[int, Filter] = {
 WARPED_FROM = 384
 """From this size on, ConvNeXT resizes straight to the square and crops nothing."""
 
-Special = Literal["", "convnext", "efficientnet", "levit", "mobilevit", "poolformer"]
+Special = Literal["", "convnext", "detr", "efficientnet", "levit", "mobilevit", "poolformer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Processor:
         do_normalize: whether it subtracts the mean and divides by the std.
         rescale_factor: see `do_rescale`.
         crop_pct: what the short side is divided by before it is resized to ("convnext", "poolformer").
+        longest: greatest long side, where the short one has a length.
+        multiple: the sides are stretched to the next multiple of it.
         special: the rule that this type has beside the common ones.
     """
 
@@ -69,6 +71,8 @@ class Processor:
     do_normalize: bool = True
     rescale_factor: float = 1 / 255
     crop_pct: float = 1.0
+    longest: int | None = None
+    multiple: int | None = None
     special: Special = ""
 
 
@@ -76,10 +80,14 @@ PROCESSORS: Mapping[str, Processor] = {
     "Beit": Processor((224, 224), mean=HALF, std=HALF),
     "Bit": Processor(224, mean=CLIP_MEAN, std=CLIP_STD, square=False, do_center_crop=True),
     "CLIP": Processor(224, mean=CLIP_MEAN, std=CLIP_STD, square=False, do_center_crop=True),
+    "ConditionalDetr": Processor(800, resample=2, square=False, longest=1333, special="detr"),
     "ConvNext": Processor(384, mean=HALF, std=HALF, square=False, crop_pct=224 / 256, special="convnext"),
     "DeiT": Processor((256, 256), mean=HALF, std=HALF, do_center_crop=True),
+    "DeformableDetr": Processor(800, resample=2, square=False, longest=1333, special="detr"),
+    "Detr": Processor(800, resample=2, square=False, longest=1333, special="detr"),
     "EfficientNet": Processor((346, 346), (289, 289), mean=HALF, std=HALF, special="efficientnet"),
     "Levit": Processor(224, square=False, do_center_crop=True, special="levit"),
+    "Mask2Former": Processor(800, resample=2, square=False, longest=1333, multiple=32, special="detr"),
     "MobileNetV1": Processor(256, mean=HALF, std=HALF, resample=2, square=False, do_center_crop=True),
     "MobileNetV2": Processor(256, mean=HALF, std=HALF, resample=2, square=False, do_center_crop=True),
     "MobileViT": Processor(
@@ -87,6 +95,7 @@ PROCESSORS: Mapping[str, Processor] = {
     ),
     "PoolFormer": Processor(224, square=False, do_center_crop=True, crop_pct=0.9, special="poolformer"),
     "Pvt": Processor((224, 224)),
+    "RTDetr": Processor((640, 640), resample=2, square=False, do_normalize=False),
     "Segformer": Processor((512, 512), resample=2),
     "Siglip": Processor((224, 224), mean=HALF, std=HALF, square=False),
     "ViT": Processor((224, 224), mean=HALF, std=HALF, resample=2),
@@ -110,16 +119,21 @@ _USED = {
     "rescale_offset",
     "include_top",
     "max_size",
+    "size_divisor",
 }
 _WITHOUT_EFFECT = {
     "_valid_processor_keys",
     "data_format",
     "device",
     "disable_grouping",
+    "do_convert_annotations",
     "do_convert_rgb",
     "do_reduce_labels",
+    "format",
+    "ignore_index",
     "input_data_format",
     "model_input_names",
+    "num_labels",
     "pad_size",
     "processor_class",
     "reduce_labels",
@@ -137,7 +151,7 @@ def program(stated: Mapping[str, Any]) -> Program:
     kind = type_of(stated)
     own = PROCESSORS[kind]
     for key in stated:
-        if key == "do_pad" and not stated[key]:
+        if key in ("do_pad", "pad_and_return_pixel_mask") and (not stated[key] or _pads_nothing(stated, own)):
             continue
         if key not in _USED and key not in _WITHOUT_EFFECT:
             raise BadCard(
@@ -151,6 +165,11 @@ def program(stated: Mapping[str, Any]) -> Program:
         steps.append(Crop(size=_pair(stated.get("crop_size"), own.crop, "crop_size"), rounding="floor"))
     steps += _numeric(stated, own)
     return Program((*steps, Layout("NCHW")))
+
+
+def _pads_nothing(stated: Mapping[str, Any], own: Processor) -> bool:
+    """DETR and its kin pad pictures to the largest of their batch; one alone, as here, stays as it is."""
+    return own.special == "detr" and not stated.get("pad_size")
 
 
 def type_of(stated: Mapping[str, Any]) -> str:
@@ -189,6 +208,9 @@ def _resized(stated: Mapping[str, Any], own: Processor) -> list[Step]:
                 raise BadCard(f"preprocessor_config: PoolFormerImageProcessor takes a square, got {size}.")
             side = size if isinstance(size, int) else size[0]
             return [Resize(short=int(side / fraction), filter=kernel)]
+    if own.special == "detr" and isinstance(size, int):
+        multiple = stated.get("size_divisor", own.multiple) or None
+        return [Resize(short=size, longest=longest, filter=kernel, lengths="short", multiple=multiple)]
     if isinstance(size, int):
         return [Resize(short=size, longest=longest, filter=kernel)]
     return [Resize(size=size, fit="stretch", filter=kernel)]
@@ -222,10 +244,10 @@ def _size(stated: Mapping[str, Any], own: Processor) -> tuple[int | Size, int | 
     """(short side or (height, width), greatest long side)."""
     given = stated.get("size")
     if given is None:
-        return own.size, None
+        return own.size, own.longest
     if isinstance(given, int):
         square = bool(stated.get("default_to_square", own.square))
-        return ((given, given), None) if square else (given, stated.get("max_size"))
+        return ((given, given), None) if square else (given, stated.get("max_size", own.longest))
     if isinstance(given, list | tuple) and len(given) == 2:
         return (int(given[0]), int(given[1])), None
     if isinstance(given, Mapping):

@@ -1,4 +1,4 @@
-"""transformers: image classifiers by their id, with the preprocessing of their own image-processor file.
+"""transformers: classifiers, detectors and segmenters by their id, with their own image-processor file.
 
 Reading the two files (`config.json`, `preprocessor_config.json`) needs no transformers; only building the
 module does. transformers downloads nothing: it gets a configuration and tensors, and what it does not find
@@ -7,6 +7,7 @@ among them, or does not know, is refused. Code that a repository brings is never
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ from signet.errors import BadCard, BadInput, MissingExtra, UnknownName
 from signet.hub import WeightFiles
 from signet.naming import shown
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
+from signet.programs import Program
 from signet.storage import read_json
-from signet.zoos import modules
+from signet.zoos import modules, transformers_dense
 
 ZOO = "transformers"
 PROCESSOR_FILE = "preprocessor_config.json"
@@ -77,6 +79,8 @@ def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pret
     except BadInput as error:
         raise BadCard(str(error)) from error
     spec = spec_of(config)
+    if spec.architecture in transformers_dense.KINDS and name.endswith(transformers_dense.SEMANTIC):
+        spec = dataclasses.replace(spec, arguments={**spec.arguments, transformers_dense.SEMANTIC: True})
     card = card_of(name, config, stated, found, spec)
     digest = configs.digest_of(spec, found.digest)
     network = module_source(spec, found.weights, digest, card.input_size or (224, 224))
@@ -100,10 +104,13 @@ def spec_of(config: Mapping[str, Any]) -> ModuleSpec:
     if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
         raise BadCard(f"config.json: expected 'architectures' with one name, got {shown(named)}.")
     kind = config.get("model_type")
-    if kind in _NO_PICTURES or "ForImageClassification" not in named[0]:
+    dense = transformers_dense.kind_of(named[0], {}) is not None
+    if kind in _NO_PICTURES or not (dense or "ForImageClassification" in named[0]):
         raise BadCard(
             f"config.json: {shown(named[0])} of model type {shown(kind)} is no image classifier that takes a "
-            "picture of one size. Expected a model whose class ends in ForImageClassification."
+            "picture of one size, and no detector or segmenter that is known. Expected a class that ends in "
+            f"ForImageClassification or {transformers_dense.SEMANTIC_CLASS}, or one of "
+            f"{', '.join(transformers_dense.KINDS)}."
         )
     arguments = {key: value for key, value in config.items() if key not in _NOT_BUILT}
     return ModuleSpec(
@@ -120,6 +127,9 @@ def card_of(
     """The card that the two files state."""
     program = processors.program(stated)
     size = program.input_size()
+    dense = transformers_dense.kind_of(spec.architecture, spec.arguments)
+    if dense is not None:
+        return _card(name, config, found, spec, program, dense)
     if size is None:
         raise BadCard(f"{PROCESSOR_FILE}: expected pictures that all end with one size; these do not.")
     labels = _labels(config)
@@ -147,8 +157,39 @@ def card_of(
     )
 
 
+def _card(
+    name: str,
+    config: Mapping[str, Any],
+    found: WeightFiles,
+    spec: ModuleSpec,
+    program: Program,
+    kind: transformers_dense.Kind,
+) -> Card:
+    """The card of a detector or segmenter."""
+    labels = _labels(config)
+    size = program.input_size() or (None, None)
+    meaningless = all(label == f"LABEL_{index}" for index, label in enumerate(labels))
+    return Card(
+        name=name,
+        task=kind.task,
+        program=program,
+        output=transformers_dense.contract(kind, spec.classes),
+        inputs=(InputSpec(name="images", shape=(None, 3, *size)),),
+        labels=None if meaningless else labels,
+        family=configs.family(str(config["model_type"]).replace("-", "_")),
+        architecture=spec.architecture,
+        origin=name.removeprefix(f"{ZOO}/"),
+        weights_digest=found.digest,
+        digest_trust=found.trust,
+    )
+
+
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
     """The network as a module that is built when an engine asks for it."""
+    dense = transformers_dense.kind_of(spec.architecture, spec.arguments)
+    if dense is not None:
+        source = modules.module_source(build, spec, weights, digest, size, None)
+        return dataclasses.replace(source, outputs=dense.outputs, free_size=dense.any_size)
     classifier = _CLASSIFIERS.get(spec.architecture, "network.classifier")
     return modules.module_source(build, spec, weights, digest, size, classifier)
 
@@ -156,11 +197,12 @@ def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int,
 def build(spec: ModuleSpec, weights: Path | None) -> Any:
     """The torch module in evaluation mode, filled strictly from `weights`; random when that is None.
 
-    Its `forward` takes float32 (N, 3, H, W) and returns the logits (N, C).
+    Its `forward` takes float32 (N, 3, H, W) and returns the logits (N, C), or of a detector or segmenter what
+    its kind names. A config that asks for a backbone's published weights gets none: all are in the file.
 
     Raises:
         MissingExtra: transformers is not installed.
-        UnknownName: transformers has no such image classifier.
+        UnknownName: transformers has no such class, or it is not read.
         BadInput: the config does not fit; a tensor is missing, unexpected, or of another shape.
     """
     try:
@@ -169,27 +211,40 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         raise MissingExtra(f"{ZOO}/{spec.architecture}", "transformers", "transformers") from error
     from signet.zoos.logits_only import LogitsOnly
 
-    known = _classifiers(transformers)
+    known = (*_classifiers(transformers), *transformers_dense.known(transformers))
     if spec.architecture not in known:
-        raise UnknownName("image classifier of transformers", spec.architecture, known)
+        raise UnknownName("network of transformers for pictures", spec.architecture, known)
+    dense = transformers_dense.kind_of(spec.architecture, spec.arguments)
 
     def make() -> Any:
-        arguments = dict(spec.arguments)
+        arguments = _without_downloads(spec.arguments)
+        arguments.pop(transformers_dense.SEMANTIC, None)
         config = transformers.AutoConfig.for_model(
             arguments.pop("model_type"), **arguments, num_labels=spec.classes
         )
         network = getattr(transformers, spec.architecture)
         with _quietly(transformers):
-            return LogitsOnly(network(config) if weights is None else _filled(network, config, weights))
+            module = network(config) if weights is None else _filled(network, config, weights)
+            return LogitsOnly(module) if dense is None else transformers_dense.wrapped(dense, module)
 
     return modules.made(make, spec)
+
+
+def _without_downloads(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's keys, where none asks the library for weights of a backbone."""
+    return {
+        key: _without_downloads(value) if isinstance(value, Mapping) else value
+        for key, value in arguments.items()
+        if key not in ("use_pretrained_backbone", "backbone_kwargs") or not value
+    }
 
 
 def _filled(network: Any, config: Any, weights: Path) -> Any:
     """The library's own loading, which knows the names that tensors had in its earlier versions."""
     import torch
 
-    state = dict(modules.read_state(weights))
+    # What was trained here was saved with the wrapper around it.
+    state = {key.removeprefix("network."): value for key, value in modules.read_state(weights).items()}
     module, report = network.from_pretrained(
         None,
         config=config,

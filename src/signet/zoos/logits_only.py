@@ -15,6 +15,6 @@ class LogitsOnly(nn.Module):
         self.network = network
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """float32 (N, 3, H, W), prepared, to logits float32 (N, C)."""
+        """float32 (N, 3, H, W), prepared, to logits float32 (N, C), of a segmenter (N, C, h, w)."""
         logits: Tensor = self.network(pixel_values=images_NCHW).logits
         return logits
