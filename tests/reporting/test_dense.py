@@ -188,6 +188,21 @@ def test_masks_are_tinted_where_they_are_missed_or_wrong():
     assert drawn[40, 30].tolist() == [99, 99, 99], "found"
 
 
+def test_a_name_at_the_right_edge_stays_in_the_picture():
+    answer = boxes([((190, 60, 200, 80), 0, 0.9)], ("a rather long name",))
+    truth = dataclasses.replace(answer[:0], labels=())
+    drawn = object_scene(grey("x"), truth, answer).pixels
+    assert (drawn[42:60] == ALARM).all(axis=2).any(axis=0).nonzero()[0].min() < 80
+
+
+def test_an_unknown_interval_is_explained():
+    each = dict.fromkeys(("ap", "ap50", "precision", "recall", "f1"), Interval(0.4, math.nan, math.nan))
+    rows = tuple(LabelReport(name, 1, each) for name in ("ant", "bee"))
+    (bars,) = [one for one in details(objects(per_class=rows), read=grey) if isinstance(one, ClassBars)]
+    assert "only a few images have is unknown" in bars.lead
+    render(evaluation_page(objects(per_class=rows), read=grey))
+
+
 def test_large_pictures_are_shrunk_with_all_that_is_drawn():
     (one,) = objects().worst
     large = Image(np.zeros((1200, 2000, 3), np.uint8), source="x")

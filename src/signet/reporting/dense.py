@@ -135,9 +135,11 @@ def _extremes(report: Report, measure: str) -> str:
         return ""
     rows.sort(key=lambda row: row.figures[measure].value)
     worst, best = rows[0], rows[-1]
+    few = any(math.isnan(row.figures[measure].low) for row in rows)
     return (
         f"Best: {quoted(best.label)}, {percent(best.figures[measure].value)}. "
         f"Worst: {quoted(worst.label)}, {percent(worst.figures[measure].value)}."
+        + (" The interval of a label that only a few images have is unknown." if few else "")
     )
 
 

@@ -146,9 +146,9 @@ def _named(
     pen: ImageDraw.ImageDraw, box: Array, colour: tuple[int, int, int], words: str, font: Font
 ) -> None:
     _frame(pen, box, colour, 2)
-    left, top = max(float(box[0]) - 1, 0.0), float(box[1])
-    height = _LETTERS + 5
+    height, wide = _LETTERS + 5, font.getlength(words) + 6
+    # A name that would leave the picture on the right begins further left.
+    left, top = max(min(float(box[0]) - 1, pen.im.size[0] - wide), 0.0), float(box[1])
     above = top - height if top >= height else top
-    wide = font.getlength(words) + 6
     pen.rectangle((left, above, left + wide, above + height), fill=colour)
     pen.text((left + 3, above + height / 2), words, fill=_INK, font=font, anchor="lm")
