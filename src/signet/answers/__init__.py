@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from signet.answers.boxes import Reading, boxes, instances
 from signet.answers.classes import (
     chosen,
@@ -100,10 +102,12 @@ def answer(outputs: Outputs, card: Card, batch: Batch) -> list[Prediction]:
     head = head_of(card)
     arrays = _by_role(outputs, card, head, len(batch))
     images = zip(batch.geometry, batch.sources, strict=True)
-    return [
-        _one({role: array[place] for role, array in arrays.items()}, geometry, card, head, source)
-        for place, (geometry, source) in enumerate(images)
-    ]
+    # What overflows becomes an infinity or a NaN, which is looked for where it counts.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return [
+            _one({role: array[place] for role, array in arrays.items()}, geometry, card, head, source)
+            for place, (geometry, source) in enumerate(images)
+        ]
 
 
 def _one(arrays: Mapping[str, Array], geometry: Geometry, card: Card, head: Head, source: str) -> Prediction:

@@ -39,10 +39,11 @@ def pretrained(path: Path, card_path: Path | None = None) -> Pretrained:
     """
     place = card_path or card_files.place_of(path if path.name else path.resolve())
     if not place.is_file():
+        told = ", and `signet show FILE` says what its outputs look like" if path.is_file() else ""
         raise BadCard(
             f"{path}: expected a card beside it ({place.name}) that states its preprocessing, labels and "
             "licence; there is none, and they are not guessed. Write one (docs/card.schema.json describes "
-            "it, and `signet show FILE` says what its outputs look like), or name it with --card."
+            f"it{told}), or name it with --card."
         )
     if from_tensorflow.is_tensorflow(path):
         return _from_tensorflow(path, card_files.read_card(place), place)
