@@ -124,3 +124,10 @@ def test_the_columns_of_a_reliability_diagram_have_a_scale():
     words = [one.text for one in parsed(drawing).iter("text")]
     assert "1,200" in words
     assert "answers" in words
+
+
+def test_an_unknown_interval_is_not_drawn():
+    unknown = Interval(0.5, math.nan, math.nan)
+    for drawn in (whisker(unknown, (0, 1)), bar(unknown)):
+        assert "range" not in drawn
+    assert "dot" in whisker(unknown, (0, 1))

@@ -75,6 +75,12 @@ def test_a_label_that_few_images_have_is_without_an_interval():
     json.dumps([row.to_dict() for row in found.per_class], allow_nan=False)
 
 
+def test_a_handful_of_images_is_without_intervals():
+    found = summarise_objects(images(1)[:4], ("a", "b"), voc=True, resampling=FEW)
+    assert {"ap", "voc_ap"} <= found.metrics.keys()
+    assert all(math.isnan(figure.low) and figure.value >= 0 for figure in found.metrics.values())
+
+
 def test_the_first_curve_is_the_mean_of_the_labels():
     found = summarise_objects(images(2), ("a", "b", "never"), resampling=FEW)
     mean, *each = found.curves

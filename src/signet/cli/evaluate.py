@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -82,7 +83,11 @@ def tell(terminal: Terminal, report: object) -> None:
     if not isinstance(report, Report):
         return
     rows = [
-        (name, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}")
+        (
+            name,
+            f"{figure.value:.4f}",
+            "unknown" if math.isnan(figure.low) else f"{figure.low:.4f} to {figure.high:.4f}",
+        )
         for name, figure in report.metrics.items()
     ]
     terminal.table(("metric", "value", "95 % interval"), rows, right=(1, 2))

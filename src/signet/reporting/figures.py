@@ -58,7 +58,8 @@ def whisker(figure: Interval, axis: Sequence[float], chosen: bool = False) -> st
         _add(drawing, "line", "grid", x1=place, x2=place, y1="0", y2="100%")
     if not math.isnan(figure.value):
         low, high, value = (_along(part, axis) for part in (figure.low, figure.high, figure.value))
-        _add(drawing, "line", "range", x1=low, x2=high, y1="50%", y2="50%")
+        if not math.isnan(figure.low):
+            _add(drawing, "line", "range", x1=low, x2=high, y1="50%", y2="50%")
         _add(drawing, "circle", "dot", cx=value, cy="50%", r="7" if chosen else "5.5")
     return _text_of(drawing)
 
@@ -68,8 +69,9 @@ def bar(figure: Interval) -> str:
     drawing = _row_drawing("bar")
     _add(drawing, "rect", "track", x="0", y="0", width="100%", height="100%", rx="2")
     _add(drawing, "rect", "fill", x="0", y="0", width=_along(figure.value, (0, 1)), height="100%", rx="2")
-    low, high = _along(figure.low, (0, 1)), _along(figure.high, (0, 1))
-    _add(drawing, "line", "range", x1=low, x2=high, y1="50%", y2="50%")
+    if not math.isnan(figure.low):
+        low, high = _along(figure.low, (0, 1)), _along(figure.high, (0, 1))
+        _add(drawing, "line", "range", x1=low, x2=high, y1="50%", y2="50%")
     return _text_of(drawing)
 
 

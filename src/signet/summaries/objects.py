@@ -62,7 +62,7 @@ def summarise_objects(
         `ar_medium`, `ar_large` as COCO counts them, by boxes, and `mask_ap` ... by masks; `voc_ap` and
         `voc07_ap` where asked for. Intervals are percentiles of the bootstrap over images, except that
         proportions with fewer than 10 right or 10 wrong use a score interval, and that the average precision
-        of a label that fewer than 5 images have is without one (NaN).
+        of a label that fewer than 5 images have is without one (NaN), as is all of fewer than 5 images.
 
     Raises:
         BadInput: no image, or an index that no label has.
@@ -80,6 +80,7 @@ def summarise_objects(
         rows.update({f"{prefix}{name}": figures for name, figures in each.items()})
     if voc:
         metrics.update(_voc(pairs, len(labels), settings))
+    metrics = dict(zip(metrics, where_many([*metrics.values()], [len(pairs)] * len(metrics)), strict=True))
     confused = confusion(found, pairs)
     images = _images_of(found)
     rows = {name: where_many(figures, images) for name, figures in rows.items()}

@@ -46,7 +46,8 @@ def summarise_pixels(
     Returns:
         Metrics `miou` and `dice` (the pixels of all images together, then the mean over the labels that the
         truth has), `pixel_accuracy`, and `boundary_f1` (the mean of the images). Intervals are percentiles of
-        the bootstrap over images; a label that fewer than 5 images have is without one (NaN).
+        the bootstrap over images; a label that fewer than 5 images have is without one (NaN), as is all of
+        fewer than 5 images.
 
     Raises:
         BadInput: no image, or shapes that do not fit.
@@ -71,7 +72,8 @@ def summarise_pixels(
         return np.concatenate([np.stack(means, axis=1), *(getattr(found, name) for name in _EACH)], axis=1)
 
     found = bootstrap(figures, len(counts), resampling)
-    metrics = dict(zip(("miou", "pixel_accuracy", "dice", "boundary_f1"), found[:4], strict=True))
+    means = where_many(found[:4], [len(counts)] * 4)
+    metrics = dict(zip(("miou", "pixel_accuracy", "dice", "boundary_f1"), means, strict=True))
     images = (counts[:, 2] > 0).sum(axis=0).tolist()
     each = [
         where_many(found[4 + place * len(labels) :][: len(labels)], images) for place in range(len(_EACH))
