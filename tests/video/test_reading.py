@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from signet.errors import BadInput, MissingExtra
 from signet.video import Video, is_address, is_live, is_video
@@ -109,6 +111,33 @@ def test_what_cannot_be_opened_is_said(tmp_path, moving):
     path = moving.make_clip(tmp_path / "a.mp4", 2)
     with pytest.raises(BadInput, match="at most 100 pixels, got 128 x 96"):
         Video(path, max_pixels=100)
+
+
+def test_an_unknown_coding_is_said(clip, tmp_path):
+    path = tmp_path / "odd.mp4"
+    path.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(BadInput, match="a coding that this PyAV knows"):
+        Video(path)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_whatever_the_bytes_only_our_errors_come(moving, tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / "sound.mkv"
+    whole = path.read_bytes() if path.exists() else moving.make_clip(path, 6).read_bytes()
+    first = data.draw(st.integers(0, len(whole)))
+    last = data.draw(st.integers(first, min(len(whole), first + 400)))
+    odd = folder / "odd.mkv"
+    odd.write_bytes(whole[:first] + data.draw(st.binary(max_size=40)) + whole[last:])
+    try:
+        with Video(odd) as video:
+            found = list(video)
+    except BadInput as error:
+        assert "expected" in str(error)  # noqa: PT017 - a film may also be read
+    else:
+        assert [frame.number for frame in found] == list(range(len(found)))
+        assert all((frame.image is None) == (frame.error is not None) for frame in found)
 
 
 def test_a_frame_that_grows_too_large_is_an_error(clip, monkeypatch):

@@ -176,6 +176,11 @@ class Video:
         if not self._container.streams.video:
             raise BadInput(f"{shown(self.source)}: expected a video, got a file without pictures.")
         stream = self._container.streams.video[0]
+        if stream.codec_context is None:
+            raise BadInput(
+                f"{shown(self.source)}: expected pictures in a coding that this PyAV knows, got another. "
+                "Convert the file to H.264 or VP9 first."
+            )
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > self._max_pixels:
             raise BadInput(
