@@ -127,6 +127,14 @@ def test_a_segmenter_names_its_background() -> None:
         head_of(card)
 
 
+@pytest.mark.parametrize("change", [{"already_activated": True}, {"temperature": 2.0}])
+def test_what_a_head_would_pass_over_is_refused(change: Any) -> None:
+    card = Card.from_dict(plain("detr", **change))
+    with pytest.raises(BadCard, match="has no use for them"):
+        head_of(card)
+    head_of(Card.from_dict(plain("pixel_logits", **change)))
+
+
 def test_the_task_says_which_kind_of_answer() -> None:
     kinds = {
         task: kind_of(Card("tests/head", task, Program((Read(),)), OutputContract("softmax")))
