@@ -175,7 +175,9 @@ def test_several_films_of_which_one_is_none(signet, detector, clip, tmp_path):
     assert len(ran.lines) == 61
     assert ran.lines[30]["source"] == str(none)
     assert "expected a video file that can be opened" in ran.lines[30]["error"]["message"]
-    assert signet("predict", detector, none).code == 1
+    ran = signet("predict", detector, none)
+    assert ran.code == 1
+    assert ran.err.count(str(none)) == 1
 
 
 def test_patterns_and_folders_called_like_films(signet, detector, moving, tmp_path):

@@ -70,14 +70,20 @@ class Film:
         name = shown(self.source)
         failed = f", {self.failed:,} of them without an answer" if self.failed else ""
         lost = f"; {self.lost:,} more came while there was no time for them" if self.lost else ""
-        yield f"{name}: {self.lines:,} frames{failed}{lost}"
+        if self.lines == self.failed == 1:
+            return  # it could not be opened, and was said
+        yield f"{name}: {_frames(self.lines)}{failed}{lost}"
         for label, tally in self.totals.to_dict().items():
             number = (self.followed or {}).get(label, 0)
             different = "" if self.followed is None else f", {number:,} different ones"
             yield (
-                f"{name}: {shown(label)}: {tally['objects']:,} in {tally['pictures']:,} frames, at most "
+                f"{name}: {shown(label)}: {tally['objects']:,} in {_frames(tally['pictures'])}, at most "
                 f"{tally['most']:,} at once{different} (score {score or 0:.2f} and more)"
             )
         if self.codec and self.drawn is not None:
             yield f"{name}: drawn in {shown(self.drawn)} ({self.codec})"
         yield from self.remarks
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count:,} frames"

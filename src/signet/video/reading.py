@@ -235,10 +235,15 @@ def _opened(source: str) -> Any:
         # With its protocol said, no name of a file is taken for an address.
         return av.open(f"file:{Path(source).absolute()}", options=_FILE_OPTIONS)
     except (av.FFmpegError, OSError, ValueError) as error:
-        kind = "a camera" if camera else "a stream" if is_address(source) else "a video file"
+        if camera:
+            kind, advice = "a camera", "See which ones are there, and whether this user may use them."
+        elif is_address(source):
+            kind, advice = "a stream", "Check the address, and whether this machine may reach it."
+        else:
+            kind = "a video file"
+            advice = "Check the name; it must hold its own frames (MP4, MOV, MKV, WebM, AVI ...)."
         raise BadInput(
-            f"{shown(source)}: expected {kind} that can be opened, got: {reason(error)}. "
-            "Check the name; a file must be a film that holds its own frames (MP4, MOV, MKV, WebM, AVI ...)."
+            f"{shown(source)}: expected {kind} that can be opened, got: {reason(error)}. {advice}"
         ) from error
 
 
