@@ -83,8 +83,8 @@ def head_of(card: Card) -> Head:
     if output.head != "pixel_logits" and (output.already_activated or output.temperature != 1):
         raise BadCard(
             f"card {card.name!r}: `already_activated` and `temperature` are for labels and `pixel_logits`; "
-            f"the head {output.head!r} has no use for them. Where it takes `activation`, that says what is left "
-            "to do."
+            f"the head {output.head!r} has no use for them. Where it takes `activation`, that says "
+            "what is left to do."
         )
     return Head.of(output.head, output.extra, output.tensor)
 
