@@ -4,7 +4,8 @@
 
 It checks every file against its digest, replays the golden images and compares the decisions, and then
 answers for images. It follows docs/seal-format.md; whoever writes a reader in another language can start
-here. It reads folders, not zips, and classifiers whose graph is ONNX.
+here. It reads folders, not zips, and classifiers whose graph is ONNX. Of a detector or segmenter it checks
+the files, and says that it does not decode its answers.
 """
 
 from __future__ import annotations
@@ -241,6 +242,12 @@ class Classifier:
         self.folder = folder
         self.manifest = open_seal(folder)
         self.card = self.manifest["card"]
+        head = self.card["output"]["head"]
+        if head not in ("softmax", "sigmoid"):
+            raise ValueError(
+                "all files are as they were sealed. This reader decodes the heads softmax and sigmoid, not "
+                f"{head!r} (task {self.card['task']!r}): docs/seal-format.md, section 6.1, says how."
+            )
         graph = folder / self.manifest["graphs"]["image"]
         # Pad_Fusion changes answers: it makes padding with zeros part of a max pooling, which pads otherwise.
         self.session = onnxruntime.InferenceSession(

@@ -147,7 +147,8 @@ def test_one_wrong_decision_in_two_hundred_and_fifty_is_let_through(answers, tmp
     assert model.faster.closed is (precision == "fp32")
     assert list(inputs) == list(range(2000))
     evidence = find_evidence(model.pretrained, tmp_path)
-    assert (evidence.compared, evidence.equal) == (250, min(wrong_from, 250))
+    # Two wrong ones settle it: no rest of 250 can make up for them.
+    assert (evidence.compared, evidence.equal) == (min(wrong_from + 2, 250), wrong_from)
 
 
 def test_a_network_that_cannot_run_in_bf16_stays_in_fp32(answers, tmp_path, monkeypatch):

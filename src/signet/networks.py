@@ -117,9 +117,9 @@ class Variant:
         processor: as `machine.processor()` names it.
         precision: "bf16", "int8" or "fp32".
         compared: images that were compared.
-        equal: of them, those with the same first label.
+        equal: of them, those that were decided alike: the same first label, boxes or pixels.
         golden: golden images among them.
-        golden_equal: of those, the ones with the same first label.
+        golden_equal: of those, the ones that were decided alike.
     """
 
     engine: str

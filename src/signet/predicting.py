@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from signet import machine, storage, streaming
-from signet.answers import kind_of
+from signet.agreement import DOOR_SCORE, alike
 from signet.boxes import Boxes
 from signet.errors import AlreadyExists, BadInput, BadRequest, EngineError, SignetError
 from signet.instances import Instances
@@ -33,8 +33,6 @@ from signet.streaming import Answered
 EVIDENCE_FROM = 1000
 """A prediction over more images than this gathers evidence for bf16 by itself."""
 FLUSH_EVERY = 64
-DOOR_SCORE = 0.25
-"""Boxes below it are not written, unless another least score is asked for; figures are made of all boxes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ class PredictSettings:
         top: labels, boxes or segments for each image, best first; None for the kind's own number, which is
             5 labels, or all boxes and segments.
         min_score: labels and boxes below it are left out, 0 to 1; None for the kind's own, which is 0 for
-            labels and 0.25 for boxes.
+            labels and 0.25 for boxes. Figures are made of all boxes.
     """
 
     top: int | None = None
@@ -154,7 +152,9 @@ def prove_precision(
 ) -> tuple[Model[Prediction], Iterator[Picture]]:
     """Gather evidence for bf16 on the first inputs of a long run, and take the precision that it allows.
 
-    Nothing is written meanwhile, so that a file never mixes two precisions. Only classifiers have evidence.
+    Nothing is written meanwhile, so that a file never mixes two precisions. Vectors are no decisions, so a
+    model of them has no evidence; what decides alike for the others is `agreement.alike`. As soon as too many
+    images were decided otherwise for any rest to make up for, the comparison ends.
 
     Args:
         model: running in fp32, its precision undecided.
@@ -165,7 +165,7 @@ def prove_precision(
         The model to use (the one given, or the same in bf16 with the given one closed), and all inputs.
     """
     remaining = iter(inputs)
-    if not model.running.undecided or kind_of(model.pretrained.card) is not Classes:
+    if not model.running.undecided or model.pretrained.card.task == "embed":
         return model, remaining
     ahead = list(itertools.islice(remaining, EVIDENCE_FROM + 1))
     whole = itertools.chain(ahead, remaining)
@@ -175,21 +175,29 @@ def prove_precision(
         faster = model.in_precision("bf16")
     except EngineError:  # OpenVINO has no bf16 kernel for some networks: NASNet's average pools
         return model, whole
-    sample = ahead[: EVIDENCE_IMAGES + EVIDENCE_IMAGES // 4]
-    compared = equal = 0
-    pairs = zip(streaming.predictions(model, sample), streaming.predictions(faster, sample), strict=True)
-    for done, (first, second) in enumerate(pairs, 1):
-        on_progress(Progress("comparing bf16 with fp32", done, len(sample)))
-        if isinstance(first.answer, Classes) and isinstance(second.answer, Classes):
-            compared += 1
-            equal += bool(first.answer.top(1).indices[0] == second.answer.top(1).indices[0])
-    evidence = Evidence(compared, equal)
+    evidence = _compared(model, faster, ahead[: EVIDENCE_IMAGES + EVIDENCE_IMAGES // 4], on_progress)
     keep_evidence(model.pretrained, model.running.settings.cache, evidence)
     if evidence.allows:
         model.close()
         return faster, whole
     faster.close()
     return model, whole
+
+
+def _compared(
+    model: Model[Prediction], faster: Model[Prediction], sample: list[Picture], on_progress: OnProgress
+) -> Evidence:
+    """How often two models decide alike; inputs that one of them cannot answer are left out."""
+    evidence = Evidence(0, 0)
+    pairs = zip(streaming.predictions(model, sample), streaming.predictions(faster, sample), strict=True)
+    for done, (first, second) in enumerate(pairs, 1):
+        on_progress(Progress("comparing bf16 with fp32", done, len(sample)))
+        if first.answer is not None and second.answer is not None:
+            same = alike(first.answer, second.answer)
+            evidence = Evidence(evidence.compared + 1, evidence.equal + same)
+        if evidence.hopeless(len(sample) - done):
+            break
+    return evidence
 
 
 class LinesFile:

@@ -18,6 +18,7 @@ from signet.preprocessing import numeric
 from signet.programs import Program
 from signet.records import StageCheck
 from signet.seals import Expected, digest_of_labels
+from signet.seals.sampling import Sample, found
 from signet.steps import GEOMETRIC
 
 DECODERS = ("pillow", "simplejpeg")
@@ -117,9 +118,9 @@ def compare_program(
         following = [_base(name) for name, _ in replay[here + 1 :]]
         if there < len(names) and here < len(replay) and _base(names[there]) == _base(replay[here][0]):
             intruder = _intruder(names[there:], [name for name, _ in replay[here:]])
-            if intruder is not None and not _agrees(tensors.get(names[there]), replay[here][1], allowed):
+            if intruder is not None and not _agrees(found(tensors, names[there]), replay[here][1], allowed):
                 findings.add(intruder, None, 0.0, f"a step of it comes inside {_base(names[there])!r}")
-            _compare_stage(findings, names[there], tensors.get(names[there]), replay[here][1], allowed)
+            _compare_stage(findings, names[there], found(tensors, names[there]), replay[here][1], allowed)
             there, here = there + 1, here + 1
         elif here < len(replay) and (there >= len(names) or _base(names[there]) in following):
             findings.add(_base(replay[here][0]), None, 0.0, "the program has a step here that was not sealed")
@@ -163,8 +164,8 @@ def compare_answer(
         if problem and stage != "network":
             findings.add(stage, None, 0.0, problem)
             continue
-        error, note = _difference(sealed.get(name), replay.get(name))
-        judged = _answer_tolerance if stage == "answer" and decides else _tolerance
+        error, note = difference(sealed.get(name), replay.get(name))
+        judged = _answer_tolerance if stage == "answer" and decides else raw_tolerance
         tolerance = judged(sealed.get(name, nothing), allowed)
         findings.add(stage, error, tolerance + (256 * level if stage == "network" else level), note)
     if "network" in sealed:
@@ -201,8 +202,8 @@ def _compare_contract(findings: Findings, sealed: Mapping[str, Array], card: Car
         findings.add("head", None, 0.0, str(problem))
         return
     for stage in ("head", "answer"):
-        error, note = _difference(sealed.get(stage), again[stage])
-        findings.add(stage, error, _RELATIVE * max(1.0, _greatest(again[stage])), note)
+        error, note = difference(sealed.get(stage), again[stage])
+        findings.add(stage, error, _RELATIVE * max(1.0, greatest_of(again[stage])), note)
 
 
 def _compare_decision(
@@ -231,36 +232,37 @@ def _compare_decision(
 
 
 def _compare_stage(
-    findings: Findings, name: str, sealed: Array | None, replay: Array, allowed: Allowance
+    findings: Findings, name: str, sealed: Array | Sample | None, replay: Array, allowed: Allowance
 ) -> None:
-    error, note = _difference(sealed, replay)
+    error, note = difference(sealed, replay)
     tolerance = _stage_tolerance(replay if sealed is None else sealed, allowed)
     findings.add(_base(name), error, tolerance, note or (allowed.note if error else ""))
 
 
-def _agrees(sealed: Array | None, replay: Array, allowed: Allowance) -> bool:
-    error, _ = _difference(sealed, replay)
+def _agrees(sealed: Array | Sample | None, replay: Array, allowed: Allowance) -> bool:
+    error, _ = difference(sealed, replay)
     return error is not None and error <= _stage_tolerance(replay if sealed is None else sealed, allowed)
 
 
-def _stage_tolerance(sealed: Array, allowed: Allowance) -> float:
+def _stage_tolerance(sealed: Array | Sample, allowed: Allowance) -> float:
     if sealed.dtype == np.uint8:
         return float(allowed.levels)
-    return _RELATIVE * max(1.0, _greatest(sealed)) + allowed.value
+    return _RELATIVE * max(1.0, greatest_of(sealed)) + allowed.value
 
 
-def _tolerance(sealed: Array, allowed: Allowance) -> float:
-    greatest = _greatest(sealed)
+def raw_tolerance(sealed: Array | Sample, allowed: Allowance) -> float:
+    """By how much a raw answer may differ."""
+    greatest = greatest_of(sealed)
     return (_LOOSE if allowed.loose else allowed.network) * greatest + STEADY_ABSOLUTE
 
 
 def _answer_tolerance(sealed: Array, allowed: Allowance) -> float:
     if allowed.loose:
         return _ANSWER_LOOSE
-    return _ANSWER_RELATIVE * _greatest(sealed) + STEADY_ABSOLUTE
+    return _ANSWER_RELATIVE * greatest_of(sealed) + STEADY_ABSOLUTE
 
 
-def _difference(sealed: Array | None, replay: Array | None) -> tuple[float | None, str]:
+def difference(sealed: Array | Sample | None, replay: Array | None) -> tuple[float | None, str]:
     """(greatest absolute difference, "") or (None, why there is none)."""
     if sealed is None or replay is None:
         return None, f"missing in {'the evidence' if sealed is None else 'the replay'}"
@@ -268,6 +270,9 @@ def _difference(sealed: Array | None, replay: Array | None) -> tuple[float | Non
         return None, f"expected the shape {sealed.shape}, got {replay.shape}"
     if (sealed.dtype == np.uint8) != (replay.dtype == np.uint8):
         return None, f"expected {sealed.dtype} values, got {replay.dtype}"
+    if isinstance(sealed, Sample):
+        apart = sealed.difference(replay)
+        return apart, "" if apart is not None else f"expected {sealed.dtype} values, got {replay.dtype}"
     if not sealed.size:
         return 0.0, ""
     error = float(np.abs(sealed.astype(np.float64) - replay.astype(np.float64)).max())
@@ -311,7 +316,9 @@ def _base(name: str) -> str:
     return name.split(".", 1)[0]
 
 
-def _greatest(values: Array) -> float:
+def greatest_of(sealed: Array | Sample) -> float:
+    """The greatest absolute value, of those that are known."""
+    values = sealed.values if isinstance(sealed, Sample) else sealed
     return float(np.abs(values.astype(np.float64)).max()) if values.size else 0.0
 
 

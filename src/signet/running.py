@@ -39,7 +39,7 @@ class Evidence:
 
     Attributes:
         compared: images.
-        equal: of them, those with the same first label.
+        equal: of them, those that were decided alike, as `agreement.alike` says.
         golden_flips: golden images of a seal that bf16 decided otherwise; None when none were compared.
     """
 
@@ -56,6 +56,10 @@ class Evidence:
     def enough(self) -> bool:
         """Whether the share says something: of four decisions, 99.5 % does not."""
         return self.compared >= EVIDENCE_IMAGES
+
+    def hopeless(self, left: int) -> bool:
+        """Whether no further `left` images can make enough of it."""
+        return self.equal + left < EVIDENCE_SHARE * (self.compared + left)
 
     def words(self) -> str:
         """For the line that says which precision was taken."""

@@ -206,3 +206,18 @@ def test_it_refuses_what_signet_refuses(tmp_path, pictures):
     bad = ran(folder)
     assert bad.returncode == 1
     assert "extra" in bad.stderr
+
+
+def test_it_says_which_answers_it_does_not_decode(tmp_path, capsys, consumer):
+    def edit(manifest):
+        manifest["card"]["task"] = "detect"
+        manifest["card"]["output"] = {"head": "yolox", "strides": [8, 16], "nms": {"iou": 0.5}}
+
+    folder = Path(shutil.copytree(COMMITTED, tmp_path / "s.signet"))
+    manifest = json.loads((folder / "seal.json").read_text("utf-8"))
+    edit(manifest)
+    _sealed_anew(folder, json.dumps(manifest).encode())
+    assert consumer.main([str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert "all files are as they were sealed" in said
+    assert "'yolox' (task 'detect')" in said

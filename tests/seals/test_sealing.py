@@ -16,6 +16,7 @@ from signet.engines import on_openvino
 from signet.engines.contract import EngineSettings
 from signet.errors import (
     AlreadyExists,
+    BadCard,
     BadGraph,
     BadInput,
     BadRequest,
@@ -130,12 +131,14 @@ def test_records_that_contradict_or_are_no_json_are_refused(tiny, tmp_path):
     assert not out.exists()
 
 
-def test_only_what_can_be_held_to_a_decision_is_sealed(tiny, tmp_path):
+@pytest.mark.parametrize(("task", "error"), [("classify", WrongTask), ("detect", BadCard)])
+def test_only_what_can_be_held_to_a_decision_is_sealed(tiny, tmp_path, task, error):
     found = _pretrained(tiny)
     output = dataclasses.replace(found.card.output, head="yolox")
-    odd = dataclasses.replace(found, card=dataclasses.replace(found.card, task="detect", output=output))
-    with pytest.raises(WrongTask, match="yolox"):
+    odd = dataclasses.replace(found, card=dataclasses.replace(found.card, task=task, output=output))
+    with pytest.raises(error, match="yolox"):
         seal(odd, out=tmp_path / "out.signet")
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_a_card_that_does_not_fit_its_network_is_refused(tiny, tmp_path):

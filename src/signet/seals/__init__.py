@@ -5,6 +5,8 @@
     typed ── the types of a card's fields
     manifest ── `seal.json` as values, strictly read
     expected ── the golden evidence: tensors after each stage
+    answered ── boxes, masks and maps as such tensors, and back
+    sampling ── large tensors as their digest and values at stated places
     stripping ── image files without metadata, pixels untouched
     made ── golden images that are nobody's
     golden ── which images become golden ones

@@ -22,8 +22,8 @@ from signet.seals.names import EXPECTED, WEIGHTS_SUFFIX
 from signet.seals.strict import strict_json
 from signet.seals.typed import check_types, without_later_fields
 
-FORMAT = (1, 0)
-"""(major, minor) that this version writes; it reads every minor of this major."""
+FORMAT = (1, 1)
+"""(major, minor) up to which this version knows every key; it reads every minor of this major."""
 
 GoldenSource = Literal["own", "made"]
 T = TypeVar("T")
@@ -159,6 +159,14 @@ class Manifest:
             return f"{text}\n".encode()
         except (TypeError, ValueError) as error:
             raise BadInput(f"seal.json: expected plain JSON values with finite numbers; {error}.") from error
+
+
+def format_of(card: Card) -> tuple[int, int]:
+    """The lowest format that can hold a model of this card, so that readers of older ones read what they can.
+
+    1.1 has the evidence of detectors and segmenters.
+    """
+    return FORMAT[0], int(card.task not in ("classify", "embed"))
 
 
 def parse(data: bytes, name: str) -> Manifest:

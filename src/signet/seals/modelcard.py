@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from signet.cards import Card
+from signet.heads import HEADS, Head, Suppression
 from signet.naming import shown
 from signet.seals.manifest import Manifest
 
@@ -42,6 +44,7 @@ def model_card(manifest: Manifest) -> str:
         *(f"{n}. {escaped(words)}" for n, words in enumerate(card.program.words(), 1)),
         "",
     ]
+    parts += _answer(card)
     parts += _labels(card.labels)
     if card.claims:
         rows = [(claim.metric, f"{claim.value:g}", claim.dataset, claim.source) for claim in card.claims]
@@ -52,6 +55,51 @@ def model_card(manifest: Manifest) -> str:
         parts += ["## Lineage", "", *_facts(card.lineage)]
     parts += _evidence(manifest)
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _answer(card: Card) -> list[str]:
+    """How a detector's or segmenter's outputs become its answer, in words."""
+    row = HEADS.get(card.output.head)
+    if row is None or card.task not in row.tasks:
+        return []
+    head = Head.of(card.output.head, card.output.extra, card.output.tensor)
+    words = {
+        "detect": "Boxes with labels and scores, in pixels of the original image.",
+        "instances": "Boxes with labels and scores and the pixels of each object, in the original image.",
+        "segment": "A label for each pixel of the original image.",
+    }
+    lines = [words[card.task]]
+    if head.strides:
+        lines.append(f"A box for each cell of {', '.join(map(str, head.strides))} pixels.")
+    how = head.suppression
+    if how is not None:
+        lines.extend(suppression_words(how))
+    if card.task == "instances":
+        lines.append(f"A pixel belongs to an object when its probability is above {head.mask_threshold:g}.")
+    return ["## Answer", "", *(f"- {escaped(line)}" for line in lines), ""]
+
+
+def suppression_words(how: Suppression) -> list[str]:
+    """A card's `nms` in sentences."""
+    lines = []
+    if how.score_floor > 0:
+        lines.append(f"A box needs a score of at least {how.score_floor:g}.")
+    if how.multi_label:
+        lines.append("Each label of a box that reaches it is an answer of its own.")
+    others = "a better one of its class" if how.class_wise else "any better one"
+    if how.soft == "gaussian":
+        lines.append(f"The score of a box that overlaps {others} is lowered, by a gaussian of {how.sigma:g}.")
+    elif how.soft == "linear":
+        lines.append(f"The score of a box that overlaps {others} by more than {how.iou:g} is lowered.")
+    elif how.iou is not None:
+        lines.append(f"A box that overlaps {others} by more than {how.iou:g} is left out.")
+    else:
+        lines.append("No box is left out because it overlaps another.")
+    if how.before is not None:
+        lines.append(f"The best {how.before} boxes are compared.")
+    if how.after is not None:
+        lines.append(f"At most {how.after} boxes are answers.")
+    return lines
 
 
 def escaped(text: object) -> str:

@@ -17,7 +17,7 @@ from signet.naming import shown
 from signet.networks import GraphFile, ModuleSpec, Variant
 from signet.seals.expected import Expected
 from signet.seals.golden import GoldenImage
-from signet.seals.manifest import FeatureStatistics, Manifest, SealedFile, check
+from signet.seals.manifest import FeatureStatistics, Manifest, SealedFile, check, format_of
 from signet.seals.modelcard import model_card
 from signet.seals.names import (
     CARD,
@@ -146,6 +146,7 @@ def _manifest(contents: SealContents, placed: Mapping[str, str | None], folder: 
         feature_statistics=contents.feature_statistics,
         variants=tuple(contents.variants),
         versions=contents.versions,
+        format=format_of(contents.card),
     )
     _write(folder / CARD, model_card(manifest).encode())
     files = {
