@@ -115,6 +115,16 @@ def test_our_own_names_are_read_too(mirror: Mirror) -> None:
     assert all(torch.equal(filled[key], value) for key, value in module.state_dict().items())
 
 
+@pytest.mark.parametrize("words", ["", "model.model."])
+def test_the_word_before_the_numbers_may_be_there_twice_or_not(words: str, mirror: Mirror) -> None:
+    module = stirred("yolov8n", 3)
+    state = original(module, "yolov8n")
+    mirror("yolov8n", {words + name.removeprefix("model."): state[name] for name in state}, num_classes=3)
+    (source,) = resolve("signet/yolov8n", offline=True).networks
+    filled = source.build().state_dict()  # type: ignore[union-attr]
+    assert all(torch.equal(filled[key], value) for key, value in module.state_dict().items())
+
+
 def test_weights_of_other_classes_or_another_form_of_the_head_are_refused_by_name(mirror: Mirror) -> None:
     mirror("yolov9t", original(stirred("yolov9t", 80), "yolov9t"), model_args={"head": "ultralytics"})
     (source,) = resolve("signet/yolov9t", offline=True).networks

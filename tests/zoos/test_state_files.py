@@ -29,10 +29,18 @@ def state() -> dict[str, Any]:
     return {"a.weight": torch.ones(30, 40), "a.bias": torch.ones(30)}
 
 
-def test_a_pickled_model_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_pickled_model_gives_its_tensors_and_says_so(tmp_path: Path) -> None:
     place = tmp_path / "whole.pt"
     torch.save(torch.nn.Linear(2, 2), place)
-    with pytest.raises(BadInput, match=r"never opened: .* save module\.state_dict\(\) instead"):
+    found = state_files.read(place)
+    assert found.shapes == {"weight": (2, 2), "bias": (2,)}
+    assert found.remarks == ("a pickled model: its tensors were taken, and nothing of it was run",)
+
+
+def test_a_pickled_object_without_tensors_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    place = tmp_path / "whole.pt"
+    torch.save(torch.nn.ReLU(), place)
+    with pytest.raises(BadInput, match=r"is never run: .* save module\.state_dict\(\) instead"):
         state_files.read(place)
 
 

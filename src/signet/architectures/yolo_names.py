@@ -59,10 +59,13 @@ def without_ignored(state: Mapping[str, Tensor], keys: KeyMap) -> dict[str, Tens
     return {name: tensor for name, tensor in state.items() if name not in ignored}
 
 
-def unwrapped(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The tensors under the names that a network of theirs gives them, not the object that holds it."""
-    while state and all(name.startswith("model.model.") for name in state):
-        state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
+def numbered(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors under `model.NUMBER.`, whether the file has that word once, twice or not at all."""
+    words = "model."
+    while state and all(name.startswith(words) for name in state):
+        state = {name.removeprefix(words): tensor for name, tensor in state.items()}
+    if state and all(name[:1].isdecimal() for name in state):
+        return {words + name: tensor for name, tensor in state.items()}
     return state
 
 

@@ -106,7 +106,7 @@ def _filled_yolo(spec: ModuleSpec, module: Any, weights: Path) -> Any:
         modules.fill(module, weights, f"{ZOO}/{spec.architecture}")
         return module
     keys = yolo_names.key_map(yolo_table.NETWORKS[spec.architecture].keys)
-    theirs = yolo_names.without_ignored(yolo_names.unwrapped(state), keys)
+    theirs = yolo_names.without_ignored(yolo_names.numbered(state), keys)
     module.load_state_dict(renamed(theirs, yolo_names.original_names(module, keys), module), strict=True)
     return module
 

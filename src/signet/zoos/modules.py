@@ -195,14 +195,38 @@ def read_file(weights: Path) -> Any:
             return load_file(weights)
         return torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:  # safetensors, pickle and zip each have their own kinds
-        raise unreadable(weights, error) from error
+        pickled = None if weights.suffix == ".safetensors" else _pickled_model(weights)
+        if pickled is None:
+            raise unreadable(weights, error) from error
+        return pickled
+
+
+class Pickled(dict[str, Any]):
+    """Tensors by name of a model that was pickled whole, or of several by the keys of their checkpoint."""
+
+
+def _pickled_model(weights: Path) -> Pickled | None:
+    """The tensors of a model that was pickled whole; None where there are none."""
+    import torch
+
+    from signet.zoos import pickled_tensors
+
+    try:
+        sets = pickled_tensors.read(weights)
+    except BadInput:
+        return None
+    found = {
+        key: {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
+        for key, tensors in sets.items()
+    }
+    return Pickled(found[""] if list(found) == [""] else found)
 
 
 def unreadable(weights: Path, error: Exception) -> BadInput:
     """The error for a weight file that its library refuses."""
     return BadInput(
         f"{shown(weights.name)}: expected safetensors, or a file of torch.save that holds tensors only; "
-        f"it cannot be read: {first_line(error)} A pickled model can run code and is never opened: "
+        f"it cannot be read: {first_line(error)} What a pickle asks for can be code and is never run: "
         "where it was trained, save module.state_dict() instead."
     )
 

@@ -126,6 +126,8 @@ def _of_pickle(path: Path, tensors: str | None) -> StateFile:
         )
     state = sets[chosen]
     names, remarks = _stripped(state)
+    if isinstance(stated, modules.Pickled):
+        remarks = ("a pickled model: its tensors were taken, and nothing of it was run", *remarks)
     if chosen:
         remarks = (f"the tensors under {shown(chosen)!r}", *remarks)
     _refuse_quantised(path, {name: str(value.dtype) for name, value in state.items()})
