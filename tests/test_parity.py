@@ -15,7 +15,9 @@ from signet.batches import Batch, Outputs
 from signet.engines import on_onnx, on_openvino, on_torch
 from signet.engines.contract import EngineSettings
 from signet.errors import EngineError
+from signet.networks import ModuleSource
 from signet.preprocessing import finish, prepare
+from signet.programs import Program
 
 
 class Altered:
@@ -122,3 +124,25 @@ def test_the_answer_in_double_is_that_of_the_module(floor3: ModuleType) -> None:
     with torch.inference_mode():
         single = module(torch.from_numpy(np.asarray(batch.arrays))).numpy()
     np.testing.assert_allclose(exact, single, rtol=0, atol=1e-5)
+
+
+def test_the_order_of_boxes_is_no_part_of_the_answer() -> None:
+    source = ModuleSource(lambda: None, "a" * 64, (3, 8, 8), outputs=("boxes", "scores"))
+    random = np.random.default_rng(0)
+    boxes, scores = random.random((2, 5, 4)), random.random((2, 5))
+    turned = {"boxes": boxes[:, ::-1], "scores": scores[:, ::-1]}
+    given = parity._answer(source, {"boxes": boxes, "scores": scores})
+    np.testing.assert_array_equal(given, parity._answer(source, turned))
+    assert given.shape == (2, 25)
+
+
+def test_a_program_that_resizes_floats_is_given_floats() -> None:
+    source = ModuleSource(lambda: None, "a" * 64, (3, 8, 8), outputs=("boxes", "scores"))
+    rows = [
+        {"step": "read"},
+        {"step": "type", "dtype": "float32"},
+        {"step": "resize", "fit": "stretch", "size": [8, 8], "antialias": False},
+        {"step": "layout"},
+    ]
+    batch = parity._made_pictures(source, Program.from_list(rows))
+    assert np.asarray(batch.arrays).dtype == np.float32

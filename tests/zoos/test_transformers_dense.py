@@ -11,17 +11,20 @@ import pytest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+from PIL import Image as PillowImage  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from signet import tracing  # noqa: E402
-from signet.batches import Batch  # noqa: E402
+from signet import answers, tracing  # noqa: E402
+from signet.batches import Batch, Outputs  # noqa: E402
 from signet.engines import on_onnx  # noqa: E402
 from signet.engines.contract import EngineSettings  # noqa: E402
 from signet.errors import BadCard, BadInput  # noqa: E402
 from signet.geometry import Geometry  # noqa: E402
 from signet.graphs.opening import open_graph  # noqa: E402
 from signet.hub import WeightFiles  # noqa: E402
+from signet.images import Image  # noqa: E402
 from signet.networks import ModuleSource, Pretrained  # noqa: E402
+from signet.preprocessing import prepare  # noqa: E402
 from signet.zoos import from_transformers  # noqa: E402
 
 RESNET = {
@@ -200,6 +203,36 @@ def test_a_repository_of_semantic_masks_answers_for_pixels(tmp_path: Path) -> No
     expected = processor.post_process_semantic_segmentation(found)
     assert torch.equal(answer.argmax(1), torch.stack(expected))
     assert len({int(value) for value in expected[0].unique()}) > 1, "this test compares nothing"
+
+
+PEERS = {"detr": "Detr", "conditional_detr": "ConditionalDetr", "rt_detr": "RTDetr"}
+
+
+@pytest.mark.parametrize("kind", PEERS)
+def test_answers_are_those_of_the_librarys_own_processing(kind: str, tmp_path: Path) -> None:
+    """From the picture's file to boxes in its pixels, beside transformers' pipeline of two steps."""
+    place, peer = folder_of(tmp_path, kind)
+    model = loaded(place)
+    picture = Image(np.random.default_rng(2).integers(0, 256, (75, 131, 3), np.uint8), "made")
+    batch = prepare([picture], model.card.program)
+    processor = getattr(transformers, f"{PEERS[kind]}ImageProcessorPil").from_pretrained(place)
+    taken = processor(PillowImage.fromarray(picture.pixels), return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        found = peer(pixel_values=taken)
+        arrays = model.networks[0].build()(torch.from_numpy(np.asarray(batch.arrays)))
+    (expected,) = processor.post_process_object_detection(found, threshold=0.0, target_sizes=[picture.size])
+    named = {name: values.numpy() for name, values in zip(("logits", "boxes"), arrays, strict=True)}
+    (boxes,) = answers.answer(Outputs(named), model.card, batch)
+    order = expected["scores"].argsort(descending=True, stable=True)
+    count = min(len(boxes), len(order))
+    assert count >= 10
+    np.testing.assert_allclose(boxes.scores[:count], expected["scores"][order][:count], atol=1e-4)
+    clipped = expected["boxes"][order].numpy().clip(0, [131, 75, 131, 75])
+    for place_of, box in enumerate(boxes.xyxy):
+        score, label = boxes.scores[place_of], boxes.indices[place_of]
+        near = np.abs(expected["scores"][order].numpy() - score) < 1e-4
+        near &= expected["labels"][order].numpy() == label
+        assert np.abs(clipped[near] - box).max(axis=1).min() < 0.01
 
 
 @pytest.mark.large
