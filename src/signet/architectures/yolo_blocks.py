@@ -61,9 +61,9 @@ class RepConv(nn.Module):
     """A 3x3 and a 1x1 convolution side by side, added: two in training, one in evaluation mode.
 
     Both are linear, so their sum is a 3x3 convolution whose kernel is the sum of theirs. In evaluation mode
-    it is computed so, and a graph that is traced then has one convolution whose kernel follows from constants:
-    engines compute it once, as they load. The tensors stay those of the two branches, so that the weights can
-    be trained further and keep their names.
+    it is computed so, and a graph that is traced then has one convolution whose kernel follows from
+    constants: engines compute it once, as they load. The tensors stay those of the two branches, so that the
+    weights can be trained further and keep their names.
 
     Source: Ding et al. (2021), section 3.3; without the identity branch: YOLOv7, arXiv:2207.02696, section
     4.1 (RepConvN).
