@@ -33,6 +33,9 @@ again from the golden image at any time."""
 MOST_RAW = 1 << 20
 """Values of an output of the network that are kept whole: head and answer are computed from it again."""
 
+LISTED = frozenset({"yolov10", "ssd", "boxes", "mask_rcnn", "rtdetr"})
+"""Heads whose network sorts its boxes by score: two that are nearly equal may change places."""
+
 
 class Seen(NamedTuple):
     """What a network made of one image.
@@ -191,7 +194,8 @@ def names_bytes(names: tuple[str, ...]) -> Array:
 def least_score(made: Answered, head: Head) -> float:
     """The score that a box has to reach to be in an answer.
 
-    It is the contract's floor, or that of the last one where the contract takes no more than a number.
+    It is the contract's floor, or that of the last one where the contract or the network itself takes no more
+    than a number.
     """
     how = head.suppression
     least = how.score_floor if how is not None else 0.0
@@ -199,7 +203,9 @@ def least_score(made: Answered, head: Head) -> float:
     scores = made.head.get("head.scores")
     if how is not None and isinstance(boxes, Boxes) and how.after is not None and len(boxes) >= how.after:
         least = max(least, float(boxes.scores.min()))
-    if how is not None and scores is not None and how.before is not None and len(scores) >= how.before:
+    if how is None or scores is None or not len(scores):
+        return least
+    if head.name in LISTED or (how.before is not None and len(scores) >= how.before):
         least = max(least, float(scores.min()))
     return least
 

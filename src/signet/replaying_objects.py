@@ -12,7 +12,7 @@ from signet.answers import head_of, kind_of
 from signet.arrays import Array
 from signet.cards import Card
 from signet.errors import SealError, SignetError
-from signet.evidence_objects import Seen, answered, decided, least_score, names_bytes
+from signet.evidence_objects import LISTED, Seen, answered, decided, least_score, names_bytes
 from signet.naming import shown
 from signet.predictions import Prediction
 from signet.replaying import Allowance, Findings, difference, raw_tolerance
@@ -21,8 +21,6 @@ from signet.seals.answered import from_tensors
 from signet.seals.sampling import Sample, found, places
 from signet.segments import SegmentMap
 
-LISTED = frozenset({"yolov10", "ssd", "boxes", "mask_rcnn", "rtdetr"})
-"""Heads whose network sorts its boxes by score: two that are nearly equal may change places."""
 AGAIN = Bounds(iou=0.999, mask_iou=0.999, score=1e-4, pixels=0.9999)
 """Of an answer that is computed again from the sealed outputs: only numpy's own rounding takes part."""
 _HEAD_RELATIVE = 1e-4

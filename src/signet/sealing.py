@@ -15,7 +15,7 @@ from typing import Any
 
 from signet.cards import Card, InputSpec
 from signet.engines.contract import EngineSettings
-from signet.errors import AlreadyExists, BadInput, BadRequest, UnknownName
+from signet.errors import AlreadyExists, BadInput, BadRequest, UnknownName, WrongTask
 from signet.evidence import (
     STEADY_ABSOLUTE,
     STEADY_RELATIVE,
@@ -24,6 +24,7 @@ from signet.evidence import (
     variant_of,
     without_missing_features,
 )
+from signet.evidence_objects import sees
 from signet.graphs.opening import open_graph
 from signet.images import Image
 from signet.models import Model, default_cache, resolve
@@ -104,7 +105,7 @@ def seal(
 
     Raises:
         AlreadyExists: `out` is there.
-        WrongTask: the model neither classifies nor embeds.
+        WrongTask: the card's head does not answer its task.
         BadInput: the images cannot be read, or the network does not answer as its card says.
         EngineError: no engine can run it.
 
@@ -157,6 +158,7 @@ def seal_module(
 
     Raises:
         MissingExtra: torch's exporter is not installed.
+        WrongTask: a detector or segmenter, whose modules have no one form.
         BadRequest: no torch module, one that cannot be copied, no layer of that name, or a program that does
             not end in one size.
         BadInput: the graph answers otherwise than the module, or otherwise each time.
@@ -165,6 +167,11 @@ def seal_module(
     """
     chosen = settings or SealSettings()
     target = _free(out, chosen.overwrite)
+    if sees(card):
+        raise WrongTask(
+            f"{card.name}: expected a module that gives logits or vectors, got the task {card.task!r}. "
+            "Export the module as an ONNX file whose outputs are those of its head, and seal that with its card."
+        )
     check_task(card)
     size = card.input_size
     if size is None:

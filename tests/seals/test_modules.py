@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from signet.errors import BadGraph, BadInput, BadRequest, UnknownName
+from signet.errors import BadGraph, BadInput, BadRequest, UnknownName, WrongTask
 from signet.models import load
 from signet.sealing import SealSettings, seal_module
 from signet.seals import open_seal
@@ -103,3 +103,9 @@ def test_a_head_and_a_module_that_cannot_be_used_are_named(tiny, tmp_path):
     module.lock = threading.Lock()
     with pytest.raises(BadRequest, match="cannot be copied"):
         seal_module(module, _card(tiny), out=tmp_path / "o.signet")
+
+
+def test_a_detectors_module_is_sealed_as_a_file(tiny, photos, tmp_path):
+    card = dataclasses.replace(_card(tiny, head="yolox"), task="detect")
+    with pytest.raises(WrongTask, match="ONNX file"):
+        seal_module(Own(lambda _, answer: answer), card, photos, out=tmp_path / "x.signet")
