@@ -170,7 +170,7 @@ def seal_module(
     if sees(card):
         raise WrongTask(
             f"{card.name}: expected a module that gives logits or vectors, got the task {card.task!r}. "
-            "Export the module as an ONNX file whose outputs are those of its head, and seal that with its card."
+            "Export the module as an ONNX file whose outputs are those of its head, and seal that."
         )
     check_task(card)
     size = card.input_size
