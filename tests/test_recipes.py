@@ -76,7 +76,7 @@ def test_an_unknown_setting_has_near_misses():
         ("epochs", 0, "a whole number from 1 to 10000; got 0"),
         ("epochs", True, "a whole number"),
         ("epochs", 2.5, "a whole number"),
-        ("batch", None, "a whole number"),
+        ("folds", None, "a whole number"),
         ("head_rate", -1e-3, "from 0 to 1"),
         ("head_rate", float("nan"), "a number"),
         ("head_rate", "fast", "a number"),

@@ -37,14 +37,18 @@ class Recipe:
         strategy: "probe": a linear head on frozen features, no torch. "head": that head trained on
             augmented images. "partial": the last stages too. "full": everything. "auto": probe, then
             partial where torch is installed, and the better of the two is sealed.
-        head: the kind of head; "linear".
-        epochs: passes over the training images; None for about 30,000 images in all, 4 to 30 passes.
-        batch: images for each step.
+        head: what is put on the backbone: "linear" for one label an image, "unet", "fpn" or "deeplabv3plus"
+            for a label for each pixel; "auto": linear or unet, as the dataset asks.
+        epochs: passes over the training images; None for about 30,000 images in all, 4 to 30 passes (where
+            pixels are learned 6,000, 10 to 100).
+        batch: images for each step; None for 32 (where pixels are learned 4).
         head_rate: highest learning rate of the head.
         backbone_rate: highest learning rate of all below the head.
         weight_decay: AdamW's; not on norms and biases.
         warmup: fraction of all steps in which the rates rise.
-        label_smoothing: fraction of the target that is spread over all classes.
+        class_weights: of pixels' labels in the loss: "median" (the median frequency over each one's own) or
+            "none".
+        label_smoothing: fraction of the target that is spread over all classes; pixels have none.
         augmentation: "none", "light" (flip, crops of 60 to 100 %), "medium" (also colour, crops from 40 %).
         flip: whether left and right may be exchanged; False for letters and digits.
         patience: epochs without a better validation after which training ends; 0 never ends early.
@@ -52,7 +56,8 @@ class Recipe:
         frozen_stages: leading stages that stay as they are; None for the plan's choice.
         freeze_batchnorm: BatchNorm keeps its statistics also in trained stages. With few images their own
             statistics are worse than those of the pretraining.
-        input_size: height and width to train and predict at; None for the plan's choice.
+        input_size: height and width to train and predict at, of pixels the short side; None for the plan's
+            choice.
         seed: of folds, order, augmentation and intervals.
         budget_seconds: time that training may take; the plan then does fewer epochs. The result depends on
             the speed of the machine when it is given.
@@ -70,13 +75,14 @@ class Recipe:
     """
 
     strategy: Strategy = "auto"
-    head: Literal["linear"] = "linear"
+    head: Literal["auto", "linear", "unet", "fpn", "deeplabv3plus"] = "auto"
     epochs: int | None = _setting(None, 1, 10_000)
-    batch: int = _setting(32, 2, 65_536)
+    batch: int | None = _setting(None, 2, 65_536)
     head_rate: float = _setting(1e-3, 0, 1)
     backbone_rate: float = _setting(1e-4, 0, 0.1)
     weight_decay: float = _setting(0.02, 0, 1)
     warmup: float = _setting(0.1, 0, 0.9)
+    class_weights: Literal["median", "none"] = "median"
     label_smoothing: float = _setting(0.1, 0, 0.9)
     augmentation: Augmentation = "light"
     flip: bool = True

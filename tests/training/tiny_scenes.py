@@ -106,7 +106,6 @@ def settings(**changes: Any) -> TrainSettings:
         "head_rate": 2e-2,
         "backbone_rate": 1e-2,
         "checkpoint_seconds": 0.0,
-        "label_smoothing": 0.0,
         "threads": 1,
         "patience": 0,
     }

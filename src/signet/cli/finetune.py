@@ -1,4 +1,4 @@
-"""`signet finetune`: a pretrained model learns the labels of a folder of images."""
+"""`signet finetune`: a pretrained model learns the labels of images, or of their pixels."""
 
 from __future__ import annotations
 
@@ -24,12 +24,27 @@ class Strategy(enum.StrEnum):
     full = "full"
 
 
+class Head(enum.StrEnum):
+    """What is put on the backbone."""
+
+    auto = "auto"
+    linear = "linear"
+    unet = "unet"
+    fpn = "fpn"
+    deeplabv3plus = "deeplabv3plus"
+
+
 def finetune(
     model: o.ModelName,
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder of classes, or a CSV.")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="A folder of classes, a CSV, or label images.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The seal to write: X.signet.")],
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Every setting, as TOML.")] = None,
     strategy: Annotated[Strategy | None, typer.Option("--strategy", help="What is trained.")] = None,
+    head: Annotated[
+        Head | None, typer.Option("--head", help="What is put on the backbone: linear, or one for pixels.")
+    ] = None,
     golden: Annotated[
         o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
     ] = None,
@@ -60,6 +75,7 @@ def finetune(
 
     given = {
         "strategy": strategy and strategy.value,
+        "head": head and head.value,
         "golden": golden and golden.value,
         "seed": seed,
         "budget_seconds": budget,

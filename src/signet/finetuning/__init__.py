@@ -1,4 +1,4 @@
-"""Fine-tuning: a pretrained model learns the labels of a folder of images, and is sealed.
+"""Fine-tuning: a pretrained model learns the labels of images, or of their pixels, and is sealed.
 
 plans ── what is going to be done, and why, before it starts
 partition ── which images are learned from, which decide, which are kept for the end
@@ -9,13 +9,16 @@ scoring ── a candidate's figures, with intervals
 closing ── the chosen candidate as a seal
 workplace ── the folder of a run, by which it resumes
 outcome ── what came of it
+segmenters ── a backbone under a head for pixels; pixel_parts, pixels and adapted ── the same road for it
 tuning ── `finetune`: all of it in order
 """
 
 from __future__ import annotations
 
+from signet.finetuning.adapted import Adapted
+from signet.finetuning.jobs import RunSettings
 from signet.finetuning.outcome import Finetuned
 from signet.finetuning.plans import Plan
-from signet.finetuning.tuning import RunSettings, finetune
+from signet.finetuning.tuning import finetune
 
-__all__ = ["Finetuned", "Plan", "RunSettings", "finetune"]
+__all__ = ["Adapted", "Finetuned", "Plan", "RunSettings", "finetune"]

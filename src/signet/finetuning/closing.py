@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from signet.arrays import Floats
+from signet.datasets import Dataset
 from signet.engines.contract import EngineSettings
 from signet.evidence import expected_from, variant_of
 from signet.finetuning.jobs import Job
@@ -35,6 +36,8 @@ from signet.seals import FeatureStatistics, Seal, SealContents, golden_images, w
 
 GOLDEN_CANDIDATES = 200
 """Development images among which golden ones are looked for."""
+
+_NOT_DECIDING = ("threads", "checkpoint_seconds", "golden")
 
 COMPARED_IMAGES = 250
 """Images on which bf16 is compared with fp32, so that the seal itself can prove it (200 are needed)."""
@@ -145,6 +148,17 @@ def golden_words(parts: Parts, plan_size: tuple[int, int] | None, recipe: Recipe
     """For the plan: which images become evidence inside the seal."""
     chosen = golden_images(_golden_candidates(parts), recipe.golden, plan_size)
     return tuple(image.words() for image in chosen)
+
+
+def identity_of(found: Pretrained, dataset: Dataset[Any], recipe: Recipe, strategy: str) -> dict[str, Any]:
+    """What decides the result of a run: plain JSON, by which a resume knows its own."""
+    settings = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_DECIDING}
+    return {
+        "model": found.digest,
+        "data": dataset.fingerprint,
+        "strategy": strategy,
+        "recipe": settings,
+    }
 
 
 def plain(figures: Mapping[str, Interval]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""What every step of a run needs, in one value."""
+"""What every step of a run needs, in one value; and how a person wants it to go about."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from signet.finetuning.partition import Parts
@@ -33,3 +34,18 @@ class Job:
     work: Workplace
     resume: bool = False
     on_progress: OnProgress = silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How a run goes about it; nothing of this decides the result.
+
+    Attributes:
+        resume: continue an interrupted run of the same model, data and recipe.
+        on_progress: told of every long step.
+        on_plan: told the plan, before anything long begins.
+    """
+
+    resume: bool = False
+    on_progress: OnProgress = silent
+    on_plan: Callable[[Plan], None] | None = None

@@ -32,6 +32,10 @@ TRAINED_STAGES = 4
 """Stages at the end, head included, that a partial fine-tuning trains; all of a network with fewer."""
 
 
+BATCH = 32
+"""Images of a step where the recipe leaves it open."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedNetwork:
     """What training came to.
@@ -134,7 +138,7 @@ def seconds_per_image(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> flo
             f"{f', only of {own[0]}x{own[1]}' if own else ''}. Leave it out, or give a size that it takes."
         )
     module, classifier = _with_head(at_size(pretrained, size), plan.labels)
-    return 1 / images_per_second(module, _settings(plan, recipe, classifier), size)
+    return 1 / images_per_second(module, settings_of(plan, recipe, classifier), size)
 
 
 def train_further(job: Job, probe: Probe) -> TrainedNetwork:
@@ -171,7 +175,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         sized.card.program,
         digest=",".join(parts.digests),
     )
-    settings = _settings(plan, recipe, classifier)
+    settings = settings_of(plan, recipe, classifier)
     done = train(module, data, settings, folder=work.training, resume=job.resume, on_progress=job.on_progress)
     state = {name: np.array(tensor.cpu().numpy()) for name, tensor in done.best.items()}
     spec = _spec(sized, classes, classifier)
@@ -195,13 +199,23 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     )
 
 
-def _settings(plan: Plan, recipe: Recipe, classifier: str) -> Any:
+def settings_of(
+    plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...], batch: int | None = None
+) -> Any:
+    """The part of plan and recipe that training needs.
+
+    Args:
+        plan: epochs, threads, frozen stages.
+        recipe: all else.
+        classifier: dotted name of the head, or names of its parts.
+        batch: images of a step; the recipe's, or 32, when None.
+    """
     from signet.training import TrainSettings
 
     return TrainSettings(
         classifier=classifier,
         epochs=plan.epochs,
-        batch=recipe.batch,
+        batch=batch or recipe.batch or BATCH,
         head_rate=recipe.head_rate,
         backbone_rate=0.0 if plan.strategy == "head" else recipe.backbone_rate,
         weight_decay=recipe.weight_decay,

@@ -18,8 +18,9 @@ from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.duplicates import duplicate_groups
 from signet.errors import AlreadyExists, BadDataset, WrongTask
-from signet.finetuning import closing, scoring
-from signet.finetuning.jobs import Job
+from signet.finetuning import closing, pixels, scoring
+from signet.finetuning.adapted import Adapted
+from signet.finetuning.jobs import Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
 from signet.finetuning.outcome import Candidate, Finetuned, by_key
 from signet.finetuning.partition import Part
@@ -34,6 +35,7 @@ from signet.finetuning.probes import (
     opened,
     probe_settings,
 )
+from signet.finetuning.segmenters import HEADS
 from signet.finetuning.strategies import dealt, strategy_for
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
@@ -42,28 +44,11 @@ from signet.metrics.calibration import fit_temperature
 from signet.models import resolve
 from signet.networks import Pretrained
 from signet.probing import Probe, nested_logits, refit
-from signet.progress import OnProgress, silent
 from signet.recipes import Recipe
 from signet.records import Mistake
 from signet.seals import check_out
 
 _STATISTICS_IMAGES = 2000
-_NOT_DECIDING = ("threads", "checkpoint_seconds", "golden")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """How a run goes about it; nothing of this decides the result.
-
-    Attributes:
-        resume: continue an interrupted run of the same model, data and recipe.
-        on_progress: told of every long step.
-        on_plan: told the plan, before anything long begins.
-    """
-
-    resume: bool = False
-    on_progress: OnProgress = silent
-    on_plan: Callable[[Plan], None] | None = None
 
 
 def finetune(
@@ -74,7 +59,7 @@ def finetune(
     recipe: Recipe | None = None,
     overwrite: bool = False,
     run: RunSettings | None = None,
-) -> Finetuned:
+) -> Finetuned | Adapted:
     """Teach a pretrained model the labels of a dataset, and seal the result.
 
     A linear probe on the frozen features comes first; where torch is installed and the recipe allows it, the
@@ -83,9 +68,12 @@ def finetune(
     out before anything else, or (for a probe alone) nested cross-validation. Without torch, any model that
     has a graph can be taken this far by its probe.
 
+    A dataset with a label for each pixel makes a segmenter: the backbone of a classifier of timm takes a head
+    (`recipe.head`), and the epoch with the best mIoU on the validation images is sealed.
+
     Args:
         model: a catalogue name, a path, or what `resolve` found.
-        dataset: one label an image, at least two classes.
+        dataset: one label an image, or one for each pixel; at least two labels.
         out: the seal to write, `NAME.signet`.
         recipe: every setting; the defaults when None.
         overwrite: replace what is there, and throw away an interrupted run.
@@ -93,7 +81,7 @@ def finetune(
 
     Raises:
         AlreadyExists: `out` is there and `overwrite` was not given.
-        WrongTask: the model neither classifies nor embeds.
+        WrongTask: the model neither classifies nor embeds; or the dataset states something else.
         BadDataset: the images cannot be learned from: too few, one class, several labels an image.
         BadRequest: the recipe asks for what this model cannot do.
         MissingExtra: the recipe asks for training, and torch is not installed.
@@ -109,19 +97,24 @@ def finetune(
     if target.exists() and not overwrite:
         raise AlreadyExists(target)
     found = model if isinstance(model, Pretrained) else resolve(model, on_progress=ways.on_progress)
+    if dataset.task == "segment":
+        adapted = pixels.adapt(found, dataset, target, chosen, ways, overwrite)
+        return dataclasses.replace(adapted, seconds=time.monotonic() - begin)
+    if dataset.task != "classify" or chosen.head not in ("auto", "linear"):
+        raise WrongTask(
+            f"{dataset.source}: expected one label an image, or (with a head for pixels: "
+            f"{', '.join(HEADS)}) a label for each pixel; got a dataset of the task {dataset.task!r} and the "
+            f"head {chosen.head!r}."
+        )
     if found.card.output.head not in ("softmax", "sigmoid", "embedding"):
         raise WrongTask(
-            f"{found.card.name} (task {found.card.task!r}) can be fine-tuned as a classifier only from a "
-            "classifier or a model that gives vectors."
+            f"{found.card.name} (task {found.card.task!r}) and {dataset.source} (one label an image): "
+            "expected a classifier or a model that gives vectors, since a dataset of classes makes a "
+            "classifier."
         )
     start = featured(found)
     strategy = strategy_for(found, chosen)
-    identity = {
-        "model": found.digest,
-        "data": dataset.fingerprint,
-        "strategy": strategy.name,
-        "recipe": {key: value for key, value in chosen.to_dict().items() if key not in _NOT_DECIDING},
-    }
+    identity = closing.identity_of(found, dataset, chosen, strategy.name)
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
         parts, strategy = dealt(dataset, chosen, strategy, ways.on_progress)
         plan = Plan.from_dict(

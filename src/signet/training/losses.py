@@ -12,9 +12,7 @@ from torch.nn import functional
 from signet.segments import UNLABELLED
 
 
-def pixel_loss(
-    logits_NCHW: Tensor, labels_NHW: Tensor, weights_C: Tensor | None = None, smoothing: float = 0.0
-) -> Tensor:
+def pixel_loss(logits_NCHW: Tensor, labels_NHW: Tensor, weights_C: Tensor | None = None) -> Tensor:
     """Cross-entropy plus soft Dice; pixels that nobody labelled are in neither.
 
     Cross-entropy asks every pixel alike, so that large labels decide; Dice asks every label alike.
@@ -23,7 +21,6 @@ def pixel_loss(
         logits_NCHW: float32.
         labels_NHW: int64, 0 to C - 1, -1 where nobody said.
         weights_C: float32, how much a label's pixels count in the cross-entropy; None for alike.
-        smoothing: share of the cross-entropy's target that all labels have in common.
 
     Returns:
         float32 (); 0, with a gradient of zeros, where no pixel is labelled.
@@ -32,9 +29,7 @@ def pixel_loss(
     """
     if not bool((labels_NHW != UNLABELLED).any()):
         return logits_NCHW.sum() * 0
-    entropy = functional.cross_entropy(
-        logits_NCHW, labels_NHW, weights_C, ignore_index=UNLABELLED, label_smoothing=smoothing
-    )
+    entropy = functional.cross_entropy(logits_NCHW, labels_NHW, weights_C, ignore_index=UNLABELLED)
     return entropy + soft_dice_loss(logits_NCHW, labels_NHW)
 
 

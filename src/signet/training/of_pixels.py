@@ -79,7 +79,7 @@ class PixelTask:
         labels_NHW = examples.targets.to(self.settings.device)
         logits_NCHW = self._logits(module, examples.images)
         weights_C = None if self.weights_C is None else self.weights_C.to(self.settings.device)
-        return pixel_loss(logits_NCHW, labels_NHW, weights_C, self.settings.label_smoothing)
+        return pixel_loss(logits_NCHW, labels_NHW, weights_C)
 
     def judge(self, module: nn.Module) -> Judgement:
         """Figures as `signet evaluate` has them, cross-entropy of the prepared pixels; `sums` are kept."""

@@ -87,6 +87,7 @@ class TrainSettings:
         weight_decay: of AdamW; norms, biases and all other vectors have none.
         warmup: share of all steps in which the rate rises from 0; then it falls as a half cosine to 0.
         label_smoothing: 0 to below 1.
+        label_smoothing: share of the target that all classes have in common; pixels' labels have none.
         augmentation: "none", "light" (crop of at least 0.6 of the area, mirror image, slight colour) or
             "medium" (stronger, and two small random operations).
         flip: whether left and right may be exchanged; False for letters, digits and all that has a side.

@@ -1,0 +1,87 @@
+"""What has come of a backbone under a new head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from signet.finetuning.plans import Plan
+from signet.records import Interval, Report
+from signet.reporting.finetuning import Story
+from signet.seals import Seal
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Adapted:
+    """The result of `finetune` on a dataset of labelled pixels.
+
+    Attributes:
+        seal: the sealed model.
+        plan: as it was said before the start.
+        report: on images that no decision used.
+        validation: the figure that decided, of the kept epoch: `miou`.
+        history: of the training, one mapping for each epoch, times left out.
+        kept_epoch: the epoch whose weights were kept, 0 for those of the start.
+        seconds: wall time of this process.
+    """
+
+    seal: Seal
+    plan: Plan
+    report: Report
+    validation: Mapping[str, float]
+    history: tuple[Mapping[str, float], ...]
+    kept_epoch: int
+    seconds: float = 0.0
+
+    @property
+    def metrics(self) -> Mapping[str, Interval]:
+        """Figures of the sealed model."""
+        return self.report.metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of the command contract; every key is an identifier."""
+        return {
+            "seal": str(self.seal.path),
+            "digest": self.seal.digest,
+            "plan": self.plan.to_dict(),
+            "metrics": {name: figure.to_dict() for name, figure in self.metrics.items()},
+            "chosen": "finetuned",
+            "validation": dict(self.validation),
+            "measured_on": self.plan.measured_on,
+            "history": [dict(row) for row in self.history],
+            "kept_epoch": self.kept_epoch,
+            "unreadable": [{"source": row.source, "message": row.error} for row in self.report.unreadable],
+            "notes": list(self.report.notes),
+            "seconds": round(self.seconds, 1),
+        }
+
+    def words(self) -> list[str]:
+        """The result for a person, one line each."""
+        lines = [f"measured on {self.plan.measured_on}", self._decided()]
+        if self.report.unreadable:
+            lines.append(f"{len(self.report.unreadable)} images could not be read and are in no figure:")
+            lines += [f"  {row.error}" for row in self.report.unreadable[:10]]
+        # What the plan noted was said with the plan.
+        lines += [f"note: {note}" for note in self.report.notes if note not in self.plan.notes]
+        return [*lines, f"{self.seconds:.0f} seconds"]
+
+    def _decided(self) -> str:
+        figures = ", ".join(f"{name} {100 * value:.1f} %" for name, value in self.validation.items())
+        return (
+            f"sealed: the weights of epoch {self.kept_epoch}, the best on the validation images ({figures})"
+        )
+
+    def story(self) -> Story:
+        """What `signet.reporting.finetuning_page` tells."""
+        return Story(
+            model=self.plan.model,
+            dataset=self.plan.dataset,
+            report=self.report,
+            judged_on=self.plan.measured_on,
+            decided=self._decided(),
+            plan=self.plan.words()[1:],
+            history=self.history,
+            kept=self.kept_epoch,
+            seal={"path": str(self.seal.path), "digest": self.seal.digest, "bytes": self.seal.size_bytes},
+        )

@@ -1,0 +1,191 @@
+"""Fine-tuning on labelled pixels, from the dataset to a verified seal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+pytest.importorskip("segmentation_models_pytorch")
+from safetensors.torch import save_file  # noqa: E402
+
+from signet.datasets import Dataset, from_folder, from_masks  # noqa: E402
+from signet.errors import BadDataset, BadRequest, WrongTask  # noqa: E402
+from signet.evaluation import evaluate  # noqa: E402
+from signet.finetuning import Adapted, RunSettings, finetune  # noqa: E402
+from signet.finetuning.pixel_parts import deal  # noqa: E402
+from signet.finetuning.segmenters import program_for, size_for  # noqa: E402
+from signet.models import load  # noqa: E402
+from signet.progress import Progress, silent  # noqa: E402
+from signet.recipes import Recipe  # noqa: E402
+from signet.resolving import resolve  # noqa: E402
+from signet.verification import verify  # noqa: E402
+
+LABELS = ("ground", "square")
+RECIPE = Recipe(
+    head="fpn", epochs=2, batch=2, input_size=64, threads=1, head_rate=3e-3, checkpoint_seconds=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten pictures of a bright square, and where it is."""
+    folder = tmp_path_factory.mktemp("squares")
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for place in range(10):
+        generator = np.random.default_rng(place)
+        values = np.zeros((64, 96), np.uint8)
+        top, left = generator.integers(2, 30), generator.integers(2, 60)
+        values[top : top + 30, left : left + 30] = 1
+        pixels = generator.integers(0, 80, (64, 96, 3)) + 150 * values[..., None]
+        PillowImage.fromarray(pixels.astype(np.uint8)).save(folder / "images" / f"{place}.png")
+        PillowImage.fromarray(values).save(folder / "masks" / f"{place}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(squares: Path) -> Dataset[Any]:
+    return from_masks(squares, labels=LABELS)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretrained folder of timm's smallest ResNet, with random weights."""
+    folder = tmp_path_factory.mktemp("models") / "test_resnet.none"
+    folder.mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = timm.create_model("test_resnet", pretrained=False, num_classes=5)
+    save_file(module.state_dict(), folder / "model.safetensors")
+    config = {
+        "architecture": "test_resnet",
+        "num_classes": 5,
+        "num_features": 96,
+        "pretrained_cfg": {
+            "tag": "none",
+            "input_size": [3, 160, 160],
+            "pool_size": [5, 5],
+            "crop_pct": 0.95,
+            "crop_mode": "center",
+            "interpolation": "bicubic",
+            "fixed_input_size": False,
+            "num_classes": 5,
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.5, 0.5, 0.5],
+            "first_conv": "conv1",
+            "classifier": "fc",
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+class Stop(Exception):
+    """What the test interrupts a run with."""
+
+
+def test_a_backbone_learns_pixels_and_is_measured_and_sealed(
+    classifier: Path, rows: Dataset[Any], tmp_path: Path
+) -> None:
+    plans: list[Any] = []
+    done = finetune(
+        classifier, rows, out=tmp_path / "a.signet", recipe=RECIPE, run=RunSettings(on_plan=plans.append)
+    )
+    assert isinstance(done, Adapted)
+    words = "\n".join(plans[0].words())
+    assert "FPN head with random weights" in words
+    assert "frozen: conv1, layer1" in words
+    assert "64x96 pixels" in words
+    assert verify(done.seal.path).ok
+    with load(done.seal.path) as model:
+        assert model.card.task == "segment"
+        assert model.card.labels == LABELS
+        assert model(rows.paths[0])[0].size == (64, 96)
+        parts = deal(rows, RECIPE, silent)
+        again = evaluate(model, parts.test).metrics
+    assert {name: figure.value for name, figure in again.items()} == {
+        name: figure.value for name, figure in done.metrics.items()
+    }
+    assert done.seal.manifest.training["validation"] == dict(done.validation)
+    assert json.dumps(done.to_dict())
+    assert not list(tmp_path.glob(".a.signet.run"))
+
+
+@pytest.mark.large
+def test_a_resumed_run_seals_the_same_weights(classifier: Path, rows: Dataset[Any], tmp_path: Path) -> None:
+    done = finetune(classifier, rows, out=tmp_path / "a.signet", recipe=RECIPE)
+    assert isinstance(done, Adapted)
+
+    def on_progress(moment: Progress) -> None:
+        if moment.stage == "fine-tuning" and moment.done == 4:
+            raise Stop
+
+    with pytest.raises(Stop):
+        finetune(
+            classifier,
+            rows,
+            out=tmp_path / "b.signet",
+            recipe=RECIPE,
+            run=RunSettings(on_progress=on_progress),
+        )
+    resumed = finetune(
+        classifier, rows, out=tmp_path / "b.signet", recipe=RECIPE, run=RunSettings(resume=True)
+    )
+    assert isinstance(resumed, Adapted)
+    assert resumed.history == done.history
+    files = [path / "weights.safetensors" for path in (done.seal.path, resumed.seal.path)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_parts_are_dealt_once_and_stay_apart(rows: Dataset[Any]) -> None:
+    parts = deal(rows, Recipe(), silent)
+    names = [set(part.names) for part in (parts.training, parts.validation, parts.test)]
+    assert sum(map(len, names)) == len(set().union(*names)) == 10
+    assert parts.held_out
+    assert parts.typical == (64, 96)
+    split = rows.with_splits(["test"] * 3 + ["train"] * 5 + ["val"] * 2)
+    own = deal(split, Recipe(), silent)
+    assert [len(part) for part in (own.training, own.validation, own.test)] == [5, 2, 3]
+    assert not own.held_out
+    with pytest.raises(BadDataset, match="at least 4 readable images"):
+        deal(rows.subset([0, 1]), Recipe(), silent)
+
+
+@pytest.mark.parametrize(
+    ("typical", "short", "expected"),
+    [((360, 480), None, (352, 480)), ((2000, 3000), None, (512, 768)), ((360, 480), 128, (128, 160))],
+)
+def test_the_size_keeps_the_pictures_proportions(typical: Any, short: int | None, expected: Any) -> None:
+    assert size_for(Recipe(input_size=short), typical) == expected
+
+
+def test_the_program_shows_the_whole_picture_with_the_backbones_numbers(classifier: Path) -> None:
+    program = resolve(classifier).card.program
+    made = program_for(program, (64, 96))
+    assert made.input_size() == (64, 96)
+    assert made.steps[3:] == tuple(step for step in program.steps if step.stage in ("normalise", "layout"))
+
+
+def test_what_does_not_fit_is_refused_in_words(
+    classifier: Path, rows: Dataset[Any], squares: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.signet"
+    with pytest.raises(BadRequest, match="one for each pixel"):
+        finetune(classifier, rows, out=out, recipe=RECIPE.changed(strategy="probe"))
+    with pytest.raises(BadRequest, match="--head linear: expected a head for pixels"):
+        finetune(classifier, rows, out=out, recipe=RECIPE.changed(head="linear"))
+    with pytest.raises(BadRequest, match="expected a model of timm"):
+        finetune("starter", rows, out=out, recipe=RECIPE)
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        PillowImage.new("RGB", (8, 8)).save(tmp_path / "pictures" / name / "0.png")
+    with pytest.raises(WrongTask, match="a label for each pixel; got a dataset of the task 'classify'"):
+        finetune(classifier, from_folder(tmp_path / "pictures"), out=out, recipe=RECIPE)
+    assert not out.exists()
