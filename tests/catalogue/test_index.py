@@ -83,7 +83,9 @@ def test_the_index_has_what_the_installed_torchvision_has() -> None:
         for weight in get_model_weights(architecture)
         if weight.meta["categories"] is not None
     }
-    classifiers = {name for name in indexed("torchvision") if "task" not in index.config(f"torchvision/{name}")}
+    classifiers = {
+        name for name in indexed("torchvision") if "task" not in index.config(f"torchvision/{name}")
+    }
     assert classifiers == there
 
 
