@@ -165,9 +165,10 @@ def _short_side(step: Resize, size: Size) -> Size:
         exact = float(target)
         if step.longest and long / short * target > step.longest:
             exact = step.longest * short / long
-        new_short = max(1, round(exact))
+        new_short = round(exact)
         # A short side that has its length already keeps the long one too.
         new_long = long if new_short == short else max(1, rounded(exact * long / short))
+        new_short = max(1, new_short)
         return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
     # The order of operations is torchvision's, so that floor cuts at the same fraction.
     new_short, new_long = target, max(1, rounded(target * long / short))

@@ -28,7 +28,7 @@ sys.addaudithook(deny)
 """
 """As `sitecustomize`, which every Python of this environment imports first."""
 
-ZOOS = ("timm", "torchvision", "transformers", "open_clip", "signet", "keras")
+ZOOS = ("timm", "torchvision", "transformers", "open_clip", "signet", "keras", "smp")
 LISTING = (
     ["--help"],
     ["--version"],

@@ -19,7 +19,7 @@ from signet.zoos import by_name
 
 torch = pytest.importorskip("torch")
 REFUSED = (BadCard, BadInput, DigestMismatch, HubError)
-ZOOS = ("timm", "torchvision", "transformers", "open_clip", "signet", "keras")
+ZOOS = ("timm", "torchvision", "transformers", "open_clip", "signet", "keras", "smp")
 Mirrored = Any
 State = dict[str, Any]
 

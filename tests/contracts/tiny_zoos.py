@@ -213,4 +213,27 @@ def keras(mirror: Path) -> Mirrored:
     return Mirrored(name, folder, file, head, inner)
 
 
-ZOOS = {zoo.__name__: zoo for zoo in (timm, torchvision, transformers, open_clip, signet, keras)}
+def smp(mirror: Path) -> Mirrored:
+    pytest.importorskip("segmentation_models_pytorch")
+    program = [{"step": "read"}, {"step": "resize", "size": [64, 64], "fit": "stretch"}]
+    program += [{"step": "type"}, {"step": "range", "scale": 1 / 255}, {"step": "layout"}]
+    config = {
+        "library": "smp",
+        "architecture": "unet",
+        "model_args": {"encoder": "test_resnet"},
+        "num_classes": 5,
+        "task": "segment",
+        "program": program,
+        "output": {"head": "pixel_logits", "tensor": "logits", "classes": 5},
+        "labels": ["road", "sky", "tree", "car", "wall"],
+    }
+    state = _random(by_name.zoo("smp").spec_of(config), "smp")
+    state = {key.removeprefix("network."): value for key, value in state.items()}
+    name, file = "smp/unet", "model.safetensors"
+    folder = _written(mirror, name, config, state, file)
+    inner = next(key for key, value in state.items() if "decoder" in key and value.ndim == 4)
+    head = next(key for key in state if key.endswith("segmentation_head.0.weight"))
+    return Mirrored(name, folder, file, head, inner)
+
+
+ZOOS = {zoo.__name__: zoo for zoo in (timm, torchvision, transformers, open_clip, signet, keras, smp)}
