@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -31,6 +31,12 @@ def _load(name: str, path: Path) -> ModuleType:
         sys.modules[name] = module
         spec.loader.exec_module(module)
     return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def module_at() -> Callable[[str, Path], ModuleType]:
+    """`module_at(name, path)`: a module of the test tree by its file, loaded once under that name."""
+    return _load
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -103,15 +103,7 @@ def torchvision_entries() -> Iterator[dict[str, Any]]:
             transforms = weight.transforms()
             metrics = weight.meta.get("_metrics", {}).get("ImageNet-1K", {})
             yield {
-                "name": f"torchvision/{architecture}.{weight.name.lower()}",
-                "library": "torchvision",
-                "architecture": architecture,
-                "num_classes": len(weight.meta["categories"]),
-                "parameters": weight.meta["num_params"],
-                "gmacs": weight.meta.get("_ops"),
-                # torchvision states megabytes of 2^20 bytes, to a thousandth.
-                "tensor_bytes": round(weight.meta["_file_size"] * 2**20),
-                "claims": dict(metrics),
+                **stated_of(architecture, weight, metrics),
                 "pretrained_cfg": {
                     "tag": weight.name.lower(),
                     "url": weight.url,
@@ -126,6 +118,21 @@ def torchvision_entries() -> Iterator[dict[str, Any]]:
                     "num_classes": len(weight.meta["categories"]),
                 },
             }
+
+
+def stated_of(architecture: str, weight: Any, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """What a weight entry of torchvision says of itself, whatever it is for."""
+    return {
+        "name": f"torchvision/{architecture}.{weight.name.lower()}",
+        "library": "torchvision",
+        "architecture": architecture,
+        "num_classes": len(weight.meta["categories"]),
+        "parameters": weight.meta["num_params"],
+        "gmacs": weight.meta.get("_ops"),
+        # torchvision states megabytes of 2^20 bytes, to a thousandth.
+        "tensor_bytes": round(weight.meta["_file_size"] * 2**20),
+        "claims": dict(metrics),
+    }
 
 
 FROZEN_WITHOUT_EPSILON = (
@@ -153,14 +160,7 @@ def torchvision_dense_entries() -> Iterator[dict[str, Any]]:
             # Some entries list one data set, some none for a network without masks.
             (metrics,) = weight.meta["_metrics"].values()
             entry = {
-                "name": f"torchvision/{name}",
-                "library": "torchvision",
-                "architecture": architecture,
-                "num_classes": len(weight.meta["categories"]),
-                "parameters": weight.meta["num_params"],
-                "gmacs": weight.meta.get("_ops"),
-                "tensor_bytes": round(weight.meta["_file_size"] * 2**20),
-                "claims": dict(metrics),
+                **stated_of(architecture, weight, metrics),
                 **(pixel_contract(weight) if hasattr(module, "classifier") else box_contract(module, weight)),
                 "pretrained_cfg": {
                     "tag": weight.name.lower(),

@@ -2,8 +2,8 @@
 
 They are committed; TensorFlow is needed to make them again and for nothing else:
 
-    python -m venv /tmp/tf && /tmp/tf/bin/pip install tensorflow
-    /tmp/tf/bin/python tools/make_tensorflow_graphs.py tests/graphs/tensorflow
+    python -m venv tf && tf/bin/pip install tensorflow
+    tf/bin/python tools/make_tensorflow_graphs.py tests/graphs/tensorflow
 
 Three files, weights at random by one seed, 3 pictures of 16x12 pixels:
 

@@ -49,7 +49,7 @@ def test_the_guess_as_json(signet, weights):
 
 
 def test_weights_that_match_nothing_are_shown_with_the_difference(signet, weights):
-    state = torch.load(weights)["model"]
+    state = torch.load(weights, weights_only=True)["model"]
     state["more"] = state.pop("fc.bias")
     torch.save(state, weights)
     shown = signet("show", weights)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,17 +13,9 @@ pytest.importorskip("torchvision")
 
 
 @pytest.fixture(scope="session")
-def tiny() -> ModuleType:
+def tiny(module_at: Callable[[str, Path], ModuleType]) -> ModuleType:
     """The module tiny.py: a network, data, settings."""
-    name = "signet_training_tiny"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("tiny.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return module_at("signet_training_tiny", Path(__file__).with_name("tiny.py"))
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ def their_own(name: str, file: Path) -> Any:
     tag = config["pretrained_cfg"]["tag"].upper()
     weight = get_model_weights(config["architecture"])[tag]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(weight), "get_state_dict", lambda *_, **__: torch.load(file))
+        patch.setattr(type(weight), "get_state_dict", lambda *_, **__: torch.load(file, weights_only=True))
         network = get_model(config["architecture"], weights=weight).eval()
     if config["task"] != "segment" and network.transform.fixed_size is None:
         network.transform.min_size, network.transform.max_size = (SHORT,), LONGEST
