@@ -85,3 +85,13 @@ def test_the_light_verbs_need_no_engine_and_no_torch(code: str) -> None:
         "scipy",
         "onnx",
     }
+
+
+def test_predicting_asks_for_nothing_beyond_the_core() -> None:
+    """scipy is of the extra `fit`: a seal of classes predicts and verifies without it."""
+    code = (
+        "import sys; sys.modules['scipy'] = None; sys.modules['sklearn'] = None; "
+        "import signet.predicting, signet.verification, signet.cli.predict, signet.cli.verify"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

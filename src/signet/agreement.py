@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from signet.arrays import Array
 from signet.boxes import Boxes
+from signet.errors import MissingExtra
 from signet.instances import Instances
 from signet.metrics.overlaps import box_overlaps
 from signet.naming import shown
@@ -114,7 +114,7 @@ def matched(
     _hold_masks(fit, near[0], near[1], bounds.mask_iou)
     # A pair weighs more than any sum of overlaps, so that none is given up for a better fit of others.
     weights = np.where(fit, len(first) + 1 + overlaps, 0.0)
-    rows, columns = linear_sum_assignment(weights, maximize=True)
+    rows, columns = assigned(weights)
     paired = fit[rows, columns]
     rows, columns = rows[paired], columns[paired]
     tied = np.zeros_like(fit)
@@ -160,3 +160,20 @@ def _left(answer: Boxes, paired: Array) -> list[tuple[int, str]]:
         )
         for place in places
     ]
+
+
+def assigned(weights: Array) -> tuple[Array, Array]:
+    """The rows and columns of the pairs whose weights sum to the most, each taken once.
+
+    Args:
+        weights: float64 (R, C).
+
+    Raises:
+        MissingExtra: scipy is not installed; classes need none, so that it is imported here only.
+    """
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        raise MissingExtra("comparing boxes", "fit", "scipy") from error
+    rows, columns = linear_sum_assignment(weights, maximize=True)
+    return rows, columns

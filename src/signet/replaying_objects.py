@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-from signet.agreement import COARSE, DOOR_SCORE, FINE, Bounds, equal_pixels, matched
+from signet.agreement import COARSE, DOOR_SCORE, FINE, Bounds, assigned, equal_pixels, matched
 from signet.answers import head_of, kind_of
 from signet.arrays import Array
 from signet.cards import Card
@@ -212,7 +211,7 @@ def _in_sealed_order(
         for part in (whole, rows)
     )
     cost = np.abs(first[:, None] - second[None]).max(axis=2)
-    _, order = linear_sum_assignment(cost)
+    _, order = assigned(-cost)
     ordered = {role: array if role == "count" else array[order] for role, array in arrays.items()}
     if "scores" not in rows:
         return ordered
