@@ -15,7 +15,7 @@ from typing import Any, Literal
 from signet.errors import BadCard, BadRequest, MissingExtra, UnknownName
 from signet.naming import shown
 
-Strategy = Literal["auto", "probe", "head", "partial", "full"]
+Strategy = Literal["auto", "probe", "head", "partial", "full", "scratch"]
 Augmentation = Literal["none", "light", "medium"]
 
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
@@ -35,8 +35,9 @@ class Recipe:
 
     Attributes:
         strategy: "probe": a linear head on frozen features, no torch. "head": that head trained on
-            augmented images. "partial": the last stages too. "full": everything. "auto": probe, then
-            partial where torch is installed, and the better of the two is sealed.
+            augmented images. "partial": the last stages too. "full": everything. "scratch": everything, from
+            random weights, to see what the pretraining is worth (not of one label an image). "auto": probe,
+            then partial where torch is installed, and the better of the two is sealed.
         head: what is put on the backbone: "linear" for one label an image, "unet", "fpn" or "deeplabv3plus"
             for a label for each pixel; "auto": linear or unet, as the dataset asks.
         epochs: passes over the training images; None for about 30,000 images in all, 4 to 30 passes (where

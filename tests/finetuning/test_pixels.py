@@ -20,7 +20,13 @@ from signet.errors import BadDataset, BadRequest, WrongTask  # noqa: E402
 from signet.evaluation import evaluate  # noqa: E402
 from signet.finetuning import Adapted, RunSettings, finetune  # noqa: E402
 from signet.finetuning.pixel_parts import deal  # noqa: E402
-from signet.finetuning.segmenters import program_for, size_for  # noqa: E402
+from signet.finetuning.segmenters import (  # noqa: E402
+    HEAD_PARTS,
+    built,
+    program_for,
+    segmenter_for,
+    size_for,
+)
 from signet.models import load  # noqa: E402
 from signet.progress import Progress, silent  # noqa: E402
 from signet.recipes import Recipe  # noqa: E402
@@ -144,6 +150,40 @@ def test_a_resumed_run_seals_the_same_weights(classifier: Path, rows: Dataset[An
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def test_from_scratch_nothing_is_pretrained_and_the_same_steps_are_taken(
+    classifier: Path, rows: Dataset[Any], tmp_path: Path
+) -> None:
+    recipe = RECIPE.changed(strategy="scratch", epochs=1)
+    done = finetune(classifier, rows, out=tmp_path / "a.signet", recipe=recipe)
+    assert isinstance(done, Adapted)
+    words = "\n".join(done.plan.words())
+    assert "nothing is pretrained" in words
+    assert "frozen: nothing" in words
+    card = done.seal.manifest.card
+    assert card.lineage == {
+        "trained_from": "random weights, nothing pretrained",
+        "architecture_of": resolve(classifier).card.name,
+    }
+    assert verify(done.seal.path).ok
+
+
+def test_random_weights_come_from_the_seed_and_share_their_head_with_the_pretrained(
+    classifier: Path, rows: Dataset[Any]
+) -> None:
+    found = resolve(classifier)
+    states = []
+    for changes in ({}, {"strategy": "scratch"}, {"strategy": "scratch"}, {"strategy": "scratch", "seed": 1}):
+        recipe = RECIPE.changed(**changes)
+        segmenter = segmenter_for(found, recipe, len(LABELS), (64, 96))
+        states.append(built(found, segmenter, recipe).state_dict())
+    pretrained, scratch, again, other = states
+    for name, tensor in scratch.items():
+        assert torch.equal(tensor, again[name])
+        if tensor.ndim == 4:
+            assert torch.equal(tensor, pretrained[name]) is name.startswith(HEAD_PARTS), name
+            assert not torch.equal(tensor, other[name])
+
+
 def test_parts_are_dealt_once_and_stay_apart(rows: Dataset[Any]) -> None:
     parts = deal(rows, Recipe(), silent)
     names = [set(part.names) for part in (parts.training, parts.validation, parts.test)]
@@ -181,6 +221,8 @@ def test_what_does_not_fit_is_refused_in_words(
         finetune(classifier, rows, out=out, recipe=RECIPE.changed(strategy="probe"))
     with pytest.raises(BadRequest, match="--head linear: expected a head for pixels"):
         finetune(classifier, rows, out=out, recipe=RECIPE.changed(head="linear"))
+    with pytest.raises(BadRequest, match="frozen_stages 1: with strategy scratch"):
+        finetune(classifier, rows, out=out, recipe=RECIPE.changed(strategy="scratch", frozen_stages=1))
     with pytest.raises(BadRequest, match="expected a model of timm"):
         finetune("starter", rows, out=out, recipe=RECIPE)
     for name in ("a", "b"):
@@ -188,4 +230,7 @@ def test_what_does_not_fit_is_refused_in_words(
         PillowImage.new("RGB", (8, 8)).save(tmp_path / "pictures" / name / "0.png")
     with pytest.raises(WrongTask, match="a label for each pixel; got a dataset of the task 'classify'"):
         finetune(classifier, from_folder(tmp_path / "pictures"), out=out, recipe=RECIPE)
+    scratch = Recipe(strategy="scratch")
+    with pytest.raises(BadRequest, match="--strategy scratch: expected a dataset of labelled pixels"):
+        finetune(classifier, from_folder(tmp_path / "pictures"), out=out, recipe=scratch)
     assert not out.exists()

@@ -22,6 +22,7 @@ class Strategy(enum.StrEnum):
     head = "head"
     partial = "partial"
     full = "full"
+    scratch = "scratch"
 
 
 class Head(enum.StrEnum):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from signet import tracing
-from signet.cards import Card
+from signet.cards import Card, Licence
 from signet.catalogue.configs import digest_with
 from signet.datasets import Dataset
 from signet.engines.contract import EngineSettings, usable_processors
@@ -47,6 +47,7 @@ from signet.seals import GoldenImage, SealContents, golden_images, write_seal
 BATCH = 4
 IMAGES_IN_ALL = 6_000
 LEAST_EPOCHS, MOST_EPOCHS = 10, 100
+_TRAINED = {"head": "a new {} head", "scratch": "the whole network, with a {} head"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +86,7 @@ def adapt(
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
         parts = deal(dataset, recipe, ways.on_progress)
         segmenter = segmenter_for(found, recipe, len(dataset.labels), parts.typical)
-        module = built(found, segmenter, recipe.seed)
+        module = built(found, segmenter, recipe)
         run = _Run(found, dataset, recipe, ways, parts, segmenter, module, work)
         plan = Plan.from_dict(work.values("plan", lambda: _plan(run).to_dict()))
         if ways.on_plan is not None:
@@ -104,7 +105,7 @@ def strategy_of(recipe: Recipe) -> str:
     if recipe.strategy == "probe":
         raise BadRequest(
             "--strategy probe: a probe gives one label for an image, and the dataset states one for each "
-            "pixel. Use head, partial or full."
+            "pixel. Use head, partial, full or scratch."
         )
     return "partial" if recipe.strategy == "auto" else recipe.strategy
 
@@ -119,7 +120,7 @@ def _plan(run: _Run) -> Plan:
     why = [
         f"the dataset states a label for each pixel, so the backbone gets a {head} head with random weights",
         f"{height}x{width} pixels, whole pictures in their own proportions, in multiples of 32",
-        "BatchNorm of the backbone keeps its statistics, that of the new head gathers its own",
+        *_beginning(run, strategy),
     ]
     if strategy == "partial" and recipe.frozen_stages is None:
         why.append(f"the first {FROZEN_STAGES} stages stay: edges and colours are those of any pictures")
@@ -129,7 +130,7 @@ def _plan(run: _Run) -> Plan:
         labels=len(run.dataset.labels),
         strategy=strategy,
         images={"training": count, "validation": len(parts.validation), "test": len(parts.test)},
-        trained=f"a new {head} head" + ("" if strategy == "head" else ", and the backbone's other stages"),
+        trained=_TRAINED.get(strategy, "a new {} head, and the backbone's other stages").format(head),
         frozen=f"{', '.join(_short(stages))} (BatchNorm in evaluation mode)" if stages else "nothing",
         why=tuple(why),
         probe_size=None,
@@ -149,6 +150,19 @@ def _plan(run: _Run) -> Plan:
         draft = dataclasses.replace(draft, why=(*draft.why, reason))
     seconds = {"training": each * epochs, "closing": 20.0}
     return dataclasses.replace(draft, epochs=epochs, seconds=seconds)
+
+
+def _beginning(run: _Run, strategy: str) -> tuple[str, ...]:
+    """What is known before anything is learned, and what becomes of the statistics."""
+    if strategy == "scratch":
+        return (
+            f"nothing is pretrained: of {run.found.card.name} only architecture and preprocessing are taken, "
+            "every weight begins at random",
+            "everything learns at the head's rate, and every BatchNorm gathers its own statistics",
+        )
+    if not run.recipe.freeze_batchnorm:
+        return ("every BatchNorm that is not frozen gathers its own statistics",)
+    return ("BatchNorm of the backbone keeps its statistics, that of the new head gathers its own",)
 
 
 def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
@@ -233,13 +247,23 @@ def _measured(run: _Run, card: Card, graph: GraphFile) -> Report:
 def _card(run: _Run, plan: Plan, target: Path) -> Card:
     parent, head = run.found, HEADS[run.segmenter.spec.architecture]
     truth = run.parts.training[0].truth
+    values = _from_scratch(run, head) if plan.strategy == "scratch" else _from_parent(run, plan, head)
     return card_of(
         parent.card,
         run.segmenter,
         run.dataset.labels,
         None if truth is None else truth.background,
         name=target.name.removesuffix(".signet"),
-        lineage={
+        good_for=f"labelling the pixels of images like those that it learned from with {plan.labels} labels",
+        **values,
+    )
+
+
+def _from_parent(run: _Run, plan: Plan, head: str) -> dict[str, Any]:
+    """What the card says of the weights that it began with."""
+    parent = run.found
+    return {
+        "lineage": {
             "finetuned_from": {
                 "name": parent.card.name,
                 "digest": parent.digest,
@@ -247,9 +271,19 @@ def _card(run: _Run, plan: Plan, target: Path) -> Card:
             },
             **({"parent": dict(parent.card.lineage)} if parent.card.lineage else {}),
         },
-        origin=f"the backbone of {parent.card.name} under a new {head} head, trained by {plan.strategy}",
-        good_for=f"labelling the pixels of images like those that it learned from with {plan.labels} labels",
-    )
+        "origin": f"the backbone of {parent.card.name} under a new {head} head, trained by {plan.strategy}",
+    }
+
+
+def _from_scratch(run: _Run, head: str) -> dict[str, Any]:
+    """Likewise where nothing is pretrained: no weights' licence or training data is inherited."""
+    parent = run.found.card
+    return {
+        "lineage": {"trained_from": "random weights, nothing pretrained", "architecture_of": parent.name},
+        "origin": f"trained from random weights: the architecture of {parent.name} under a {head} head",
+        "licence": Licence(code=parent.licence.code),
+        "domain": "",
+    }
 
 
 def _golden(run: _Run) -> tuple[GoldenImage, ...]:

@@ -26,7 +26,7 @@ class Plan:
         model: what it begins with.
         dataset: what it learns.
         labels: how many classes.
-        strategy: "probe", "head", "partial" or "full".
+        strategy: "probe", "head", "partial", "full" or "scratch".
         images: how many are for what: keys `training`, `validation`, `test`.
         trained: what learns, in words.
         frozen: what stays as it is, in words.

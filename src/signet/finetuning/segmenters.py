@@ -116,8 +116,10 @@ def program_for(program: Program, size: Size) -> Program:
     return Program((reading, fitted, Pad(to=size, value=_GREY), *numbers))
 
 
-def built(found: Pretrained, segmenter: Segmenter, seed: int) -> Any:
-    """The module: the model's weights in its backbone, a head with random ones from a seed.
+def built(found: Pretrained, segmenter: Segmenter, recipe: Recipe) -> Any:
+    """The module: the model's weights in its backbone, a head with random ones from the recipe's seed.
+
+    From scratch the backbone has random ones too; the head's are the same in both cases.
 
     Raises:
         MissingExtra: torch or segmentation-models-pytorch is not installed.
@@ -133,21 +135,31 @@ def built(found: Pretrained, segmenter: Segmenter, seed: int) -> Any:
     if source is None:
         raise BadRequest(f"{found.card.name}: expected a model that torch can build.")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(recipe.seed)
         module = from_smp.build(segmenter.spec, None)
-    from_smp.fill_encoder(module, source.build(), found.card.name)
+    if recipe.strategy != "scratch":
+        from_smp.fill_encoder(module, source.build(), found.card.name)
     return module
 
 
 def frozen_stages(module: Any, strategy: str, recipe: Recipe) -> tuple[str, ...]:
-    """Names of the leading stages of the backbone that stay as they are."""
+    """Names of the leading stages of the backbone that stay as they are.
+
+    Raises:
+        BadRequest: random weights are to stay.
+    """
     from signet.training import stages_of
 
     backbone = [stage.name for stage in stages_of(module, HEAD_PARTS) if stage.name not in HEAD_PARTS]
+    if strategy == "scratch" and recipe.frozen_stages:
+        raise BadRequest(
+            f"recipe: frozen_stages {recipe.frozen_stages}: with strategy scratch all weights begin at random "
+            "and none is worth keeping. Leave it out."
+        )
     if recipe.frozen_stages is not None:
         return tuple(backbone[: recipe.frozen_stages])
     match strategy:
-        case "full":
+        case "full" | "scratch":
             return ()
         case "head":
             return tuple(backbone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from signet.datasets import Dataset
-from signet.errors import BadDataset
+from signet.errors import BadDataset, BadRequest
 from signet.finetuning.partition import Parts, partition
 from signet.finetuning.trained import can_train, require_training
 from signet.naming import shown
@@ -30,9 +30,15 @@ def strategy_for(found: Pretrained, recipe: Recipe) -> Strategy:
     """What the recipe asks for; left open, a partial training where it can be had.
 
     Raises:
-        BadRequest: the recipe asks for training, and the model has no form for it.
+        BadRequest: the recipe asks for training, and the model has no form for it; or for random weights, of
+            which there is no probe to begin with and to compare with.
         MissingExtra: likewise, and torch is not installed.
     """
+    if recipe.strategy == "scratch":
+        raise BadRequest(
+            "--strategy scratch: expected a dataset of labelled pixels, got one of labels of images, which "
+            "are learned from a pretrained network only. Use probe, head, partial or full."
+        )
     if recipe.strategy == "probe":
         return Strategy("probe", ("the recipe asks for a probe only",))
     if recipe.strategy != "auto":

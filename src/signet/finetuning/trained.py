@@ -204,6 +204,9 @@ def settings_of(
 ) -> Any:
     """The part of plan and recipe that training needs.
 
+    From random weights nothing is to be kept: all learns at the head's rate, and every BatchNorm gathers its
+    statistics.
+
     Args:
         plan: epochs, threads, frozen stages.
         recipe: all else.
@@ -212,12 +215,14 @@ def settings_of(
     """
     from signet.training import TrainSettings
 
+    scratch = plan.strategy == "scratch"
+    backbone_rate = recipe.head_rate if scratch else recipe.backbone_rate
     return TrainSettings(
         classifier=classifier,
         epochs=plan.epochs,
         batch=batch or recipe.batch or BATCH,
         head_rate=recipe.head_rate,
-        backbone_rate=0.0 if plan.strategy == "head" else recipe.backbone_rate,
+        backbone_rate=0.0 if plan.strategy == "head" else backbone_rate,
         weight_decay=recipe.weight_decay,
         warmup=recipe.warmup,
         label_smoothing=recipe.label_smoothing,
@@ -226,7 +231,7 @@ def settings_of(
         patience=recipe.patience,
         clip=recipe.gradient_clip,
         frozen=plan.stages,
-        batchnorm="frozen" if recipe.freeze_batchnorm else "batch",
+        batchnorm="frozen" if recipe.freeze_batchnorm and not scratch else "batch",
         seed=recipe.seed,
         threads=plan.threads,
         device=recipe.device,
