@@ -221,7 +221,7 @@ def test_what_does_not_fit_is_refused_in_words(
         finetune(classifier, rows, out=out, recipe=RECIPE.changed(strategy="probe"))
     with pytest.raises(BadRequest, match="--head linear: expected a head for pixels"):
         finetune(classifier, rows, out=out, recipe=RECIPE.changed(head="linear"))
-    with pytest.raises(BadRequest, match="frozen_stages 1: with strategy scratch"):
+    with pytest.raises(BadRequest, match="frozen_stages 1: from scratch"):
         finetune(classifier, rows, out=out, recipe=RECIPE.changed(strategy="scratch", frozen_stages=1))
     with pytest.raises(BadRequest, match="expected a model of timm"):
         finetune("starter", rows, out=out, recipe=RECIPE)

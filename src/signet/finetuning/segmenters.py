@@ -153,7 +153,7 @@ def frozen_stages(module: Any, strategy: str, recipe: Recipe) -> tuple[str, ...]
     backbone = [stage.name for stage in stages_of(module, HEAD_PARTS) if stage.name not in HEAD_PARTS]
     if strategy == "scratch" and recipe.frozen_stages:
         raise BadRequest(
-            f"recipe: frozen_stages {recipe.frozen_stages}: with strategy scratch all weights begin at random "
+            f"recipe: frozen_stages {recipe.frozen_stages}: from scratch all weights begin at random "
             "and none is worth keeping. Leave it out."
         )
     if recipe.frozen_stages is not None:
