@@ -30,6 +30,21 @@ def test_epochs_without_a_number_count_from_one():
     assert curves([{"loss": 2.0}]).panels[0].lines[0].name == "loss"
 
 
+def test_the_curves_of_a_detector_have_a_loss_of_training_only():
+    history = [
+        {"epoch": 0, "validation_ap": 0.0, "validation_ap50": 0.0, "learning_rate": 0.0},
+        {"epoch": 1, "validation_ap": 0.2, "validation_ap50": 0.5, "learning_rate": 0.1, "train_loss": 3.0},
+    ]
+    found = curves(history, kept=1)
+    lines = [[(line.name, line.values) for line in panel.lines] for panel in found.panels]
+    assert lines == [
+        [("training", (None, 3.0))],
+        [("validation ap", (0.0, 0.2)), ("validation ap50", (0.0, 0.5))],
+    ]
+    assert "loss of validation" not in found.lead
+    assert "loss of validation" in curves(HISTORY).lead
+
+
 def test_the_page_tells_plan_contest_curves_result_and_seal():
     story = Story(
         model="starter",

@@ -131,8 +131,14 @@ def curves(
         )
         if lines:
             panels.append(Panel(title, lines, fraction))
-    lead = "Training has gone too far where the loss of validation rises while that of training falls."
-    return Curves("How training went", tuple(panels), steps, step, kept, lead)
+    return Curves("How training went", tuple(panels), steps, step, kept, _lead(losses))
+
+
+def _lead(losses: Sequence[str]) -> str:
+    """What to look for; a detector has a loss while it learns, and none on validation."""
+    if len(losses) > 1:
+        return "Training has gone too far where the loss of validation rises while that of training falls."
+    return "Training has gone too far where validation gets worse while the loss still falls."
 
 
 def _are_fractions(history: Sequence[Mapping[str, float]], name: str) -> bool:

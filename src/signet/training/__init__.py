@@ -1,8 +1,9 @@
 """Fine-tuning of a torch module: the loop, and all that makes its result exact.
 
 settings ── `TrainingData`, `TrainSettings`, `Trained`
-tasks ── `LearningTask`: what the loop asks of a task; of_classes and of_pixels are two
+tasks ── `LearningTask`: what the loop asks of a task; of_classes, of_pixels and of_objects are three
 scenes ── `PixelData`, `median_frequency_weights`: images with a label for each pixel
+objects ── `ObjectData`: images with boxes or masks; contents: what of them is left in a view
 views ── a changed view of a picture, applied alike to its pixels, masks and boxes
 heads ── `head_of`, `set_head`, `with_head`
 stages ── `stages_of`, `all_but_last`: what can be frozen, by name
@@ -20,7 +21,8 @@ loop ── `train`
     forget(work)  # once the result is sealed
 
 A label for each pixel goes the same way, with `PixelData(rows, other_rows, program)` for the data, and
-`settings.classifier` names all modules of the head.
+`settings.classifier` names all modules of the head. So do boxes and masks, with
+`ObjectData(rows, other_rows, program, output)` and a module that has `losses` (`of_objects.ObjectTask`).
 
 What it promises:
 
@@ -42,6 +44,7 @@ from __future__ import annotations
 from signet.training.checkpoints import forget
 from signet.training.heads import Head, head_of, set_head, with_head
 from signet.training.loop import train
+from signet.training.objects import ObjectData
 from signet.training.pace import images_per_second
 from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import Trained, TrainingData, TrainSettings
@@ -50,6 +53,7 @@ from signet.training.stages import Stage, all_but_last, stages_of
 
 __all__ = [
     "Head",
+    "ObjectData",
     "PixelData",
     "Stage",
     "TrainSettings",

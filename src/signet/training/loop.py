@@ -31,7 +31,9 @@ from signet.training.moments import (
     state_of,
     to_checkpoint,
 )
+from signet.training.objects import ObjectData
 from signet.training.of_classes import ClassTask
+from signet.training.of_objects import ObjectTask
 from signet.training.of_pixels import PixelTask
 from signet.training.scenes import PixelData
 from signet.training.schedule import frozen_by, optimizer_of, rate_factor, set_rates
@@ -46,7 +48,7 @@ _AHEAD = 2  # batches that are prepared while the network computes
 
 def train(
     module: nn.Module,
-    data: TrainingData | PixelData,
+    data: TrainingData | PixelData | ObjectData,
     settings: TrainSettings,
     *,
     folder: Path,
@@ -57,8 +59,8 @@ def train(
 
     Args:
         module: takes float32 (N, 3, H, W) and returns logits: (N, C), or (N, C, H, W) where pixels are
-            learned; its head is the caller's. It is changed in place, and in evaluation mode with its best
-            state when this returns.
+            learned; one that learns objects is described at `of_objects.ObjectTask`. Its head is the
+            caller's. It is changed in place, and in evaluation mode with its best state when this returns.
         data: what to learn from and what to decide by; its type is the task.
         settings: how.
         folder: for the checkpoints; made when missing. They stay there: `forget(folder)` deletes them.
@@ -210,7 +212,8 @@ class _Run:
         }
         if moment.epoch:
             row["train_loss"] = train_loss
-        self._check_finite("validation loss", row["validation_loss"])
+        for name, value in judged.row.items():
+            self._check_finite(name.replace("_", " "), value)
         history = moment.history
         better = not history or is_better(row, history[moment.best_epoch], settings.select, self.task.figure)
         if better:
@@ -269,11 +272,13 @@ class _Run:
             )
 
 
-def _task_of(data: TrainingData | PixelData, settings: TrainSettings) -> LearningTask:
+def _task_of(data: TrainingData | PixelData | ObjectData, settings: TrainSettings) -> LearningTask:
     """The task that data of a type is for."""
     match data:
         case PixelData():
             return PixelTask(data, settings)
+        case ObjectData():
+            return ObjectTask(data, settings)
         case _:
             return ClassTask(data, settings)
 

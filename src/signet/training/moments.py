@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,9 @@ class Moment:
 def is_better(row: Mapping[str, float], best: Mapping[str, float], select: Selection, figure: str) -> bool:
     """Whether one epoch's validation is better than another's; equal figures are ranked by the loss.
 
+    That is the loss of validation, or of training where validation has none: a detector that begins with
+    random weights learns for some epochs before it finds anything.
+
     Args:
         row: of the one.
         best: of the other.
@@ -64,7 +68,7 @@ def is_better(row: Mapping[str, float], best: Mapping[str, float], select: Selec
         figure: the key of the task's figure, of which more is better.
     """
     if select == "loss" or row[figure] == best[figure]:
-        return row["validation_loss"] < best["validation_loss"]
+        return _loss(row) < _loss(best)
     return row[figure] > best[figure]
 
 
@@ -148,6 +152,11 @@ def fingerprint_of(module: nn.Module, facts: Mapping[str, Any], settings: TrainS
         "data": _digest(facts),
         "network weights": network.hexdigest(),
     }
+
+
+def _loss(row: Mapping[str, float]) -> float:
+    # Epoch 0 has no loss of training.
+    return row.get("validation_loss", row.get("train_loss", math.inf))
 
 
 def _copied(tensor: Tensor) -> Tensor:

@@ -94,13 +94,7 @@ class Batches:
             BadGraph: the program ends with another layout.
         """
         arrays = [self._view(index, epoch) for index in indices.tolist()]
-        images_NCHW = np.asarray(numeric(np.stack(arrays), self._later), np.float32)
-        if images_NCHW.ndim != 4 or images_NCHW.shape[1] != 3:
-            raise BadGraph(
-                f"training: expected a program that ends with (N, 3, H, W), got {images_NCHW.shape}. "
-                "Give it a layout step to NCHW."
-            )
-        return torch.from_numpy(images_NCHW)
+        return as_network_input(numeric(np.stack(arrays), self._later))
 
     def _view(self, index: int, epoch: int) -> Array:
         pixels = self.pictures[index]
@@ -108,6 +102,21 @@ class Batches:
             return pixels
         generator = generator_of(self._seed, AUGMENTATION, epoch, index)
         return augmented(pixels, self._size, self._strength, generator)
+
+
+def as_network_input(images_NCHW: Array) -> Tensor:
+    """What a program made of a batch, as a tensor of float32.
+
+    Raises:
+        BadGraph: the program ends with another layout.
+    """
+    array = np.asarray(images_NCHW, np.float32)
+    if array.ndim != 4 or array.shape[1] != 3:
+        raise BadGraph(
+            f"training: expected a program that ends with (N, 3, H, W), got {array.shape}. "
+            "Give it a layout step to NCHW."
+        )
+    return torch.from_numpy(array)
 
 
 def _prepared(image: Image, program: Program) -> Array:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from signet.arrays import Array, Bytes, Floats, Integers, frozen
+from signet.arrays import Bytes, Floats, Integers, frozen
 from signet.batches import Batch
 from signet.datasets import Dataset
 from signet.decoding import read
@@ -27,7 +27,7 @@ from signet.programs import Program
 from signet.segments import UNLABELLED, SegmentMap
 from signet.steps import GEOMETRIC, Read
 from signet.training.augmentation import generator_of
-from signet.training.pictures import AUGMENTATION, KEPT_SIDE
+from signet.training.pictures import AUGMENTATION, KEPT_SIDE, as_network_input
 from signet.training.settings import TrainSettings
 from signet.training.tasks import Examples
 from signet.training.views import VIEW_STRENGTHS, ViewStrength, drawn, recoloured
@@ -137,11 +137,13 @@ class Scenes:
         strength = self._strength
         if strength is None:
             judged = self.whole(indices)
-            return Examples(_floats(judged.batch.arrays), torch.from_numpy(judged.labels).long())
+            return Examples(
+                as_network_input(np.asarray(judged.batch.arrays)), torch.from_numpy(judged.labels).long()
+            )
         scenes = [self._view(index, epoch, strength) for index in indices.tolist()]
         images_NCHW = numeric(np.stack([scene.pixels for scene in scenes]), self._later)
         labels_NHW = torch.from_numpy(np.stack([scene.labels for scene in scenes])).long()
-        return Examples(_floats(images_NCHW), labels_NHW)
+        return Examples(as_network_input(images_NCHW), labels_NHW)
 
     def whole(self, indices: Integers) -> Judged:
         """Some images by the evaluation program; raises as `views`."""
@@ -232,18 +234,3 @@ def _reduced(scene: Scene, size: Size) -> Scene:
     pixels = PillowImage.fromarray(scene.pixels).resize(to, PillowImage.Resampling.BILINEAR)
     labels = PillowImage.fromarray(scene.labels).resize(to, PillowImage.Resampling.NEAREST)
     return Scene(np.asarray(pixels), np.asarray(labels))
-
-
-def _floats(images_NCHW: Any) -> torch.Tensor:
-    """As a tensor of float32.
-
-    Raises:
-        BadGraph: the program ends with another layout.
-    """
-    array: Array = np.asarray(images_NCHW, np.float32)
-    if array.ndim != 4 or array.shape[1] != 3:
-        raise BadGraph(
-            f"training: expected a program that ends with (N, 3, H, W), got {array.shape}. "
-            "Give it a layout step to NCHW."
-        )
-    return torch.from_numpy(array)

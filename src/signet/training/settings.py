@@ -86,14 +86,13 @@ class TrainSettings:
         backbone_rate: greatest learning rate of all else; 0 freezes it, whole.
         weight_decay: of AdamW; norms, biases and all other vectors have none.
         warmup: share of all steps in which the rate rises from 0; then it falls as a half cosine to 0.
-        label_smoothing: 0 to below 1.
-        label_smoothing: share of the target that all classes have in common; pixels' labels have none.
+        label_smoothing: share of the target that all classes have in common; pixels and objects have none.
         augmentation: "none", "light" (crop of at least 0.6 of the area, mirror image, slight colour) or
             "medium" (stronger, and two small random operations).
         flip: whether left and right may be exchanged; False for letters, digits and all that has a side.
         patience: epochs without a better validation before the run ends early; 0 never ends early.
         select: what "better" means: the task's figure ("accuracy": the accuracy of classes, the mIoU of
-            pixels; equal ones by the loss), or the loss.
+            pixels, the AP of objects; equal ones by the loss), or the loss, which objects do not have.
         clip: greatest norm of the gradient; 0 does not clip.
         frozen: names of stages (see `stages_of`) that do not learn, or dotted prefixes of them.
         batchnorm: "frozen": every BatchNorm uses its stored statistics and leaves them as they are;
@@ -167,10 +166,11 @@ class Trained:
             same when `train` returns.
         best_epoch: 1 for the first; 0 when no epoch was better than the module as it was given.
         history: for each epoch from 0 (the module as given, no training loss): `epoch`, `train_loss`,
-            `validation_loss`, the task's figure (0 to 1: `validation_accuracy` of classes, `validation_miou`
-            of pixels), `learning_rate` (the greatest, at its end), `seconds`.
+            `validation_loss` (of objects there is none), the task's figures (0 to 1: `validation_accuracy`
+            of classes, `validation_miou` of pixels, `validation_ap` and `validation_ap50` of objects),
+            `learning_rate` (the greatest, at its end), `seconds`.
         kept: what the task keeps of the validation at the best epoch, by name: of classes `logits`, of pixels
-            `sums`, int64 (M, 3, C): `PixelCounts.sums` of each image, in original pixels.
+            `sums`, int64 (M, 3, C): `PixelCounts.sums` of each image, in original pixels; of objects nothing.
         stopped_early: whether patience or the budget ended the run.
         seconds: of training, those before a resume included.
     """

@@ -33,7 +33,8 @@ class Judgement(NamedTuple):
     """What validation says of the network as it is.
 
     Attributes:
-        row: `validation_loss` and the task's figure, for the history.
+        row: the task's figure, and `validation_loss` where validation has one, for the history; all finite,
+            or the run ends.
         kept: tensors, on the CPU, that are kept of the best epoch; names without a slash.
     """
 

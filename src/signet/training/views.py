@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from signet.arrays import Bytes
-from signet.geometry import Size
+from signet.arrays import Bytes, Integers
+from signet.geometry import Geometry, Size
 from signet.training.augmentation import coloured, photometric
 from signet.training.settings import Augmentation
 
@@ -65,6 +65,12 @@ class View:
     size: Size
     mirrored: bool = False
 
+    @classmethod
+    def of(cls, geometry: Geometry) -> View:
+        """What an evaluation shows of an original image."""
+        (down, right), scale = geometry.shift, geometry.scale
+        return cls(-down / scale[0], -right / scale[1], scale, geometry.prepared)
+
     def pixels(self, pixels: Bytes) -> Bytes:
         """The view of a picture, uint8 (H, W, 3); grey where it shows none."""
         canvas = np.full((*self.size, 3), _GREY, np.uint8)
@@ -84,6 +90,15 @@ class View:
         if self.mirrored:
             moved[:, [0, 2]] = self.size[1] - moved[:, [2, 0]]
         return moved
+
+    def places(self, axis: int) -> Integers:
+        """int64: the picture's row (axis 0) or column (axis 1) under the centre of each of the view's.
+
+        Those beside the picture have numbers that no row or column has. A mirror is not looked at.
+        """
+        corner, scale = (self.top, self.left)[axis], self.scale[axis]
+        places: Integers = np.floor((np.arange(self.size[axis]) + 0.5) / scale + corner).astype(np.int64)
+        return places
 
     def _shown(self, picture: PillowImage.Image, canvas: Any, kernel: Resampling) -> Any:
         """The part of the picture that the view shows, resampled onto its place on the canvas."""
