@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from signet.architectures.truths import Target, joined
 from signet.architectures.yolo_blocks import ConvNorm
+from signet.architectures.yolo_losses import RawAnswers, detection_losses, mask_loss, shrunk_masks
 
 DISTANCES = 16
 """A side is at most 15 cells from the place."""
@@ -91,6 +93,18 @@ class AnchorFreeHead(nn.Module):
         boxes_N4A = torch.cat([(near_N2A + far_N2A) / 2, far_N2A - near_N2A], dim=1) * strides_A
         return torch.cat([boxes_N4A, logits_NCA.sigmoid()], dim=1)
 
+    def raw_answers(self, maps: Sequence[Tensor]) -> RawAnswers:
+        """The above with where the places are, float32 whatever the maps are."""
+        sides_N4RA, logits_NCA = self.raw(maps)
+        points_2A, strides_A = places(maps)
+        return RawAnswers(sides_N4RA.float(), logits_NCA.float(), points_2A.float(), strides_A.float())
+
+    def losses(
+        self, maps: Sequence[Tensor], images_N3HW: Tensor, targets: Sequence[Target]
+    ) -> dict[str, Tensor]:
+        """The parts of the loss; see `yolo_losses.detection_losses`."""
+        return detection_losses(self.raw_answers(maps), joined(targets, self.class_count, images_N3HW))[0]
+
 
 class DistanceMean(nn.Module):
     """The mean of a distribution over 0, 1, ... 15 cells, a constant that files of v8 and v9 hold too."""
@@ -129,9 +143,28 @@ class MaskHead(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """float32 (N, 4 + C + P, A) and (N, P, H/4, W/4)."""
-        parts = [layers(place).flatten(2) for layers, place in zip(self.coefficients, maps, strict=True)]
-        answers_NFA = torch.cat([self.detect(maps), torch.cat(parts, dim=2)], dim=1)
+        answers_NFA = torch.cat([self.detect(maps), self._coefficients(maps)], dim=1)
         return answers_NFA, self.prototypes(maps[0])
+
+    def losses(
+        self, maps: Sequence[Tensor], images_N3HW: Tensor, targets: Sequence[Target]
+    ) -> dict[str, Tensor]:
+        """The parts of the loss, "masks" among them; see `yolo_losses`."""
+        truths = joined(targets, self.detect.class_count, images_N3HW)
+        losses, pairs = detection_losses(self.detect.raw_answers(maps), truths)
+        prototypes_NPHW = self.prototypes(maps[0]).float()
+        size = (prototypes_NPHW.shape[-2], prototypes_NPHW.shape[-1])
+        masks_SHW = shrunk_masks(targets, size, prototypes_NPHW)
+        stride = images_N3HW.shape[-1] / size[1]
+        losses["masks"] = mask_loss(
+            self._coefficients(maps).float(), prototypes_NPHW, truths, masks_SHW, pairs, stride
+        )
+        return losses
+
+    def _coefficients(self, maps: Sequence[Tensor]) -> Tensor:
+        """float32 (N, P, A)."""
+        parts = [layers(place).flatten(2) for layers, place in zip(self.coefficients, maps, strict=True)]
+        return torch.cat(parts, dim=2)
 
 
 class Prototypes(nn.Module):

@@ -8,11 +8,17 @@ arXiv:2304.00501, figure 17, and Wang et al., YOLOv9 (2024), arXiv:2402.13616, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from signet.architectures.truths import Target
 from signet.architectures.yolo_blocks import doubled
+from signet.errors import BadInput
+
+COARSEST = 32
+"""Sides of pictures are a multiple of it."""
 
 
 class Backbone(nn.Module):
@@ -103,3 +109,22 @@ class Detector(nn.Module):
         """float32 (N, 3, H, W), 0 to 1, RGB, to what the head answers, as a tuple."""
         answers = self.head(self.maps(images_N3HW))
         return answers if isinstance(answers, tuple) else (answers,)
+
+    def losses(self, images_N3HW: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """What is to be made small, in training mode: named parts, each float32 (), weighted.
+
+        Args:
+            images_N3HW: float32, 0 to 1, RGB; sides are multiples of 32.
+            targets: of each picture; boxes in its pixels, labels from 0, masks where the head gives masks.
+
+        Raises:
+            BadInput: the sides of the pictures, or a target, are not as stated.
+        """
+        height, width = images_N3HW.shape[-2:]
+        if height % COARSEST or width % COARSEST:
+            raise BadInput(
+                f"pictures: expected sides that are multiples of {COARSEST}, got {height} x {width}."
+            )
+        head: Any = self.head
+        losses: dict[str, Tensor] = head.losses(self.maps(images_N3HW), images_N3HW, targets)
+        return losses

@@ -18,7 +18,16 @@ COCO = 80
 NMS_IOU = 0.7
 """Boxes of a class that overlap by more are one. Source: MultimediaTechLab/YOLO (MIT), validation."""
 
+OVER_BACKBONES = "yolo"
+"""The architecture that has a backbone of timm, which its arguments name (`zoos.one_stage`)."""
+
 Kind = Literal["detect", "instances", "classify"]
+OUTPUTS: dict[Kind, tuple[str, ...]] = {
+    "detect": ("predictions",),
+    "instances": ("predictions", "prototypes"),
+    "classify": (),
+}
+"""Names of what the networks of each task return."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +55,7 @@ class Network:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what it returns; none for a classifier."""
-        return {"detect": ("predictions",), "instances": ("predictions", "prototypes"), "classify": ()}[
-            self.kind
-        ]
+        return OUTPUTS[self.kind]
 
     @property
     def head(self) -> str:

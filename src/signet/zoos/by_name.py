@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from signet.architectures.catalogue import ARCHITECTURES
+from signet.architectures.yolo_table import OVER_BACKBONES
 
 LIBRARIES = ("timm", "torchvision", "open_clip", "transformers", "keras", "smp", "signet")
 """Names of the zoos that build torch modules."""
@@ -42,7 +43,7 @@ def zoo(name: str, architecture: str = "") -> Any:
             from signet.zoos import from_smp
 
             return from_smp
-        case "signet" if architecture in ARCHITECTURES:
+        case "signet" if architecture in ARCHITECTURES or architecture == OVER_BACKBONES:
             from signet.zoos import from_architectures
 
             return from_architectures

@@ -14,7 +14,7 @@ from typing import Any
 from signet.architectures import building, yolo_table
 from signet.architectures.catalogue import find
 from signet.catalogue import configs
-from signet.errors import BadInput
+from signet.errors import BadInput, MissingExtra
 from signet.hub import WeightFiles
 from signet.naming import shown
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
@@ -65,6 +65,10 @@ def spec_named(name: str) -> ModuleSpec:
 
 def module_source(spec: ModuleSpec, weights: Path, digest: str, size: tuple[int, int]) -> ModuleSource:
     """The network as a module that is built when an engine asks for it."""
+    if spec.architecture == yolo_table.OVER_BACKBONES:
+        source = modules.module_source(build, spec, weights, digest, size, None)
+        kind: yolo_table.Kind = "instances" if spec.arguments.get("instances") else "detect"
+        return dataclasses.replace(source, outputs=yolo_table.OUTPUTS[kind])
     entry = find(spec.architecture)
     classifier = entry.classifier if spec.classes and not entry.outputs else None
     source = modules.module_source(build, spec, weights, digest, size, spec.classifier or classifier)
@@ -79,6 +83,8 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         UnknownName: no such architecture or argument.
         BadInput: a tensor is missing, unexpected, or of another shape.
     """
+    if spec.architecture == yolo_table.OVER_BACKBONES:
+        return _over_backbone(spec, weights)
     module = modules.made(lambda: building.build(spec.architecture, spec.classes, dict(spec.arguments)), spec)
     if weights is None:
         return module
@@ -93,6 +99,20 @@ def build(spec: ModuleSpec, weights: Path | None) -> Any:
         module.load_state_dict(renamed(modules.read_state(weights), foreign, module), strict=True)
     else:
         modules.fill(module, weights, f"{ZOO}/{spec.architecture}")
+    return module
+
+
+def _over_backbone(spec: ModuleSpec, weights: Path | None) -> Any:
+    """The one-stage detector over a backbone of timm."""
+    try:
+        from signet.zoos import one_stage
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtra(f"The architecture {spec.architecture}", "train", "torch") from error
+    module = modules.made(lambda: one_stage.one_stage_network(spec), spec)
+    if weights is not None:
+        modules.fill(module, weights, f"{spec.architecture} over {spec.arguments.get('backbone')}")
     return module
 
 
