@@ -38,11 +38,12 @@ class Recipe:
             augmented images. "partial": the last stages too. "full": everything. "scratch": everything, from
             random weights, to see what the pretraining is worth (not of one label an image). "auto": probe,
             then partial where torch is installed, and the better of the two is sealed.
-        head: what is put on the backbone: "linear" for one label an image, "unet", "fpn" or "deeplabv3plus"
-            for a label for each pixel; "auto": linear or unet, as the dataset asks.
+        head: what is put on the backbone: "linear" for one label an image; "unet", "fpn" or "deeplabv3plus"
+            for a label for each pixel; "yolo" for boxes or masks, "faster-rcnn" for boxes, "mask-rcnn" for
+            masks; "auto": linear, unet or yolo, as the dataset asks.
         epochs: passes over the training images; None for about 30,000 images in all, 4 to 30 passes (where
-            pixels are learned 6,000, 10 to 100).
-        batch: images for each step; None for 32 (where pixels are learned 4).
+            pixels are learned 6,000, where objects are 12,000, 10 to 100 passes).
+        batch: images for each step; None for 32 (where pixels are learned 4, where objects are 8 or 2).
         head_rate: highest learning rate of the head.
         backbone_rate: highest learning rate of all below the head.
         weight_decay: AdamW's; not on norms and biases.
@@ -51,8 +52,13 @@ class Recipe:
             "none".
         label_smoothing: fraction of the target that is spread over all classes; pixels have none.
         augmentation: "none", "light" (flip, crops of 60 to 100 %), "medium" (also colour, crops from 40 %).
+        mosaic: share of the training pictures that are made of four, where objects are learned; None for the
+            plan's choice.
+        ema: decay of the mean of the weights that is judged and kept, where objects are learned; 0 keeps the
+            weights themselves; None for the plan's choice.
         flip: whether left and right may be exchanged; False for letters and digits.
-        patience: epochs without a better validation after which training ends; 0 never ends early.
+        patience: epochs without a better validation after which training ends; 0 never ends early; None for
+            5 (where objects are learned 15).
         gradient_clip: greatest norm of all gradients together; 0 clips nothing.
         frozen_stages: leading stages that stay as they are; None for the plan's choice.
         freeze_batchnorm: BatchNorm keeps its statistics also in trained stages. With few images their own
@@ -76,7 +82,9 @@ class Recipe:
     """
 
     strategy: Strategy = "auto"
-    head: Literal["auto", "linear", "unet", "fpn", "deeplabv3plus"] = "auto"
+    head: Literal["auto", "linear", "unet", "fpn", "deeplabv3plus", "yolo", "faster-rcnn", "mask-rcnn"] = (
+        "auto"
+    )
     epochs: int | None = _setting(None, 1, 10_000)
     batch: int | None = _setting(None, 2, 65_536)
     head_rate: float = _setting(1e-3, 0, 1)
@@ -86,8 +94,10 @@ class Recipe:
     class_weights: Literal["median", "none"] = "median"
     label_smoothing: float = _setting(0.1, 0, 0.9)
     augmentation: Augmentation = "light"
+    mosaic: float | None = _setting(None, 0, 1)
+    ema: float | None = _setting(None, 0, 0.99999)
     flip: bool = True
-    patience: int = _setting(5, 0, 10_000)
+    patience: int | None = _setting(None, 0, 10_000)
     gradient_clip: float = _setting(1.0, 0, 1e6)
     frozen_stages: int | None = _setting(None, 0, 10_000)
     freeze_batchnorm: bool = True

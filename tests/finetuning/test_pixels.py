@@ -19,14 +19,9 @@ from signet.datasets import Dataset, from_folder, from_masks  # noqa: E402
 from signet.errors import BadDataset, BadRequest, WrongTask  # noqa: E402
 from signet.evaluation import evaluate  # noqa: E402
 from signet.finetuning import Adapted, RunSettings, finetune  # noqa: E402
-from signet.finetuning.pixel_parts import deal  # noqa: E402
-from signet.finetuning.segmenters import (  # noqa: E402
-    HEAD_PARTS,
-    built,
-    program_for,
-    segmenter_for,
-    size_for,
-)
+from signet.finetuning.dealing import deal  # noqa: E402
+from signet.finetuning.framing import program_for, size_for  # noqa: E402
+from signet.finetuning.segmenters import HEAD_PARTS, adaptation  # noqa: E402
 from signet.models import load  # noqa: E402
 from signet.progress import Progress, silent  # noqa: E402
 from signet.recipes import Recipe  # noqa: E402
@@ -174,8 +169,7 @@ def test_random_weights_come_from_the_seed_and_share_their_head_with_the_pretrai
     states = []
     for changes in ({}, {"strategy": "scratch"}, {"strategy": "scratch"}, {"strategy": "scratch", "seed": 1}):
         recipe = RECIPE.changed(**changes)
-        segmenter = segmenter_for(found, recipe, len(LABELS), (64, 96))
-        states.append(built(found, segmenter, recipe).state_dict())
+        states.append(adaptation(found, deal(rows, recipe, silent), recipe).module.state_dict())
     pretrained, scratch, again, other = states
     for name, tensor in scratch.items():
         assert torch.equal(tensor, again[name])
@@ -203,7 +197,7 @@ def test_parts_are_dealt_once_and_stay_apart(rows: Dataset[Any]) -> None:
     [((360, 480), None, (352, 480)), ((2000, 3000), None, (512, 768)), ((360, 480), 128, (128, 160))],
 )
 def test_the_size_keeps_the_pictures_proportions(typical: Any, short: int | None, expected: Any) -> None:
-    assert size_for(Recipe(input_size=short), typical) == expected
+    assert size_for(short, typical) == expected
 
 
 def test_the_program_shows_the_whole_picture_with_the_backbones_numbers(classifier: Path) -> None:
@@ -217,7 +211,7 @@ def test_what_does_not_fit_is_refused_in_words(
     classifier: Path, rows: Dataset[Any], squares: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "x.signet"
-    with pytest.raises(BadRequest, match="one for each pixel"):
+    with pytest.raises(BadRequest, match="a probe gives one label for an image"):
         finetune(classifier, rows, out=out, recipe=RECIPE.changed(strategy="probe"))
     with pytest.raises(BadRequest, match="--head linear: expected a head for pixels"):
         finetune(classifier, rows, out=out, recipe=RECIPE.changed(head="linear"))

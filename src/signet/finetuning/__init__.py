@@ -9,7 +9,9 @@ scoring ── a candidate's figures, with intervals
 closing ── the chosen candidate as a seal
 workplace ── the folder of a run, by which it resumes
 outcome ── what came of it
-segmenters ── a backbone under a head for pixels; pixel_parts, pixels and adapted ── the same road for it
+adapting ── the same road where pixels or objects are learned; adapted ── what came of it
+dealing ── its parts; framing ── size and program; adaptations ── what a network becomes
+segmenters ── a backbone under a head for pixels
 tuning ── `finetune`: all of it in order
 """
 

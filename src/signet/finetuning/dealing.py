@@ -1,4 +1,4 @@
-"""Which images with labelled pixels are learned from, which decide, and which are kept for the end."""
+"""Of labelled pixels or objects: which images are learned from, which decide, which are kept for the end."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from signet.recipes import Recipe
 from signet.splitting import merge_groups, stratified_group_split
 
 LEAST_IMAGES = 4
+LEAST_LABELS = {"segment": 2}
+OBJECTS = ("detect", "instances")
 _TYPICAL_FROM = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PixelParts:
+class Dealt:
     """The parts of one run; every image can be read, and copies are in one part.
 
     Attributes:
@@ -50,6 +52,18 @@ class PixelParts:
         return (*self.training.paths, *self.validation.paths)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Images of each part, in the words of `Plan.images`."""
+        return {"training": len(self.training), "validation": len(self.validation), "test": len(self.test)}
+
+    @property
+    def measured_on(self) -> str:
+        """What the figures are from, in words."""
+        if self.held_out:
+            return f"{len(self.test)} images that were held out before anything else"
+        return f"the dataset's own test split, {len(self.test)} images, opened only at the end"
+
+    @property
     def typical(self) -> Size:
         """(height, width) that is the median of the training images, of some of them where there are many."""
         step = max(1, len(self.training) // _TYPICAL_FROM)
@@ -58,28 +72,26 @@ class PixelParts:
         return round(height), round(width)
 
 
-def deal(dataset: Dataset[Any], recipe: Recipe, on_progress: OnProgress) -> PixelParts:
+def deal(dataset: Dataset[Any], recipe: Recipe, on_progress: OnProgress) -> Dealt:
     """Deal a dataset's images to learning, deciding and measuring.
 
     Its own splits are taken as they are; what is lacking is dealt from the training images, alike for every
-    label, copies and groups together.
+    label, copies and groups together. Images without an object stay: they teach what is none.
 
     Args:
-        dataset: a label for each pixel.
+        dataset: a label for each pixel, or objects.
         recipe: fractions and seed.
         on_progress: told while files are read.
 
     Raises:
-        BadDataset: too few images, or fewer than 2 labels.
+        BadDataset: too few images or labels, or a part without any object.
     """
-    if len(dataset.labels) < 2:
-        raise BadDataset(f"{shown(dataset.source)}: expected at least 2 labels, got {len(dataset.labels)}.")
+    least = LEAST_LABELS.get(dataset.task, 1)
+    if len(dataset.labels) < least:
+        words = f"{least} label{'s' if least > 1 else ''}"
+        raise BadDataset(f"{shown(dataset.source)}: expected at least {words}, got {len(dataset.labels)}.")
     notes = list(dataset.notes)
-    usual = [
-        row for row, entry in enumerate(dataset.entries) if entry.split in ("train", "val", "test", None)
-    ]
-    if len(usual) < len(dataset):
-        notes.append(f"{len(dataset) - len(usual)} images of other splits are left out.")
+    usual = _usual(dataset, notes)
     prints = read_fingerprints([dataset.entries[row].path for row in usual], on_progress=on_progress)
     readable = np.array([bool(digest) for digest in prints.digests], bool)
     if not readable.all():
@@ -101,8 +113,13 @@ def deal(dataset: Dataset[Any], recipe: Recipe, on_progress: OnProgress) -> Pixe
                 f"{shown(dataset.source)}: expected at least {least} images for the part {role!r}, got "
                 f"{len(places[role])}: copies and groups stay together. Add images."
             )
+        if dataset.task in OBJECTS and not any(kept.entries[place].classes for place in places[role]):
+            raise BadDataset(
+                f"{shown(dataset.source)}: expected an object in the part {role!r}, got {len(places[role])} "
+                "images without any. Add images with objects, or give the dataset splits of its own."
+            )
     plain = kept.with_splits([None] * len(kept))
-    return PixelParts(
+    return Dealt(
         training=plain.subset(places["train"]),
         validation=plain.subset(places["val"]),
         test=plain.subset(places["test"]),
@@ -110,6 +127,19 @@ def deal(dataset: Dataset[Any], recipe: Recipe, on_progress: OnProgress) -> Pixe
         digests=tuple(digests[place] for place in (*places["train"].tolist(), *places["val"].tolist())),
         notes=(*notes, *_leaks(groups, places["test"], plain, places["train"])),
     )
+
+
+def _usual(dataset: Dataset[Any], notes: list[str]) -> list[int]:
+    """Rows of the usual splits of which somebody said what they show."""
+    usual = [
+        row for row, entry in enumerate(dataset.entries) if entry.split in ("train", "val", "test", None)
+    ]
+    if len(usual) < len(dataset):
+        notes.append(f"{len(dataset) - len(usual)} images of other splits are left out.")
+    stated = [row for row in usual if dataset.entries[row].annotation is not None]
+    if len(stated) < len(usual):
+        notes.append(f"{len(usual) - len(stated)} images of which nobody said what they show are left out.")
+    return stated
 
 
 def _roles(kept: Dataset[Any], groups: Integers, recipe: Recipe, notes: list[str]) -> np.ndarray[Any, Any]:

@@ -37,6 +37,7 @@ class Plan:
         epochs: passes over the training images; 0 without training.
         threads: processor threads.
         measured_on: what the figures are measured on, in words.
+        shows: what the training images show, in sentences.
         golden: the images that become evidence inside the seal, one line each: this is what leaves the
             machine with it.
         seconds: expected, from a short trial: keys `features`, `probe`, `training`, `closing` (measuring and
@@ -58,6 +59,7 @@ class Plan:
     epochs: int = 0
     threads: int = 1
     measured_on: str = ""
+    shows: tuple[str, ...] = ()
     golden: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -88,6 +90,7 @@ class Plan:
             f"trained: {self.trained}",
             f"frozen: {self.frozen}",
             *(f"why: {reason}" for reason in self.why),
+            *(f"shows: {sentence}" for sentence in self.shows),
         ]
         if self.epochs and self.input_size:
             lines.append(

@@ -34,6 +34,8 @@ TRAINED_STAGES = 4
 
 BATCH = 32
 """Images of a step where the recipe leaves it open."""
+PATIENCE = 5
+"""Epochs without a better validation, likewise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,7 +230,7 @@ def settings_of(
         label_smoothing=recipe.label_smoothing,
         augmentation=recipe.augmentation,
         flip=recipe.flip,
-        patience=recipe.patience,
+        patience=PATIENCE if recipe.patience is None else recipe.patience,
         clip=recipe.gradient_clip,
         frozen=plan.stages,
         batchnorm="frozen" if recipe.freeze_batchnorm and not scratch else "batch",

@@ -18,7 +18,7 @@ from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.duplicates import duplicate_groups
 from signet.errors import AlreadyExists, BadDataset, WrongTask
-from signet.finetuning import closing, pixels, scoring
+from signet.finetuning import adapting, closing, scoring
 from signet.finetuning.adapted import Adapted
 from signet.finetuning.jobs import Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
@@ -98,7 +98,7 @@ def finetune(
         raise AlreadyExists(target)
     found = model if isinstance(model, Pretrained) else resolve(model, on_progress=ways.on_progress)
     if dataset.task == "segment":
-        adapted = pixels.adapt(found, dataset, target, chosen, ways, overwrite)
+        adapted = adapting.adapt(found, dataset, target, chosen, ways, overwrite)
         return dataclasses.replace(adapted, seconds=time.monotonic() - begin)
     if dataset.task != "classify" or chosen.head not in ("auto", "linear"):
         raise WrongTask(

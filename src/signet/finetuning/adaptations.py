@@ -1,0 +1,203 @@
+"""What a network becomes for a dataset of pixels or objects, decided before anything is learned."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from signet.cards import OutputContract, Task
+from signet.catalogue.configs import digest_of
+from signet.errors import BadRequest, MissingExtra
+from signet.finetuning.joining import module_of
+from signet.geometry import Size
+from signet.networks import ModuleSource, ModuleSpec, Pretrained
+from signet.programs import Program
+from signet.recipes import Recipe
+from signet.resolving import module_source
+from signet.storage import digest_of as file_digest
+
+SCRATCH = "scratch"
+FROZEN_STAGES = 2
+"""Leading stages that a partial training leaves as they are: edges and colours are those of any pictures, and
+at their size they cost most. Source: torchvision's detectors, which train 3 of a ResNet's 5 stages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a kind of network is taught where the recipe leaves it open.
+
+    Attributes:
+        batch: images of a step.
+        images: that are seen in all; the epochs follow from it.
+        least: epochs.
+        most: epochs.
+        patience: epochs without a better validation after which training ends.
+        mosaic: share of the training pictures that are made of four.
+        ema: decay of the mean of the weights that is judged and kept; 0 for the weights themselves.
+    """
+
+    batch: int
+    images: int
+    least: int = 10
+    most: int = 100
+    patience: int = 5
+    mosaic: float = 0.0
+    ema: float = 0.0
+
+    def of(self, recipe: Recipe) -> Pace:
+        """With what the recipe decides."""
+        return Pace(
+            batch=recipe.batch or self.batch,
+            images=self.images,
+            least=self.least,
+            most=self.most,
+            patience=self.patience if recipe.patience is None else recipe.patience,
+            mosaic=self.mosaic if recipe.mosaic is None else recipe.mosaic,
+            ema=self.ema if recipe.ema is None else recipe.ema,
+        )
+
+    def epochs(self, training: int) -> int:
+        """Passes over so many training images."""
+        return min(self.most, max(self.least, round(self.images / training)))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Adaptation:
+    """A network with the weights that it begins with, and how it is taught, read and sealed.
+
+    Attributes:
+        task: what its answers are.
+        module: the torch module; training changes it.
+        spec: the module as data, from which it can be built again.
+        program: its preprocessing; every image ends with one size.
+        output: how its outputs are read.
+        head: names of the module's parts that learn at the head's rate; their BatchNorm gathers statistics.
+        family: name of the kind of head, as its paper has it.
+        head_words: what is new of the network, in words: "a new U-Net head".
+        pace: how it is taught.
+        data: what it learns from and is judged by: `PixelData` or `ObjectData`.
+        example: one target as training has it, for a trial of the time that a step takes; None where the
+            network's answer alone says it.
+        figures: of the validation, the deciding one first, as the history has them behind "validation_".
+        why: the reasons, one sentence each.
+        shows: what the training images show, in sentences.
+        good_for: a sentence for the card.
+        notes: what else a person should know.
+    """
+
+    task: Task
+    module: Any
+    spec: ModuleSpec
+    program: Program
+    output: OutputContract
+    head: tuple[str, ...]
+    family: str
+    head_words: str
+    pace: Pace
+    data: Callable[[], Any]
+    example: Any = None
+    figures: tuple[str, ...]
+    why: tuple[str, ...]
+    shows: tuple[str, ...] = ()
+    good_for: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of every prepared image.
+
+        Raises:
+            BadRequest: the program gives images of several sizes.
+        """
+        size = self.program.input_size()
+        if size is None:
+            raise BadRequest(f"{self.family}: expected a program that ends with one size.")
+        return size
+
+    def source(self, weights: Path) -> ModuleSource:
+        """The trained module, of the one size that its program ends with."""
+        digest = digest_of(self.spec, file_digest(weights))
+        found = module_source(self.spec, weights, digest, self.size)
+        if found is None:
+            raise BadRequest(f"{self.spec.zoo}: expected a zoo that can build its modules again.")
+        return dataclasses.replace(found, free_size=False)
+
+
+def strategy_of(recipe: Recipe) -> str:
+    """What is trained.
+
+    Raises:
+        BadRequest: a probe, which there is none of; or random weights are to stay as they are.
+    """
+    if recipe.strategy == "probe":
+        raise BadRequest(
+            "--strategy probe: a probe gives one label for an image, and the dataset states more than that. "
+            "Use head, partial, full or scratch."
+        )
+    if recipe.strategy == SCRATCH and recipe.frozen_stages:
+        raise BadRequest(
+            f"recipe: frozen_stages {recipe.frozen_stages}: from scratch all weights begin at random "
+            "and none is worth keeping. Leave it out."
+        )
+    return "partial" if recipe.strategy == "auto" else recipe.strategy
+
+
+def frozen_stages(module: Any, head: tuple[str, ...], recipe: Recipe) -> tuple[str, ...]:
+    """Names of the leading stages below the head that stay as they are."""
+    from signet.training import stages_of
+
+    strategy = strategy_of(recipe)
+    below = [stage.name for stage in stages_of(module, head) if stage.name not in head]
+    if recipe.frozen_stages is not None:
+        return tuple(below[: recipe.frozen_stages])
+    match strategy:
+        case "full" | "scratch":
+            return ()
+        case "head":
+            return tuple(below)
+        case _:
+            return tuple(below[: min(FROZEN_STAGES, max(0, len(below) - 1))])
+
+
+def beginning_words(found: Pretrained, recipe: Recipe) -> tuple[str, ...]:
+    """What is known before anything is learned, and what becomes of the statistics."""
+    if recipe.strategy == SCRATCH:
+        return (
+            f"nothing is pretrained: of {found.card.name} only architecture and preprocessing are taken, "
+            "every weight begins at random",
+            "everything learns at the head's rate, and every BatchNorm gathers its own statistics",
+        )
+    if not recipe.freeze_batchnorm:
+        return ("every BatchNorm that is not frozen gathers its own statistics",)
+    return ("BatchNorm of what is pretrained keeps its statistics, that of new layers gathers its own",)
+
+
+def begun_with(found: Pretrained, recipe: Recipe) -> ModuleSource | None:
+    """The module that a run begins with; without weights only where every weight begins at random."""
+    source = module_of(found)
+    if source is not None or recipe.strategy != SCRATCH:
+        return source
+    for network in found.networks:
+        if isinstance(network, ModuleSource) and network.spec is not None:
+            return network
+    return None
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Meanwhile torch's random numbers come from a seed; afterwards they go on as before.
+
+    Raises:
+        MissingExtra: torch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("Training a head for pixels or objects", "train", "torch") from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
