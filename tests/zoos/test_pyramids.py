@@ -83,12 +83,25 @@ def test_it_learns_with_masks() -> None:
     module = from_torchvision.build(spec("mask-rcnn"), None).train()
     masks = torch.zeros(1, 64, 96, dtype=torch.uint8)
     masks[0, 10:40, 10:50] = 1
-    target = {"boxes": torch.tensor([[10.0, 10, 50, 40]]), "labels": torch.tensor([2]), "masks": masks}
+    target = {"boxes": torch.tensor([[10.0, 10, 50, 40]]), "labels": torch.tensor([1]), "masks": masks}
     losses = module.losses([torch.rand(3, 64, 96)], [target])
     assert "loss_mask" in losses
     sum(losses.values()).backward()
     missing = [name for name, value in module.named_parameters() if value.grad is None]
     assert not missing
+
+
+def test_a_picture_without_objects_teaches_what_is_background() -> None:
+    module = from_torchvision.build(spec("mask-rcnn"), None).train()
+    nothing = {
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0, dtype=torch.int64),
+        "masks": torch.zeros(0, 64, 96, dtype=torch.uint8),
+    }
+    losses = module.losses(torch.rand(1, 3, 64, 96), [nothing])
+    assert all(value.isfinite() for value in losses.values())
+    assert losses["loss_classifier"].detach() > 0
+    sum(losses.values()).backward()
 
 
 def test_a_classifiers_weights_find_their_places(tmp_path: Path) -> None:

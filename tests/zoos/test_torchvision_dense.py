@@ -220,7 +220,7 @@ def test_training_gives_the_losses_of_torchvision(picture: Image) -> None:
     module = from_torchvision.build(dataclasses.replace(spec, classes=3), None).train()
     pictures = [torch.rand(3, 64, 96), torch.rand(3, 80, 64)]
     targets = [
-        {"boxes": torch.tensor([[4.0, 5, 40, 50]]), "labels": torch.tensor([1])},
+        {"boxes": torch.tensor([[4.0, 5, 40, 50]]), "labels": torch.tensor([0])},
         {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
     ]
     losses = module.losses(pictures, targets)
@@ -228,6 +228,38 @@ def test_training_gives_the_losses_of_torchvision(picture: Image) -> None:
     sum(losses.values()).backward()
     assert module.network.roi_heads.box_predictor.cls_score.weight.grad.abs().sum() > 0
     assert torch.equal(targets[0]["boxes"], torch.tensor([[4.0, 5, 40, 50]]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torchvision/fasterrcnn_mobilenet_v3_large_320_fpn.coco_v1",
+        "torchvision/ssdlite320_mobilenet_v3_large.coco_v1",
+        pytest.param("torchvision/retinanet_resnet50_fpn_v2.coco_v1", marks=pytest.mark.large),
+    ],
+)
+def test_labels_of_targets_begin_at_0_as_those_of_answers(name: str) -> None:
+    """Of all losses, those of torchvision's own labels from 1 on, and a box without area teaches nothing."""
+    spec = dataclasses.replace(from_torchvision.spec_of(DENSE[name]), classes=3)
+    module = from_torchvision.build(spec, None).train()
+    boxes = torch.tensor([[4.0, 5, 40, 50], [30, 30, 30, 60]])
+    side = 320 if "ssdlite" in name else 96
+    pictures = torch.rand(2, 3, side, side)
+
+    def drawn(given: Any) -> dict[str, Any]:
+        torch.manual_seed(0)  # Region networks draw the places that they learn.
+        with torch.no_grad():
+            found: dict[str, Any] = given()
+        return found
+
+    for label in (0, 1):
+        ours = [{"boxes": boxes, "labels": torch.tensor([label, 1 - label])}] * 2
+        theirs = [{"boxes": boxes[:1], "labels": torch.tensor([label + 1])} for _ in pictures]
+        expected = drawn(lambda theirs=theirs: module.network(list(pictures), theirs))
+        for key, value in drawn(lambda ours=ours: module.losses(pictures, ours)).items():
+            torch.testing.assert_close(value, expected[key])
+    with pytest.raises(BadInput, match=r"target 0: expected labels from 0 to 1, got 2 to 2"):
+        module.losses(pictures, [{"boxes": boxes[:1], "labels": torch.tensor([2])}] * 2)
 
 
 @pytest.mark.parametrize(

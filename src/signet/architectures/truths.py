@@ -53,7 +53,7 @@ def joined(targets: Sequence[Target], classes: int, images_N3HW: Tensor) -> Trut
     if len(targets) != len(images_N3HW):
         raise BadInput(f"targets: expected one for each of {len(images_N3HW)} pictures, got {len(targets)}.")
     for place, target in enumerate(targets):
-        _check(place, target["boxes"], target["labels"], classes)
+        check(place, target, classes)
     device = images_N3HW.device
     counts_N = torch.tensor([len(target["labels"]) for target in targets], device=device)
     return Truths(
@@ -64,7 +64,18 @@ def joined(targets: Sequence[Target], classes: int, images_N3HW: Tensor) -> Trut
     )
 
 
-def _check(place: int, boxes_T4: Tensor, labels_T: Tensor, classes: int) -> None:
+def check(place: int, target: Target, classes: int) -> None:
+    """Refuse what no detector can learn.
+
+    Args:
+        place: of the picture, for messages.
+        target: of it.
+        classes: how many labels there are.
+
+    Raises:
+        BadInput: see `joined`.
+    """
+    boxes_T4, labels_T = target["boxes"], target["labels"]
     if boxes_T4.shape != (len(labels_T), 4):
         raise BadInput(
             f"target {place}: expected boxes of shape ({len(labels_T)}, 4), one for each label, "

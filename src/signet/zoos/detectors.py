@@ -5,7 +5,7 @@ Legend of the suffixes: N pictures, K detections, H and W pixels, M cells along 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
 
+from signet.architectures.truths import Target, check
+
 BOXES = ("boxes", "scores", "classes")
 MASKS = (*BOXES, "masks")
-
-Target = Mapping[str, Tensor]
-"""What is in a picture: "boxes" float32 (T, 4) in prepared pixels, "labels" int64 (T,) from 1 on, and for
-masks "masks" uint8 (T, H, W)."""
+BACKGROUND = 1
+"""Classes before the first label. RetinaNet and FCOS have no background; nothing ever is of their class 0,
+which their weights and cards (`drop_first`) leave free, so that all of torchvision's detectors count alike."""
 
 
 class PreparedPictures(nn.Module):
@@ -62,14 +63,16 @@ class Detector(nn.Module):
 
     Attributes:
         network: torchvision's module, its weights under its own names.
+        classes: of it, the background among them.
         most: detections for each picture; where there are fewer, rows with the score 0 fill up.
         outputs: names of what `forward` returns.
     """
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, classes: int) -> None:
         super().__init__()
         regions = getattr(network, "roi_heads", None)
         self.network = network
+        self.classes = classes
         self.network.transform = PreparedPictures(network.transform.size_divisible)
         self.most = int((network if regions is None else regions).detections_per_img)
         self.outputs = MASKS if regions is not None and regions.has_mask() else BOXES
@@ -88,14 +91,20 @@ class Detector(nn.Module):
             for name in self.outputs
         )
 
-    def losses(self, images: Sequence[Tensor], targets: Sequence[Target]) -> dict[str, Tensor]:
+    def losses(self, images: Sequence[Tensor] | Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         """The losses of torchvision's own training by name, in training mode.
 
         Args:
             images: float32 (3, H, W) each, prepared; of one size or of several.
-            targets: of each.
+            targets: of each, labels from 0 on: the background is the network's own affair. A box without
+                area, which torchvision refuses, is nothing to learn from and is left out.
+
+        Raises:
+            BadInput: a label that the network has no class for, or a box that is none.
         """
-        losses: dict[str, Tensor] = self.network(list(images), list(targets))
+        for place, target in enumerate(targets):
+            check(place, target, self.classes - BACKGROUND)
+        losses: dict[str, Tensor] = self.network(list(images), [_behind_background(one) for one in targets])
         return losses
 
     def _filled(self, values: Tensor, name: str) -> Tensor:
@@ -103,3 +112,10 @@ class Detector(nn.Module):
         rows = values.float().squeeze(1) if name == "masks" else values.float()
         empty = rows.new_zeros((self.most, *rows.shape[1:]))
         return torch.cat([rows, empty])[: self.most]
+
+
+def _behind_background(target: Target) -> dict[str, Tensor]:
+    boxes_T4 = target["boxes"]
+    some = (boxes_T4[:, 2:] > boxes_T4[:, :2]).all(dim=1)
+    kept = {name: target[name][some] for name in ("boxes", "labels", "masks") if name in target}
+    return {**kept, "labels": kept["labels"] + BACKGROUND}

@@ -77,9 +77,10 @@ def region_network(spec: ModuleSpec) -> Detector:
     boxes = MultiScaleRoIAlign(list(backbone.levels), output_size=7, sampling_ratio=2)
     parts = {"rpn_anchor_generator": anchors, "box_roi_pool": boxes}
     if spec.architecture == "faster-rcnn":
-        return Detector(FasterRCNN(backbone, spec.classes, **parts, **arguments))
+        return Detector(FasterRCNN(backbone, spec.classes, **parts, **arguments), spec.classes)
     masks = MultiScaleRoIAlign(list(backbone.levels), output_size=14, sampling_ratio=2)
-    return Detector(MaskRCNN(backbone, spec.classes, **parts, mask_roi_pool=masks, **arguments))
+    network = MaskRCNN(backbone, spec.classes, **parts, mask_roi_pool=masks, **arguments)
+    return Detector(network, spec.classes)
 
 
 def _sides(stated: Sequence[int] | None, levels: int) -> tuple[int, ...]:

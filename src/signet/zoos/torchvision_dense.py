@@ -117,7 +117,9 @@ def _made(spec: ModuleSpec) -> Any:
         _freeze(network.backbone.body, epsilon)
     elif epsilon is not None:
         raise ValueError(f"{EPSILON} is of detectors with frozen batch normalisation")
-    return PixelLogits(network) if is_segmenter(spec.architecture) else Detector(network)
+    if is_segmenter(spec.architecture):
+        return PixelLogits(network)
+    return Detector(network, spec.classes)
 
 
 def fill(module: Any, weights: Path, what: str) -> None:
