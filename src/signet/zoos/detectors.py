@@ -19,7 +19,7 @@ BOXES = ("boxes", "scores", "classes")
 MASKS = (*BOXES, "masks")
 BACKGROUND = 1
 """Classes before the first label. RetinaNet and FCOS have no background; nothing ever is of their class 0,
-which their weights and cards (`drop_first`) leave free, so that all of torchvision's detectors count alike."""
+which their weights and cards (`drop_first`) leave free, so that all detectors of torchvision count alike."""
 
 
 class PreparedPictures(nn.Module):
