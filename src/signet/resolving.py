@@ -31,6 +31,7 @@ from signet.zoos import by_name
 if TYPE_CHECKING:
     from signet.zoos.graph_guess import GraphGuess
     from signet.zoos.state_guess import Guess
+    from signet.zoos.yolo_files import YoloGuess
 
 HUB_PREFIX = "hf-hub:"
 HUB_FOLDER = "hub"
@@ -88,7 +89,7 @@ def resolve(
     return _from_name(wanted, offline, on_progress)
 
 
-def guess(model: str | Path, card: Path | None = None) -> Guess | GraphGuess | None:
+def guess(model: str | Path, card: Path | None = None) -> Guess | GraphGuess | YoloGuess | None:
     """What a weight or graph file says of itself where no card says what it is; None for any other model.
 
     Raises:

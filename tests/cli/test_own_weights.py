@@ -59,6 +59,37 @@ def test_weights_that_match_nothing_are_shown_with_the_difference(signet, weight
     assert signet("predict", weights, weights).code == 1
 
 
+def test_a_yolo_checkpoint_is_a_model_without_a_card(signet, tmp_path, pictures):
+    from signet.architectures import building, yolo_names
+
+    torch.manual_seed(0)
+    module = building.build("yolov8n", 2)
+    names = yolo_names.original_names(module, yolo_names.key_map("yolov8"))
+    state = {}
+    for key, value in module.state_dict().items():
+        path, _, leaf = key.rpartition(".")
+        state[f"{names[path]}.{leaf}"] = value
+    # Every place says "left" with certainty.
+    state["model.22.cv3.0.2.bias"] += torch.tensor([20.0, 0.0])
+    place = tmp_path / "mine.pt"
+    torch.save({"model": state, "names": {0: "left", 1: "right"}, "train_args": {"imgsz": 64}}, place)
+    shown = signet("show", place)
+    assert "certainly signet/yolov8n: detect, 2 classes" in shown.out
+    assert "pad to 64x64 with 114" in shown.out
+    told = signet("show", place, "--json").object
+    assert (told["guess"]["sure"], told["task"], told["labels"]) == ("certain", "detect", ["left", "right"])
+    done = signet("predict", place, pictures[0], "--engine", "torch")
+    assert done.code == 0
+    assert {row["label"] for row in done.lines[0]["boxes"]} == {"left"}
+    torch.save({"model": state, "train_args": {"imgsz": 64}}, place)
+    unnamed = signet("predict", place, pictures[0], "--engine", "torch")
+    assert {row["label"] for row in unnamed.lines[0]["boxes"]} == {"class 0"}
+    assert "names no classes" in unnamed.err
+    (tmp_path / "mine.pt.card.json").write_text('{"labels": ["up", "down"]}')
+    named = signet("predict", place, pictures[0], "--engine", "torch")
+    assert {row["label"] for row in named.lines[0]["boxes"]} == {"up"}
+
+
 def test_a_path_that_is_not_there_is_no_name(signet, tmp_path):
     refused = signet("show", "weights/none.pt")
     assert refused.code == 2

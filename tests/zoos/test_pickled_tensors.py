@@ -57,7 +57,7 @@ def test_the_tensors_are_those_of_the_state_dict(dtype: str, tmp_path: Path) -> 
     torch.manual_seed(0)
     module = Strange().to(getattr(torch, dtype))
     torch.save(module, tmp_path / "whole.pt")
-    found = pickled_tensors.read(tmp_path / "whole.pt")
+    found = pickled_tensors.read(tmp_path / "whole.pt").tensors
     assert list(found) == [""]
     expected = module.state_dict()
     assert list(found[""]) == list(expected)
@@ -69,7 +69,7 @@ def test_a_checkpoint_has_a_set_for_each_of_its_models(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, average = nn.Linear(3, 2), nn.Linear(3, 2)
     torch.save({"model": model, "ema": average, "epoch": 3, "optimizer": None}, tmp_path / "last.pt")
-    found = pickled_tensors.read(tmp_path / "last.pt")
+    found = pickled_tensors.read(tmp_path / "last.pt").tensors
     assert list(found) == ["model", "ema"]
     assert np.array_equal(found["ema"]["weight"], average.weight.detach().numpy())
     state = state_files.read(tmp_path / "last.pt", "ema")
@@ -95,7 +95,7 @@ def test_a_call_in_the_pickle_is_never_made(name: str, protocol: int, tmp_path: 
     module = Strange()
     module.note["options"] = calls[name]
     torch.save(module, tmp_path / "evil.pt", pickle_protocol=max(protocol, 2))
-    found = pickled_tensors.read(tmp_path / "evil.pt")
+    found = pickled_tensors.read(tmp_path / "evil.pt").tensors
     assert found[""].keys() == module.state_dict().keys()
     alone = zipped(pickle.dumps(calls[name], protocol), tmp_path / "alone.pt")
     with pytest.raises(BadInput, match=r"found none in it|cannot be read"):
@@ -123,7 +123,7 @@ def viewed(*arguments: Any) -> bytes:
 def test_a_view_within_its_numbers_is_read(tmp_path: Path) -> None:
     numbers = np.arange(4, dtype="<f4").tobytes()
     place = zipped(viewed(1, (3,), (1,), False, None), tmp_path / "x.pt", n0=numbers)
-    assert pickled_tensors.read(place)[""]["weight"].tolist() == [1, 2, 3]
+    assert pickled_tensors.read(place).tensors[""]["weight"].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_bytes_that_are_damaged_end_in_an_answer_or_a_refusal(data: st.DataObjec
     place.parent.mkdir(parents=True, exist_ok=True)
     zipped(bytes(pickled), place, n0=bytes(16), n1=bytes(8))
     try:
-        found = pickled_tensors.read(place)
+        found = pickled_tensors.read(place).tensors
     except BadInput:
         return
     assert all(isinstance(value, np.ndarray) for tensors in found.values() for value in tensors.values())

@@ -52,11 +52,14 @@ def original_names(module: nn.Module, keys: KeyMap) -> dict[str, str]:
 
 def without_ignored(state: Mapping[str, Tensor], keys: KeyMap) -> dict[str, Tensor]:
     """The tensors of a file of theirs that our network has a place for, or should have."""
-    ignored = set()
-    for path in keys.ignored:
-        layer, _, leaf = path.rpartition(".")
-        ignored.add(f"{keys.layers[layer]}.{leaf}")
+    ignored = ignored_names(keys)
     return {name: tensor for name, tensor in state.items() if name not in ignored}
+
+
+def ignored_names(keys: KeyMap) -> frozenset[str]:
+    """Tensors of theirs that our network has no place for, by their full names."""
+    parts = (path.rpartition(".") for path in keys.ignored)
+    return frozenset(f"{keys.layers[layer]}.{leaf}" for layer, _, leaf in parts)
 
 
 def numbered(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -202,6 +202,11 @@ class _Writer:
         elif self._rows:
             rows = [_cells(row) for row in self._rows]
             self._terminal.table(("image", "answer", "score", "next best"), rows, right=(2,), spare=(3,))
+        if model.card.labels is None:
+            self._terminal.say(
+                f"{model.card.name} names no classes, so labels are 'class 0', 'class 1', ...; a card with "
+                "`labels` names them"
+            )
         if self._invalid:
             self._terminal.say(
                 f"left out: {self._invalid:,} boxes of the network with a value that is no number, or a "

@@ -11,6 +11,9 @@ from signet.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from signet.catalogue.systems import System
+    from signet.zoos.graph_guess import GraphGuess
+    from signet.zoos.state_guess import Guess
+    from signet.zoos.yolo_files import YoloGuess
 
 
 def show(
@@ -29,11 +32,11 @@ def show(
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         guessed = guess(model, card)
-        if guessed is not None:
+        if guessed is not None and not as_json:
+            show_one.tell_guess(terminal, guessed)
+        if guessed is not None and not _is_model(guessed):
             if as_json:
                 terminal.object({"guess": guessed.to_dict()})
-            else:
-                show_one.tell_guess(terminal, guessed)
             return 0
         system = _system_of(model)
         if system is not None:
@@ -45,6 +48,8 @@ def show(
         if card is None and not layers and _tell_namesakes(terminal, model):
             return 0
         plain, known, rows = _whole(terminal, model, card)
+        if guessed is not None:
+            plain["guess"] = guessed.to_dict()
         if layers:
             with o.open_model(
                 model, o.RunOptions(offline=offline, card=card), terminal, many=False
@@ -54,8 +59,17 @@ def show(
         if as_json:
             terminal.object(plain)
         else:
+            if guessed is not None:
+                terminal.result("")
             show_one.tell(terminal, known, plain, rows)
         return 0
+
+
+def _is_model(guessed: Guess | GraphGuess | YoloGuess) -> bool:
+    """Whether a file is a model as it is, and no card need be written first."""
+    from signet.zoos.yolo_files import YoloGuess
+
+    return isinstance(guessed, YoloGuess)
 
 
 def _system_of(model: str) -> System | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from signet.cards import Card
 from signet.errors import BadCard, BadInput
+from signet.naming import shown
 from signet.storage import read_json
 
 ENDING = ".card.json"
@@ -46,6 +47,38 @@ def read_card(place: Path) -> Card:
         return Card.from_dict(fields)
     except BadCard as error:
         raise BadCard(f"{place.name}: {error}") from error
+
+
+def labels_of(stated: object, place: Path, classes: int) -> tuple[tuple[str, ...], bool]:
+    """The names that a short card states, and whether class 0 is a background that has none.
+
+    Args:
+        stated: names in order, or `{"file", "drop_first"}`.
+        place: the card.
+        classes: of the head.
+
+    Raises:
+        BadCard: neither of these, or not as many names as the head has classes.
+    """
+    drop = False
+    if isinstance(stated, Mapping):
+        stated, drop = label_file(stated, place, None)
+    if (
+        not isinstance(stated, Sequence)
+        or isinstance(stated, str)
+        or not all(isinstance(name, str) for name in stated)
+    ):
+        raise BadCard(
+            f"{shown(place.name)}: expected labels as a list of names, "
+            f'{{"file": ...}}, "like" or null; got {stated!r:.80}.'
+        )
+    expected = classes - drop
+    if len(stated) != expected:
+        raise BadCard(
+            f"{shown(place.name)}: expected {expected} labels, as many as the head of these weights has"
+            f"{' without the background' if drop else ''}; got {len(stated)}."
+        )
+    return tuple(stated), drop
 
 
 def label_file(labels: Mapping[str, Any], place: Path, classes: object) -> tuple[list[str], bool]:

@@ -9,7 +9,8 @@ pictures are prepared nor what the classes are called. A card beside the file do
 `like` names the catalogue entry whose preprocessing the weights were trained with; `labels` are the names, a
 file of them, "like" for those of that entry, or null. `architecture` is given when it is not that entry's,
 `tensors` for a checkpoint with several sets, `arguments` for a network that exists in two forms. The authors'
-files of BiT and ViT are known by their names and need no card.
+files of BiT and ViT are known by their names and need no card, and neither do checkpoints of YOLO
+(`yolo_files`).
 
 BiT's are prepared as timm's entries of the same weights say (the short side to 448 or 480, a crop from the
 center); its authors stretched the picture to a square of 480.
@@ -30,9 +31,10 @@ from signet.catalogue.signatures import Match
 from signet.errors import BadCard, BadInput, BadRequest, UnknownName
 from signet.naming import shown
 from signet.networks import ModuleSpec, Pretrained
-from signet.zoos import card_files, state_files, state_guess
+from signet.zoos import card_files, state_files, state_guess, yolo_cards, yolo_files, yolo_matches
 from signet.zoos.state_files import StateFile
 from signet.zoos.state_guess import TWO_FORMS, FindZoo, Guess
+from signet.zoos.yolo_files import YoloGuess
 
 ZOOS = ("timm", "torchvision")
 _FIELDS = ("like", "labels", "architecture", "tensors", "arguments")
@@ -64,7 +66,7 @@ def is_state(path: Path) -> bool:
     return state_files.is_state(path)
 
 
-def guess(path: Path, zoo: FindZoo, card: Path | None = None) -> Guess | None:
+def guess(path: Path, zoo: FindZoo, card: Path | None = None) -> Guess | YoloGuess | None:
     """What the file says of itself, when nothing else says what it is: no card, and no known name.
 
     Raises:
@@ -72,7 +74,12 @@ def guess(path: Path, zoo: FindZoo, card: Path | None = None) -> Guess | None:
     """
     if _stated(path, card) is not None:
         return None
-    return state_guess.guess(state_files.read(path), zoo)
+    state = state_files.read(path)
+    yolo = yolo_matches.exact(state.shapes)
+    if yolo is None:
+        return state_guess.guess(state, zoo)
+    stated = yolo_files.stated_by(state, yolo)
+    return YoloGuess(shown(path.name), yolo, stated, state.remarks)
 
 
 def pretrained(path: Path, zoo: FindZoo, card: Path | None = None) -> Pretrained:
@@ -89,9 +96,7 @@ def pretrained(path: Path, zoo: FindZoo, card: Path | None = None) -> Pretrained
         BadInput: the weights cannot be read, or are those of no architecture that is known.
     """
     stated = _stated(path, card)
-    if stated is None:
-        raise _unstated(state_guess.guess(state_files.read(path), zoo))
-    place, fields = stated
+    place, fields = stated or (path, {})
     if "like" in fields:
         short = _short(place, fields)
         state = state_files.read(path, short.tensors)
@@ -99,8 +104,15 @@ def pretrained(path: Path, zoo: FindZoo, card: Path | None = None) -> Pretrained
         spec = _spec(match, short)
         known = _card_like(short, match, spec, state)
     else:
-        state = state_files.read(path)
-        known, spec = _whole(place, state, zoo)
+        state = state_files.read(path, yolo_cards.tensors(place, fields))
+        yolo = yolo_matches.exact(state.shapes)
+        if yolo is not None:
+            spec = yolo.spec
+            known = yolo_cards.card(place, fields, state, yolo, f"file/{_plain(state.path)}")
+        elif stated is not None:
+            known, spec = _whole(place, state, zoo)
+        else:
+            raise _unstated(state_guess.guess(state, zoo))
     digest = configs.digest_of(spec, f"{state.digest}{state.tensors and f' {state.tensors}'}")
     size = known.input_size
     if size is None:
@@ -108,7 +120,7 @@ def pretrained(path: Path, zoo: FindZoo, card: Path | None = None) -> Pretrained
             f"{shown(place.name)}: expected a program that ends in one size, got one whose size depends on "
             "the image."
         )
-    network = zoo(spec.zoo).module_source(spec, state.weights(), digest, size)
+    network = zoo(spec.zoo, spec.architecture).module_source(spec, state.weights(), digest, size)
     return Pretrained(known, (network,), configs.digest_with(network.digest, known), "file")
 
 
@@ -251,7 +263,7 @@ def _card_like(short: Short, match: Match, spec: ModuleSpec, state: StateFile) -
 
 def _labels(short: Short, classes: int, entry: Card) -> tuple[tuple[str, ...] | None, bool]:
     """The names that a short card states, and whether class 0 is a background."""
-    file, stated, drop = shown(short.place.name), short.labels, False
+    file, stated = shown(short.place.name), short.labels
     if stated is None:
         return None, False
     if not classes:
@@ -263,24 +275,7 @@ def _labels(short: Short, classes: int, entry: Card) -> tuple[tuple[str, ...] | 
                 f"of these weights has {classes}. State the labels themselves."
             )
         return entry.labels, False
-    if isinstance(stated, Mapping):
-        stated, drop = card_files.label_file(stated, short.place, None)
-    if (
-        not isinstance(stated, Sequence)
-        or isinstance(stated, str)
-        or not all(isinstance(name, str) for name in stated)
-    ):
-        raise BadCard(
-            f"{file}: expected labels as a list of names, "
-            f'{{"file": ...}}, "like" or null; got {stated!r:.80}.'
-        )
-    expected = classes - drop
-    if len(stated) != expected:
-        raise BadCard(
-            f"{file}: expected {expected} labels, as many as the head of these weights has"
-            f"{' without the background' if drop else ''}; got {len(stated)}."
-        )
-    return tuple(stated), drop
+    return card_files.labels_of(stated, short.place, classes)
 
 
 def _whole(place: Path, state: StateFile, zoo: FindZoo) -> tuple[Card, ModuleSpec]:

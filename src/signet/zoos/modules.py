@@ -202,7 +202,13 @@ def read_file(weights: Path) -> Any:
 
 
 class Pickled(dict[str, Any]):
-    """Tensors by name of a model that was pickled whole, or of several by the keys of their checkpoint."""
+    """Tensors by name of a model that was pickled whole, or of several by the keys of their checkpoint.
+
+    Attributes:
+        stated: what those models and the checkpoint state in words and numbers (`pickled_tensors.Contents`).
+    """
+
+    stated: Mapping[str, Mapping[str, Any]]
 
 
 def _pickled_model(weights: Path) -> Pickled | None:
@@ -212,14 +218,16 @@ def _pickled_model(weights: Path) -> Pickled | None:
     from signet.zoos import pickled_tensors
 
     try:
-        sets = pickled_tensors.read(weights)
+        contents = pickled_tensors.read(weights)
     except BadInput:
         return None
     found = {
         key: {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
-        for key, tensors in sets.items()
+        for key, tensors in contents.tensors.items()
     }
-    return Pickled(found[""] if list(found) == [""] else found)
+    pickled = Pickled(found[""] if list(found) == [""] else found)
+    pickled.stated = contents.stated
+    return pickled
 
 
 def unreadable(weights: Path, error: Exception) -> BadInput:

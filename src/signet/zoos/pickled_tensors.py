@@ -6,7 +6,8 @@ is ours, `OrderedDict` is a dict, and every other class is a `Husk` that keeps w
 nothing. So a pickle can build nothing but plain values, husks and views of numbers that are in the file.
 
 What was a module is recognised by what it keeps (`_parameters`, `_buffers`, `_modules`), and its tensors are
-named by their path, as `state_dict` names them.
+named by their path, as `state_dict` names them. What else a module or its checkpoint states in words and
+numbers (the names of the classes, the size of the pictures) is kept as it stands.
 
 Source: the pickle protocol (PEP 3154, Python's `pickletools`), the layout of torch's zip files and of the
 arguments of `_rebuild_tensor_v2` (PyTorch documentation, "Serialization semantics").
@@ -19,6 +20,7 @@ import math
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ _DTYPES: Mapping[str, str] = {
     "ByteStorage": "<u1",
     "BoolStorage": "|b1",
 }
+_SCALARS = (str, int, float, type(None))
 _TENSORS = ("_rebuild_tensor", "_rebuild_tensor_v2")
 
 
@@ -92,14 +95,25 @@ class Items(dict[Any, Any]):
         """Nothing."""
 
 
-def read(path: Path) -> dict[str, dict[str, Array]]:
-    """Every set of tensors of a file: for each module at the top, by its key, its tensors by name.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file of torch.save holds.
+
+    Attributes:
+        tensors: for each module at the top, by its key, its tensors by name; "" for a file of one module.
+        stated: what those modules, by the same keys, and the checkpoint itself, under "", state beside
+            tensors: words, numbers, and lists and dicts of them, one level deep.
+    """
+
+    tensors: dict[str, dict[str, Array]]
+    stated: dict[str, dict[str, Any]]
+
+
+def read(path: Path) -> Contents:
+    """Every set of tensors of a file, numpy arrays, float16 as they are, and what stands beside them.
 
     Args:
         path: a file of torch.save since version 1.6 (a zip).
-
-    Returns:
-        "" for a file that is one module; numpy arrays, float16 as they are.
 
     Raises:
         BadInput: it is no such zip, is cut short or larger than it may be, or holds no module with tensors.
@@ -115,17 +129,37 @@ def read(path: Path) -> dict[str, dict[str, Array]]:
             f"{type(error).__name__}: {shown(str(error))}."
         ) from error
     found: dict[str, dict[str, Array]] = {}
+    stated = {"": plain(top)}
     budget = [MOST_MODULES]
     for key, value in {"": top, **(top if isinstance(top, dict) else {})}.items():
         if isinstance(key, str) and isinstance(value, Husk):
             tensors = dict(_tensors(value, "", 0, budget))
             if tensors:
-                found[key] = tensors
+                found[key], stated[key] = tensors, plain(value.kept)
     total = sum(array.nbytes for tensors in found.values() for array in tensors.values())
     if total > MOST_BYTES:
         raise BadInput(f"{shown(path.name)}: its tensors state {total} bytes, more than {MOST_BYTES}.")
     if not found:
         raise BadInput(f"{shown(path.name)}: expected a pickled model with tensors, found none in it.")
+    return Contents(found, stated)
+
+
+def plain(checkpoint: Any) -> dict[str, Any]:
+    """What a checkpoint states in words and numbers, by name, one level deep; all else is left out.
+
+    Deeper, a few bytes of a pickle could state more than any machine can visit.
+    """
+    found: dict[str, Any] = {}
+    for key, value in checkpoint.items() if isinstance(checkpoint, dict) else ():
+        match value:
+            case _ if not isinstance(key, str):
+                continue
+            case dict():
+                found[key] = {name: part for name, part in value.items() if isinstance(part, _SCALARS)}
+            case list() | tuple() if all(isinstance(part, _SCALARS) for part in value):
+                found[key] = list(value)
+            case _ if isinstance(value, _SCALARS):
+                found[key] = value
     return found
 
 

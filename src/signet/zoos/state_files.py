@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from signet import storage
 from signet.errors import BadInput, BadRequest, MissingExtra
 from signet.hub.digests import remembered_digest
 from signet.naming import shown
-from signet.zoos import modules, npz_layouts
+from signet.zoos import modules, npz_layouts, pickled_tensors
 
 PICKLES = (".pt", ".pth", ".bin")
 SUFFIXES = (*PICKLES, ".safetensors", ".npz")
@@ -44,6 +44,7 @@ class StateFile:
         remarks: what was undone to get there, in words.
         plain: a zoo can fill a module with the file as it is.
         write: writes the tensors under their names as safetensors.
+        stated: what a file of torch.save states beside these tensors, in words and numbers, by name.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class StateFile:
     remarks: tuple[str, ...]
     plain: bool
     write: Callable[[Path], None]
+    stated: Mapping[str, Any] = field(default_factory=dict)
 
     def weights(self) -> Path:
         """A file that holds exactly these tensors: itself, or a copy in the cache."""
@@ -140,7 +142,15 @@ def _of_pickle(path: Path, tensors: str | None) -> StateFile:
 
     shapes = {names[name]: tuple(value.shape) for name, value in state.items()}
     direct = len(sets) == 1 and chosen in ("", *modules.WRAPPERS) and all(k == v for k, v in names.items())
-    return StateFile(path, remembered_digest(path), chosen, shapes, remarks, direct, write)
+    beside = _beside(stated, chosen)
+    return StateFile(path, remembered_digest(path), chosen, shapes, remarks, direct, write, beside)
+
+
+def _beside(stated: Any, chosen: str) -> dict[str, Any]:
+    """What is stated beside a set of tensors: by the module itself, else by the checkpoint."""
+    if isinstance(stated, modules.Pickled):
+        return {**stated.stated[""], **stated.stated.get(chosen, {})}
+    return pickled_tensors.plain(stated)
 
 
 def _gather(stated: Any, place: str, sets: Sets, kind: type) -> None:

@@ -17,11 +17,12 @@ from signet.catalogue.signatures import Match, Shapes, Signature
 from signet.errors import BadInput, MissingExtra, SignetError
 from signet.naming import shown
 from signet.networks import ModuleSpec
-from signet.zoos import card_files
+from signet.zoos import card_files, yolo_matches
+from signet.zoos.state_differences import Difference, differing
 from signet.zoos.state_files import StateFile
 
-FindZoo = Callable[[str], Any]
-"""From "timm" or "torchvision" to the module of that zoo, which has `build` and `module_source`."""
+FindZoo = Callable[[str, str], Any]
+"""From the name of a zoo and of an architecture to the module of that zoo: `build` and `module_source`."""
 
 TWO_FORMS = {"torchvision/googlenet": "transform_input", "torchvision/inception_v3": "transform_input"}
 """Architectures that exist in two forms with equal tensors, and the argument that tells them apart.
@@ -30,40 +31,7 @@ Source: torchvision.models.googlenet and inception_v3: true with their own weigh
 """
 _ALIKE = ("read as RGB", "values as", "range 0..255 to 0..1", "axes in order NCHW")
 """Steps in words that nearly all programs share."""
-_MOST_NAMED = 3
 _MOST_ENTRIES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How the tensors of a file differ from those of an architecture.
-
-    Attributes:
-        name: `zoo/architecture`.
-        missing: tensors of the architecture that the file has not.
-        unexpected: tensors of the file that the architecture has not.
-        shapes: tensors of both with other shapes: name, expected (-1 for any), got.
-    """
-
-    name: str
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    shapes: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
-
-    def words(self) -> str:
-        """One line."""
-        other = [f"{name} {_shape(got)} where it has {_shape(wanted)}" for name, wanted, got in self.shapes]
-        parts = [
-            f"{len(found)} {words} ({', '.join(map(shown, found[:_MOST_NAMED]))}"
-            f"{', ...' if len(found) > _MOST_NAMED else ''})"
-            for words, found in (
-                ("missing", self.missing),
-                ("unexpected", self.unexpected),
-                ("of another shape", other),
-            )
-            if found
-        ]
-        return f"{self.name}: {', '.join(parts) or 'the same names and shapes'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +72,10 @@ class Guess:
     def summary(self) -> str:
         """What matched, as one sentence."""
         if not self.matches:
+            nearest = next((difference.words() for difference in self.differences), "")
             return (
-                f"no architecture of timm or torchvision has exactly its {self.tensors} tensors; nearest is "
-                f"{'; '.join(difference.words() for difference in self.differences[:1])}"
+                "no architecture of timm or torchvision, and no YOLO of generation 7, 8 or 9, has exactly "
+                f"its {self.tensors} tensors; {f'nearest is {nearest}' if nearest else 'none is near'}"
             )
         groups = [" = ".join(match.signature.name for match in group) for group in self.functions]
         classes = self.matches[0].classes
@@ -183,14 +152,12 @@ def guess(state: StateFile, zoo: FindZoo) -> Guess:
         MissingExtra: nothing matches, and the library to compare with is not installed.
     """
     matches = signatures.exact(state.shapes)
-    near: Sequence[Signature] = () if matches else signatures.nearest(state.shapes)
-    return Guess(
-        shown(state.path.name),
-        len(signatures.counted(state.shapes)),
-        state.remarks,
-        matches,
-        tuple(difference(state.shapes, row, zoo) for row in near),
-    )
+    near: tuple[Difference, ...] = ()
+    if not matches:
+        rows = signatures.nearest(state.shapes)
+        near = yolo_matches.nearest(state.shapes) or tuple(difference(state.shapes, row, zoo) for row in rows)
+    file, count = shown(state.path.name), len(signatures.counted(state.shapes))
+    return Guess(file, count, state.remarks, matches, near)
 
 
 def functions(matches: Sequence[Match]) -> tuple[tuple[Match, ...], ...]:
@@ -205,7 +172,7 @@ def functions(matches: Sequence[Match]) -> tuple[tuple[Match, ...], ...]:
 def difference(shapes: Shapes, row: Signature, zoo: FindZoo) -> Difference:
     """How tensors differ from those of an architecture; the number of classes is no difference."""
     name, _, architecture = row.architecture.partition("/")
-    module = _without_memory(zoo(name), ModuleSpec(name, architecture, row.arguments))
+    module = _without_memory(zoo(name, architecture), ModuleSpec(name, architecture, row.arguments))
     state = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     wanted = signatures.opened(signatures.counted(state), row.head)
     got = signatures.counted(shapes)
@@ -213,12 +180,7 @@ def difference(shapes: Shapes, row: Signature, zoo: FindZoo) -> Difference:
     # The number of classes is free, and one number.
     free = len({got[key][:1] for key in both if key in row.head}) == 1
     compared = signatures.opened(got, row.head) if free else got
-    return Difference(
-        row.name,
-        tuple(sorted(set(wanted) - set(got))),
-        tuple(sorted(set(got) - set(wanted))),
-        tuple((key, wanted[key], got[key]) for key in both if wanted[key] != compared[key]),
-    )
+    return differing(row.name, wanted, got, compared)
 
 
 def _without_memory(zoo: Any, spec: ModuleSpec) -> Any:
@@ -251,7 +213,3 @@ def _program(name: str) -> str:
 
 def _labels(classes: int) -> Mapping[str, str] | None:
     return {"file": "NAMES.txt"} if classes else None
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join("any" if length == signatures.OPEN else str(length) for length in shape) or "one value"
