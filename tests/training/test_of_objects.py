@@ -90,7 +90,8 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         module = objects.network(instances=instances)
         return train(module, data, how, folder=tmp_path / place, resume=resume, **more)
 
-    data, how = objects.data_in(folder, instances=instances), objects.settings(augmentation="medium")
+    data = objects.data_in(folder, instances=instances)
+    how = objects.settings(augmentation="medium", mosaic=0.5, ema=0.9)
     straight = run("straight", resume=False)
     with pytest.raises(Stop):
         run("interrupted", resume=False, on_progress=on_progress)
@@ -109,11 +110,11 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
 
 def test_views_are_a_function_of_seed_epoch_and_image(objects: ModuleType, folder: Path) -> None:
     data = objects.data_in(folder, instances=True)
-    how = objects.settings(augmentation="medium")
+    how = objects.settings(augmentation="medium", mosaic=0.5)
     first, again = (ObjectScenes(data.train, data.program, how) for _ in range(2))
     again.views(np.array([4, 0]), 5)
     one, two = first.views(np.array([1, 2]), 1), again.views(np.array([1, 2]), 1)
-    poor = ObjectScenes(data.train, data.program, objects.settings(augmentation="medium", memory_bytes=0))
+    poor = ObjectScenes(data.train, data.program, dataclasses.replace(how, memory_bytes=0))
     assert one.images.shape == (2, 3, *objects.SIZE)
     for other in (two, poor.views(np.array([1, 2]), 1)):
         assert torch.equal(one.images, other.images)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from signet.errors import BadDataset, BadInput, BadRequest
-from signet.training import TrainSettings
+from signet.training import TrainSettings, train
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,8 @@ from signet.training import TrainSettings
         ("label_smoothing", 1.0, r"label_smoothing: expected 0 to below 1"),
         ("clip", float("inf"), r"clip: expected a finite number of at least 0"),
         ("budget_seconds", -1, r"budget_seconds: expected a finite number"),
+        ("mosaic", 1.5, r"mosaic: expected 0 to 1, got 1\.5\. It is a share of the views"),
+        ("ema", 1, r"ema: expected 0 to below 1, got 1\. At 1 the average never leaves"),
         ("augmentation", "heavy", r"augmentation: expected one of 'none', 'light', 'medium'; got 'heavy'"),
         ("batchnorm", "eval", r"batchnorm: expected one of 'frozen', 'batch'"),
         ("select", "f1", r"select: expected one of 'accuracy', 'loss'"),
@@ -35,6 +37,13 @@ def test_a_setting_out_of_range_says_what_was_expected(name: str, value: object,
     fields = {"classifier": "head", name: value}
     with pytest.raises(BadRequest, match=words):
         TrainSettings(**fields)  # type: ignore[arg-type]
+
+
+def test_mosaics_need_augmentation_and_objects(tiny: ModuleType, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="mosaic: expected 0 without augmentation"):
+        TrainSettings(classifier="head", mosaic=0.5, augmentation="none")
+    with pytest.raises(BadRequest, match=r"mosaic: expected 0 where no objects are learned, got 0\.5"):
+        train(tiny.network(), tiny.data_in(images), tiny.settings(mosaic=0.5), folder=tmp_path, resume=False)
 
 
 def test_a_class_that_is_never_seen_is_refused(tiny: ModuleType, images: Path) -> None:

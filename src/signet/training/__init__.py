@@ -4,7 +4,8 @@ settings ── `TrainingData`, `TrainSettings`, `Trained`
 tasks ── `LearningTask`: what the loop asks of a task; of_classes, of_pixels and of_objects are three
 scenes ── `PixelData`, `median_frequency_weights`: images with a label for each pixel
 objects ── `ObjectData`: images with boxes or masks; contents: what of them is left in a view
-views ── a changed view of a picture, applied alike to its pixels, masks and boxes
+views ── a changed view of a picture, applied alike to its pixels, masks and boxes; mosaics: four in one
+averaging ── the running average of the weights
 heads ── `head_of`, `set_head`, `with_head`
 stages ── `stages_of`, `all_but_last`: what can be frozen, by name
 sizing ── `program_at`: the evaluation program at another input size

@@ -21,6 +21,7 @@ from signet.errors import BadRequest, CheckFailed
 from signet.progress import OnProgress, Progress, silent
 from signet.training import checkpoints
 from signet.training.augmentation import generator_of
+from signet.training.averaging import Average
 from signet.training.exactness import bounded_threads, own_random_states, seed_step
 from signet.training.freezing import freeze, set_learning_mode
 from signet.training.moments import (
@@ -40,7 +41,7 @@ from signet.training.schedule import frozen_by, optimizer_of, rate_factor, set_r
 from signet.training.settings import Trained, TrainingData, TrainSettings
 from signet.training.tasks import Examples, LearningTask
 
-# Roles of random numbers, so that no two draw from one stream; augmentation has 2.
+# Roles of random numbers, so that no two draw from one stream; augmentation has 2, mosaics have 4.
 _ORDER, _DRAWN_BY_NETWORK = 1, 3
 
 _AHEAD = 2  # batches that are prepared while the network computes
@@ -112,6 +113,7 @@ class _Run:
         # Channels last is what the CPU's and the GPU's convolutions are quick in.
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimizer_of(module, settings)
+        self.average = Average(module, settings.ema)
         self.steps = task.steps
         self.moment = Moment()
         self.best: dict[str, Tensor] = {}
@@ -123,7 +125,9 @@ class _Run:
         checkpoints.clear_leftovers(self.folder)
         found = checkpoints.newest(self.folder, self.fingerprint) if resume else None
         if found is not None:
-            self.moment, self.best, self.kept = from_checkpoint(found, self.module, self.optimizer)
+            self.moment, self.best, self.kept = from_checkpoint(
+                found, self.module, self.optimizer, self.average
+            )
         else:
             self._judge(0.0)  # the network as it was given: what training must beat
         if not self.moment.finished:
@@ -190,6 +194,7 @@ class _Run:
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), limit)
         self._check_finite("gradient", float(norm))
         self.optimizer.step()
+        self.average.update(done + 1)
         self.moment = replace(
             moment,
             step=moment.step + 1,
@@ -203,8 +208,9 @@ class _Run:
         """End an epoch: validate, remember the best, decide whether to go on, and write it down."""
         moment, settings = self.moment, self.settings
         self.module.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.average.in_place():
             judged = self.task.judge(self.module)
+            state = state_of(self.module)
         row: dict[str, float] = {
             "epoch": moment.epoch,
             **judged.row,
@@ -217,7 +223,7 @@ class _Run:
         history = moment.history
         better = not history or is_better(row, history[moment.best_epoch], settings.select, self.task.figure)
         if better:
-            self.best, self.kept = state_of(self.module), judged.kept
+            self.best, self.kept = state, judged.kept
         best_epoch = moment.epoch if better else moment.best_epoch
         self._tick()
         row["seconds"] = self.moment.epoch_seconds
@@ -235,7 +241,9 @@ class _Run:
         self._tell(moment.epoch * self.steps, settings.epochs * self.steps)
 
     def _save(self) -> None:
-        checkpoint = to_checkpoint(self.moment, self.module, self.optimizer, self.best, self.kept)
+        checkpoint = to_checkpoint(
+            self.moment, self.module, self.optimizer, self.best, self.kept, self.average
+        )
         checkpoints.save(self.folder, checkpoint, self.fingerprint)
         self.saved_at = time.monotonic()
 
@@ -273,7 +281,15 @@ class _Run:
 
 
 def _task_of(data: TrainingData | PixelData | ObjectData, settings: TrainSettings) -> LearningTask:
-    """The task that data of a type is for."""
+    """The task that data of a type is for.
+
+    Raises:
+        BadRequest: a setting that the task has no use for.
+    """
+    if settings.mosaic and not isinstance(data, ObjectData):
+        raise BadRequest(
+            f"mosaic: expected 0 where no objects are learned, got {settings.mosaic:g}. Leave it out."
+        )
     match data:
         case PixelData():
             return PixelTask(data, settings)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from signet.training.averaging import Average
 from signet.training.checkpoints import Checkpoint
 from signet.training.settings import Selection, TrainSettings
 
@@ -83,6 +84,7 @@ def to_checkpoint(
     optimizer: torch.optim.Optimizer,
     best: Mapping[str, Tensor],
     kept: Mapping[str, Tensor],
+    average: Average,
 ) -> Checkpoint:
     """All that is needed to go on from a moment.
 
@@ -92,10 +94,12 @@ def to_checkpoint(
         optimizer: its present state.
         best: the module's state at the best epoch.
         kept: what the task keeps of the validation at the best epoch; names without a slash.
+        average: of the weights.
     """
     tensors = {f"module/{name}": tensor for name, tensor in state_of(module).items()}
     tensors |= {f"best/{name}": tensor.clone() for name, tensor in best.items()}
     tensors |= {name: tensor.clone() for name, tensor in kept.items()}
+    tensors |= {f"average/{name}": _copied(tensor) for name, tensor in average.tensors.items()}
     for name, parameter in module.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{key}/{name}"] = _copied(value)
@@ -103,7 +107,7 @@ def to_checkpoint(
 
 
 def from_checkpoint(
-    checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Optimizer
+    checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Optimizer, average: Average
 ) -> tuple[Moment, dict[str, Tensor], dict[str, Tensor]]:
     """(moment, best state, what was kept of its validation); module and optimizer are brought to that moment.
 
@@ -111,8 +115,9 @@ def from_checkpoint(
         checkpoint: what was written.
         module: of the same architecture; changed in place.
         optimizer: over its parameters; changed in place.
+        average: of its weights; changed in place.
     """
-    parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}}
+    parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}, "average": {}}
     moving: dict[str, dict[str, Tensor]] = {}
     kept: dict[str, Tensor] = {}
     for name, tensor in checkpoint.tensors.items():
@@ -125,6 +130,7 @@ def from_checkpoint(
         else:
             kept[name] = tensor
     module.load_state_dict(parts["module"], strict=True)
+    average.restore(parts["average"])
     for name, parameter in module.named_parameters():
         if name in moving:
             optimizer.state[parameter] = {

@@ -25,6 +25,7 @@ from signet.programs import Program
 from signet.steps import GEOMETRIC, Read, Step
 from signet.training.augmentation import generator_of
 from signet.training.contents import Contents, Shown
+from signet.training.mosaics import MOSAIC, in_use, mosaic
 from signet.training.pictures import AUGMENTATION, KEPT_SIDE, as_network_input
 from signet.training.settings import TrainSettings
 from signet.training.tasks import Examples
@@ -183,9 +184,16 @@ class ObjectScenes:
         return Shown(whole.pixels, Contents.of(whole.truth).through(View.of(whole.geometry)))
 
     def _view(self, index: int, epoch: int, strength: ViewStrength) -> Shown:
-        scene = self._scene(index)
-        generator = generator_of(self._settings.seed, AUGMENTATION, epoch, index)
-        view = drawn(scene.pixels.shape[:2], self._size, strength, generator, flip=self._settings.flip)
+        settings, scene = self._settings, self._scene(index)
+        if settings.mosaic and in_use(epoch, settings.epochs):
+            generator = generator_of(settings.seed, MOSAIC, epoch, index)
+            if generator.random() < settings.mosaic:
+                others = generator.integers(len(self), size=3).tolist()
+                order = generator.permutation([index, *others]).tolist()
+                pictures = [self._scene(place) for place in order]
+                return mosaic(pictures, self._size, strength, generator, flip=settings.flip)
+        generator = generator_of(settings.seed, AUGMENTATION, epoch, index)
+        view = drawn(scene.pixels.shape[:2], self._size, strength, generator, flip=settings.flip)
         seen = scene.through(view)
         return seen._replace(pixels=recoloured(seen.pixels, strength, generator))
 

@@ -90,10 +90,14 @@ class TrainSettings:
         augmentation: "none", "light" (crop of at least 0.6 of the area, mirror image, slight colour) or
             "medium" (stronger, and two small random operations).
         flip: whether left and right may be exchanged; False for letters, digits and all that has a side.
+        mosaic: share of the views that show four pictures instead of one (`mosaics`); of objects only, none
+            in the last epochs, and none without augmentation.
         patience: epochs without a better validation before the run ends early; 0 never ends early.
         select: what "better" means: the task's figure ("accuracy": the accuracy of classes, the mIoU of
             pixels, the AP of objects; equal ones by the loss), or the loss, which objects do not have.
         clip: greatest norm of the gradient; 0 does not clip.
+        ema: decay of the running average of the weights (`averaging`), which is then what is validated and
+            kept; 0.99 to 0.9999 are usual, more for more steps. 0 validates and keeps the weights themselves.
         frozen: names of stages (see `stages_of`) that do not learn, or dotted prefixes of them.
         batchnorm: "frozen": every BatchNorm uses its stored statistics and leaves them as they are;
             "batch": those outside frozen stages use and gather the statistics of each batch. A head that was
@@ -120,9 +124,11 @@ class TrainSettings:
     label_smoothing: float = 0.1
     augmentation: Augmentation = "light"
     flip: bool = True
+    mosaic: float = 0.0
     patience: int = 5
     select: Selection = "accuracy"
     clip: float = 1.0
+    ema: float = 0.0
     frozen: tuple[str, ...] = ()
     batchnorm: BatchNormPolicy = "frozen"
     seed: int = 0
@@ -142,6 +148,11 @@ class TrainSettings:
             if getattr(self, name) not in allowed:
                 words = ", ".join(map(repr, allowed))
                 raise BadRequest(f"{name}: expected one of {words}; got {getattr(self, name)!r}.")
+        if self.mosaic and self.augmentation == "none":
+            raise BadRequest(
+                f"mosaic: expected 0 without augmentation, which shows every picture whole, got "
+                f"{self.mosaic!r}. Choose the augmentation 'light' or 'medium', or no mosaics."
+            )
         if not self.classifier or not all(self.classifier):
             raise BadRequest("classifier: expected the dotted name of the head, got an empty one.")
         if isinstance(self.frozen, str):
@@ -213,6 +224,8 @@ _RANGES = (
     _Range("warmup", 0, 1, "It is a share of all steps.", open_end=True),
     _Range("label_smoothing", 0, 1, "It is the share that all classes have in common.", open_end=True),
     _Range("clip", 0, math.inf, open_end=True),
+    _Range("mosaic", 0, 1, "It is a share of the views."),
+    _Range("ema", 0, 1, "At 1 the average never leaves the weights it began with.", open_end=True),
     _Range("checkpoint_seconds", 0, math.inf, open_end=True),
     _Range("budget_seconds", 0, math.inf, open_end=True),
 )

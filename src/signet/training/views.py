@@ -113,7 +113,13 @@ class View:
 
 
 def drawn(
-    shape: tuple[int, ...], size: Size, strength: ViewStrength, generator: np.random.Generator, *, flip: bool
+    shape: tuple[int, ...],
+    size: Size,
+    strength: ViewStrength,
+    generator: np.random.Generator,
+    *,
+    flip: bool,
+    frame: Size | None = None,
 ) -> View:
     """A random view of a picture.
 
@@ -123,9 +129,11 @@ def drawn(
         strength: how far it may differ.
         generator: where the chances come from.
         flip: whether left and right may be exchanged.
+        frame: (height, width) that the evaluation fits the picture into; `size` when None.
     """
     low, high = strength.scale
-    fitting = min(size[0] / shape[0], size[1] / shape[1])
+    frame = frame or size
+    fitting = min(frame[0] / shape[0], frame[1] / shape[1])
     factor = fitting * math.exp(generator.uniform(math.log(low), math.log(high)))
     spread = math.log(strength.ratio) / 2
     skew = math.exp(generator.uniform(-spread, spread))
