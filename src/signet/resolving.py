@@ -173,9 +173,9 @@ def _from_name(wanted: Asked, offline: bool, on_progress: OnProgress | None) -> 
         if zoo == "signet" and architecture in ARCHITECTURES:
             # It is built here and comes with no weights; the error says where to put some.
             hub.obtain(name, None, offline=offline)
-        raise UnknownName(
-            "model", name, (*index.names(), *hub.list_mirror()), "See `signet find`."
-        ) from error
+        built = (f"signet/{one}" for one in ARCHITECTURES)
+        known = (*index.names(), *hub.list_mirror(), *built)
+        raise UnknownName("model", name, known, "See `signet find`.") from error
     config = index.config(full)
     remote = remote_of(config)
     cached = hub.in_cache(full, remote)

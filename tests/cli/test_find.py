@@ -8,8 +8,10 @@ import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from signet.cli.find import count, size
 from signet.errors import BadRequest
@@ -241,6 +243,39 @@ def test_a_system_is_shown_by_its_bare_name(signet):
     assert "no public weights; nearest: timm/eva02_large" in out
     assert "stated: top1 0.924" in out
     assert signet("show", "OmniVec", "--json").object["name"] == "signet/omnivec"
+
+
+def test_a_network_of_our_own_is_shown_with_its_size_and_how_weights_are_brought(signet):
+    ran = signet("show", "signet/yolov8n")
+    assert ran.code == 0
+    for words in (
+        "parameters: 3,157,184 with 80 classes",
+        "GFLOPs: 8.7, as published",
+        "ap 0.373 on COCO val2017",
+        "pad to 640x640 with 114",
+        "signet predict MY.pt",
+    ):
+        assert words in ran.out
+    assert signet("show", "YOLOv9t").out.startswith("signet/yolov9t\n")
+    plain = signet("show", "signet/yolov8n-seg:size=320", "--json").object
+    assert (plain["name"], plain["status"]) == ("signet/yolov8n-seg:size=320", "no public weights")
+    built = plain["built"]
+    assert (built["input_size"], built["outputs"]) == ([320, 320], ["predictions", "prototypes"])
+    assert (built["parameters"], built["gflops"]) == (None, None)
+    assert signet("show", "signet/densenet264", "--json").object["built"]["gmacs"] == 5.77
+    refused = signet("show", "signet/efficientnet:widt=1")
+    assert (refused.code, "Did you mean 'width'" in refused.err) == (2, True)
+    assert "Did you mean 'signet/yolov8" in signet("show", "signet/yolov8q").err
+
+
+def test_a_network_of_our_own_with_weights_in_the_mirror_is_shown_as_a_model(signet, tmp_path, monkeypatch):
+    folder = tmp_path / "signet/yolov8n"
+    folder.mkdir(parents=True)
+    save_file({"x": np.zeros(1, np.float32)}, folder / "model.safetensors")
+    config = {"library": "signet", "architecture": "yolov8n", "num_classes": 2, "labels": ["a", "b"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("SIGNET_MIRROR", str(tmp_path))
+    assert signet("show", "signet/yolov8n", "--json").object["labels"] == ["a", "b"]
 
 
 def test_show_names_recipe_licence_and_every_source(signet):

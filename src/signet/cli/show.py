@@ -27,7 +27,7 @@ def show(
     threads: o.Threads = None,
 ) -> int:
     """Show all that is known of MODEL. Weights that are not here are not downloaded for it."""
-    from signet.cli import show_one
+    from signet.cli import show_one, show_own
     from signet.resolving import guess
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
@@ -37,6 +37,13 @@ def show(
         if guessed is not None and not _is_model(guessed):
             if as_json:
                 terminal.object({"guess": guessed.to_dict()})
+            return 0
+        built = show_own.own(model)
+        if built is not None:
+            if as_json:
+                terminal.object(show_own.to_dict(*built))
+            else:
+                show_own.tell(terminal, *built)
             return 0
         system = _system_of(model)
         if system is not None:

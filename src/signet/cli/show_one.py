@@ -56,16 +56,16 @@ def tell(terminal: Terminal, card: Card, plain: Mapping[str, Any], rows: Sequenc
         ("outputs", ", ".join(plain.get("outputs", ()))),
     ]
     terminal.table(("", ""), [line for line in lines if line[1]])
-    _section(terminal, "preprocessing", [f"{n}. {words}" for n, words in enumerate(card.program.words(), 1)])
+    section(terminal, "preprocessing", [f"{n}. {words}" for n, words in enumerate(card.program.words(), 1)])
     if card.claims:
         _claims(terminal, card.claims)
     for row in rows:
-        _section(terminal, f"stated and published: {row.variant}", _figures(row))
+        section(terminal, f"stated and published: {row.variant}", _figures(row))
     if card.lineage:
         terminal.result("")
         terminal.result("lineage")
         _nested(terminal, card.lineage, 2)
-    _section(terminal, "layers", plain.get("layers", []))
+    section(terminal, "layers", plain.get("layers", []))
 
 
 def tell_guess(terminal: Terminal, guessed: Any) -> None:
@@ -74,9 +74,9 @@ def tell_guess(terminal: Terminal, guessed: Any) -> None:
         terminal.line(shown(line))
 
 
-def tell_system(terminal: Terminal, row: System) -> None:
-    """A system of the list that no card of a zoo is called by."""
-    terminal.result(str(row.own))
+def tell_system(terminal: Terminal, row: System, name: str | None = None) -> None:
+    """A system of the list that no card of a zoo is called by; `name` is what it is shown as."""
+    terminal.result(name or str(row.own))
     weights = row.status if row.status != PUBLIC or not row.names else f"{row.status}: {', '.join(row.names)}"
     nearest = f"; nearest: {row.nearest}" if row.nearest else ""
     lines = [
@@ -86,7 +86,7 @@ def tell_system(terminal: Terminal, row: System) -> None:
         ("weights", f"{weights}{nearest}"),
     ]
     terminal.table(("", ""), lines)
-    _section(terminal, "stated and published", _figures(row))
+    section(terminal, "stated and published", _figures(row))
 
 
 def _licence(licence: Licence) -> str:
@@ -149,7 +149,8 @@ def _figures(row: System) -> list[str]:
     ]
 
 
-def _section(terminal: Terminal, title: str, lines: Sequence[str]) -> None:
+def section(terminal: Terminal, title: str, lines: Sequence[str]) -> None:
+    """A title and what stands below it; nothing where nothing does."""
     if lines:
         terminal.result("")
         terminal.result(title)
