@@ -11,8 +11,7 @@ torch = pytest.importorskip("torch")
 
 from signet.architectures.task_alignment import Assignment  # noqa: E402
 from signet.architectures.truths import joined  # noqa: E402
-from signet.architectures.yolo_blocks import MOMENTUM, C2f, ConvNorm  # noqa: E402
-from signet.architectures.yolo_heads import AnchorFreeHead, MaskHead  # noqa: E402
+from signet.architectures.yolo_blocks import MOMENTUM  # noqa: E402
 from signet.architectures.yolo_losses import (  # noqa: E402
     CELLS,
     MASKS,
@@ -21,10 +20,7 @@ from signet.architectures.yolo_losses import (  # noqa: E402
     mask_loss,
     shrunk_masks,
 )
-from signet.architectures.yolo_pyramid import Backbone, Detector, PathAggregation  # noqa: E402
 from signet.errors import BadInput  # noqa: E402
-
-WIDTH = 32
 
 
 @pytest.fixture(scope="module")
@@ -32,39 +28,14 @@ def scenes(module_at: Any) -> Any:
     return module_at("architecture_scenes", Path(__file__).with_name("scenes.py"))
 
 
-def tiny(*, masks: bool = False, momentum: float = 0.1) -> Detector:
-    """A network of the same parts, three classes, that two pictures can be learned with in seconds.
-
-    Args:
-        masks: whether it gives masks.
-        momentum: of the BatchNorms: with theirs, answers lag a hundred steps behind what was learned.
-    """
-    torch.manual_seed(0)
-    stages = [ConvNorm(16, 16, 3, 2), *(ConvNorm(width, WIDTH, 3, 2) for width in (16, WIDTH, WIDTH))]
-
-    def block() -> C2f:
-        return C2f(2 * WIDTH, WIDTH, 1, shortcut=False)
-
-    neck = PathAggregation(
-        up16=block(),
-        up8=block(),
-        down16=ConvNorm(WIDTH, WIDTH, 3, 2),
-        out16=block(),
-        down32=ConvNorm(WIDTH, WIDTH, 3, 2),
-        out32=block(),
-    )
-    widths = (WIDTH,) * 3
-    detect = AnchorFreeHead(widths, 3, box_width=WIDTH, class_width=WIDTH)
-    head = MaskHead(widths, detect, WIDTH) if masks else detect
-    module = Detector(Backbone(ConvNorm(3, 16, 3, 2), stages, None), neck, head)
-    for part in module.modules():
-        if isinstance(part, torch.nn.BatchNorm2d):
-            part.momentum = momentum
-    return module
+@pytest.fixture(scope="module")
+def tiny(module_at: Any) -> Any:
+    """`tiny(masks=, momentum=)`: a network that two pictures can be learned with in seconds."""
+    return module_at("tiny_yolo", Path(__file__).with_name("tiny_yolo.py")).tiny
 
 
 @pytest.mark.parametrize("masks", [False, True])
-def test_it_learns_two_pictures(masks: bool, scenes: Any) -> None:
+def test_it_learns_two_pictures(masks: bool, scenes: Any, tiny: Any) -> None:
     module = tiny(masks=masks)
     sums = scenes.learned(module, 80)
     assert sums[-1] < sums[0] / 4
@@ -73,7 +44,8 @@ def test_it_learns_two_pictures(masks: bool, scenes: Any) -> None:
     assert min(figures.values()) > 0.99
 
 
-def test_statistics_of_slow_momentum_lag_behind_what_was_learned(scenes: Any) -> None:
+@pytest.mark.large
+def test_statistics_of_slow_momentum_lag_behind_what_was_learned(scenes: Any, tiny: Any) -> None:
     """Why `zoos.one_stage` has another momentum than the networks of long trainings."""
     slow = tiny(momentum=MOMENTUM)
     scenes.learned(slow, 80)
@@ -81,7 +53,7 @@ def test_statistics_of_slow_momentum_lag_behind_what_was_learned(scenes: Any) ->
 
 
 @pytest.mark.parametrize("masks", [False, True])
-def test_pictures_without_objects_teach_the_classes_only(masks: bool) -> None:
+def test_pictures_without_objects_teach_the_classes_only(masks: bool, tiny: Any) -> None:
     module = tiny(masks=masks).train()
     empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     target = {**empty, "masks": torch.zeros(0, 64, 96, dtype=torch.uint8)} if masks else empty
@@ -91,7 +63,7 @@ def test_pictures_without_objects_teach_the_classes_only(masks: bool) -> None:
     assert all(value.grad is not None and value.grad.isfinite().all() for value in module.parameters())
 
 
-def test_half_precision_and_degenerate_boxes_give_finite_gradients() -> None:
+def test_half_precision_and_degenerate_boxes_give_finite_gradients(tiny: Any) -> None:
     module = tiny(masks=True).train()
     boxes = torch.tensor(
         [[3.0, 3, 3, 3], [10, 10, 10, 40], [0, 0, 96, 64], [0, 0, 96, 64], [95.5, 63.5, 96, 64]]
@@ -105,7 +77,7 @@ def test_half_precision_and_degenerate_boxes_give_finite_gradients() -> None:
     assert all(value.grad is not None and value.grad.isfinite().all() for value in module.parameters())
 
 
-def test_sides_that_no_map_fits_and_missing_masks_are_refused() -> None:
+def test_sides_that_no_map_fits_and_missing_masks_are_refused(tiny: Any) -> None:
     target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     with pytest.raises(BadInput, match=r"multiples of 32, got 64 x 90"):
         tiny().losses(torch.rand(1, 3, 64, 90), [target])

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from signet.architectures.anchor_losses import anchor_losses
+from signet.architectures.cost_assignment import Anchors
 from signet.architectures.truths import Target, joined
 from signet.architectures.yolo_blocks import ConvNorm
 from signet.architectures.yolo_losses import RawAnswers, detection_losses, mask_loss, shrunk_masks
@@ -264,6 +266,28 @@ class AnchorHead(nn.Module):
             sides = (scores_N3HWF[..., 2:4] * 2) ** 2 * (self.anchors[level] * stride).view(1, 3, 1, 1, 2)
             parts.append(torch.cat([centres, sides, scores_N3HWF[..., 4:]], dim=-1).flatten(1, 3))
         return torch.cat(parts, dim=1)
+
+    def losses(
+        self, maps: Sequence[Tensor], images_N3HW: Tensor, targets: Sequence[Target]
+    ) -> dict[str, Tensor]:
+        """The parts of the loss; see `anchor_losses`."""
+        answers = [answers_N3HWF.float() for answers_N3HWF in self.raw(maps)]
+        raw_NAF = torch.cat([answers_N3HWF.flatten(1, 3) for answers_N3HWF in answers], dim=1)
+        truths = joined(targets, self.class_count, images_N3HW)
+        return anchor_losses(raw_NAF, self.anchors_of(answers), truths)
+
+    def anchors_of(self, answers: Sequence[Tensor]) -> Anchors:
+        """What the anchors of all places are, in the order of the answers of `raw`."""
+        middles, strides, kinds = [], [], []
+        for level, (answers_N3HWF, stride) in enumerate(zip(answers, STRIDES, strict=True)):
+            height, width = answers_N3HWF.shape[2:4]
+            middles_A2 = (grid(height, width, answers_N3HWF).flatten(0, 1) + 0.5) * stride
+            middles.append(middles_A2.repeat(3, 1))
+            strides.append(middles_A2.new_full((3 * height * width,), float(stride)))
+            shapes_3 = torch.arange(3 * level, 3 * level + 3, device=middles_A2.device)
+            kinds.append(shapes_3.repeat_interleave(height * width))
+        pixels_33 = self.anchors.float() * self.anchors.new_tensor(STRIDES).view(3, 1, 1)
+        return Anchors(torch.cat(middles), torch.cat(strides), torch.cat(kinds), pixels_33.flatten(0, 1))
 
 
 class Implicit(nn.Module):
