@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,3 +61,38 @@ def shapes(make_shapes: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
 def unsplit(make_shapes: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 pictures without splits. Not to be changed."""
     return make_shapes(tmp_path_factory.mktemp("unsplit"), {"": 20})
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretrained folder of timm's smallest ResNet, with random weights."""
+    torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("models") / "test_resnet.none"
+    folder.mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = timm.create_model("test_resnet", pretrained=False, num_classes=5)
+    save_file(module.state_dict(), folder / "model.safetensors")
+    config = {
+        "architecture": "test_resnet",
+        "num_classes": 5,
+        "num_features": 96,
+        "pretrained_cfg": {
+            "tag": "none",
+            "input_size": [3, 160, 160],
+            "pool_size": [5, 5],
+            "crop_pct": 0.95,
+            "crop_mode": "center",
+            "interpolation": "bicubic",
+            "fixed_input_size": False,
+            "num_classes": 5,
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.5, 0.5, 0.5],
+            "first_conv": "conv1",
+            "classifier": "fc",
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image as PillowImage
 
 torch = pytest.importorskip("torch")
-timm = pytest.importorskip("timm")
+pytest.importorskip("timm")
 pytest.importorskip("segmentation_models_pytorch")
-from safetensors.torch import save_file  # noqa: E402
 
 from signet.datasets import Dataset, from_folder, from_masks  # noqa: E402
 from signet.errors import BadDataset, BadRequest, WrongTask  # noqa: E402
@@ -56,38 +55,6 @@ def rows(squares: Path) -> Dataset[Any]:
     return from_masks(squares, labels=LABELS)
 
 
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pretrained folder of timm's smallest ResNet, with random weights."""
-    folder = tmp_path_factory.mktemp("models") / "test_resnet.none"
-    folder.mkdir()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        module = timm.create_model("test_resnet", pretrained=False, num_classes=5)
-    save_file(module.state_dict(), folder / "model.safetensors")
-    config = {
-        "architecture": "test_resnet",
-        "num_classes": 5,
-        "num_features": 96,
-        "pretrained_cfg": {
-            "tag": "none",
-            "input_size": [3, 160, 160],
-            "pool_size": [5, 5],
-            "crop_pct": 0.95,
-            "crop_mode": "center",
-            "interpolation": "bicubic",
-            "fixed_input_size": False,
-            "num_classes": 5,
-            "mean": [0.5, 0.5, 0.5],
-            "std": [0.5, 0.5, 0.5],
-            "first_conv": "conv1",
-            "classifier": "fc",
-        },
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
 class Stop(Exception):
     """What the test interrupts a run with."""
 
@@ -102,7 +69,7 @@ def test_a_backbone_learns_pixels_and_is_measured_and_sealed(
     assert isinstance(done, Adapted)
     words = "\n".join(plans[0].words())
     assert "FPN head with random weights" in words
-    assert "frozen: conv1, layer1" in words
+    assert "frozen: conv1, bn1, layer1" in words
     assert "64x96 pixels" in words
     assert verify(done.seal.path).ok
     with load(done.seal.path) as model:
@@ -222,7 +189,7 @@ def test_what_does_not_fit_is_refused_in_words(
     for name in ("a", "b"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         PillowImage.new("RGB", (8, 8)).save(tmp_path / "pictures" / name / "0.png")
-    with pytest.raises(WrongTask, match="a label for each pixel; got a dataset of the task 'classify'"):
+    with pytest.raises(WrongTask, match="expected a label for each pixel, got one label an image"):
         finetune(classifier, from_folder(tmp_path / "pictures"), out=out, recipe=RECIPE)
     scratch = Recipe(strategy="scratch")
     with pytest.raises(BadRequest, match="--strategy scratch: expected a dataset of labelled pixels"):

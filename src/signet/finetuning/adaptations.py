@@ -56,9 +56,14 @@ class Pace:
             least=self.least,
             most=self.most,
             patience=self.patience if recipe.patience is None else recipe.patience,
-            mosaic=self.mosaic if recipe.mosaic is None else recipe.mosaic,
+            mosaic=self._mosaic(recipe),
             ema=self.ema if recipe.ema is None else recipe.ema,
         )
+
+    def _mosaic(self, recipe: Recipe) -> float:
+        if recipe.mosaic is not None:
+            return recipe.mosaic
+        return self.mosaic if recipe.augmentation != "none" else 0.0
 
     def epochs(self, training: int) -> int:
         """Passes over so many training images."""
@@ -76,6 +81,7 @@ class Adaptation:
         program: its preprocessing; every image ends with one size.
         output: how its outputs are read.
         head: names of the module's parts that learn at the head's rate; their BatchNorm gathers statistics.
+        body: name of the module's part that is the backbone, whose leading stages may be frozen.
         family: name of the kind of head, as its paper has it.
         head_words: what is new of the network, in words: "a new U-Net head".
         pace: how it is taught.
@@ -95,6 +101,7 @@ class Adaptation:
     program: Program
     output: OutputContract
     head: tuple[str, ...]
+    body: str
     family: str
     head_words: str
     pace: Pace
@@ -146,21 +153,36 @@ def strategy_of(recipe: Recipe) -> str:
     return "partial" if recipe.strategy == "auto" else recipe.strategy
 
 
-def frozen_stages(module: Any, head: tuple[str, ...], recipe: Recipe) -> tuple[str, ...]:
-    """Names of the leading stages below the head that stay as they are."""
+def frozen_stages(module: Any, body: str, recipe: Recipe) -> tuple[str, ...]:
+    """Names of the modules of the backbone's leading stages that stay as they are.
+
+    Args:
+        module: the whole network.
+        body: name of the backbone in it.
+        recipe: strategy, and how many stages where it states that.
+    """
     from signet.training import stages_of
 
-    strategy = strategy_of(recipe)
-    below = [stage.name for stage in stages_of(module, head) if stage.name not in head]
-    if recipe.frozen_stages is not None:
-        return tuple(below[: recipe.frozen_stages])
-    match strategy:
+    stages = stages_of(module.get_submodule(body))
+    match strategy_of(recipe):
+        case _ if recipe.frozen_stages is not None:
+            count = recipe.frozen_stages
         case "full" | "scratch":
-            return ()
+            count = 0
         case "head":
-            return tuple(below)
+            count = len(stages)
         case _:
-            return tuple(below[: min(FROZEN_STAGES, max(0, len(below) - 1))])
+            count = min(FROZEN_STAGES, len(stages) - 1)
+    names: dict[str, None] = {}
+    for stage in stages[:count]:
+        names[stage.name] = None
+        # A norm that goes with its stage lies beside it.
+        names |= {
+            parameter.rpartition(".")[0]: None
+            for parameter in stage.parameters
+            if not parameter.startswith(f"{stage.name}.")
+        }
+    return tuple(f"{body}.{name}" for name in names)
 
 
 def beginning_words(found: Pretrained, recipe: Recipe) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from signet.datasets import Dataset
 from signet.engines.contract import EngineSettings, usable_processors
 from signet.evaluation import evaluate
 from signet.evidence import expected_from, variant_of
-from signet.finetuning import closing, segmenters
+from signet.finetuning import closing, detectors, segmenters
 from signet.finetuning.adaptations import SCRATCH, Adaptation, frozen_stages, strategy_of
 from signet.finetuning.adapted import Adapted
 from signet.finetuning.dealing import Dealt, deal
@@ -70,7 +70,7 @@ def adapt(
         BadDataset: too few images, or none with an object.
         MissingExtra: torch, or the library of the head, is not installed.
     """
-    maker = segmenters
+    maker = segmenters if dataset.task == "segment" else detectors
     rows = dataset.as_task(maker.task_for(found, dataset, recipe))
     identity = closing.identity_of(found, rows, recipe, strategy_of(recipe))
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
@@ -87,7 +87,7 @@ def adapt(
 def _plan(run: _Run) -> Plan:
     recipe, parts, made = run.recipe, run.parts, run.adaptation
     strategy = strategy_of(recipe)
-    stages = frozen_stages(made.module, made.head, recipe)
+    stages = frozen_stages(made.module, made.body, recipe)
     words = _TRAINED.get(strategy, "{}, and the other stages below it")
     draft = Plan(
         model=run.found.card.name,
@@ -96,7 +96,9 @@ def _plan(run: _Run) -> Plan:
         strategy=strategy,
         images=parts.counts,
         trained=words.format(made.head_words),
-        frozen=f"{', '.join(_short(stages))} (BatchNorm in evaluation mode)" if stages else "nothing",
+        frozen=f"{', '.join(_short(stages, made.body))} (BatchNorm in evaluation mode)"
+        if stages
+        else "nothing",
         why=made.why,
         shows=made.shows,
         probe_size=None,
@@ -263,24 +265,18 @@ def _golden(run: _Run) -> tuple[GoldenImage, ...]:
 
 def _settings(run: _Run, plan: Plan) -> Any:
     made = run.adaptation
-    return dataclasses.replace(
-        settings_of(plan, run.recipe, made.head, made.pace.batch), patience=made.pace.patience
-    )
+    settings = settings_of(plan, run.recipe, made.head, made.pace.batch)
+    pace = made.pace
+    return dataclasses.replace(settings, patience=pace.patience, mosaic=pace.mosaic, ema=pace.ema)
 
 
 def _seconds_per_image(run: _Run, plan: Plan) -> float:
     from signet.training import images_per_second
 
     made = run.adaptation
-    return 1 / images_per_second(made.module, _settings(run, plan), made.size)
+    return 1 / images_per_second(made.module, _settings(run, plan), made.size, made.example)
 
 
-def _short(stages: tuple[str, ...]) -> list[str]:
-    """The stages' names without what they have in common, which is where the backbone lies."""
-    parts = [stage.split(".") for stage in stages]
-    common = 0
-    while len(parts) > 1 and all(
-        len(part) > common + 1 and part[common] == parts[0][common] for part in parts
-    ):
-        common += 1
-    return [".".join(part[common:]) for part in parts]
+def _short(stages: tuple[str, ...], body: str) -> list[str]:
+    """The stages' names inside the backbone."""
+    return [stage.removeprefix(f"{body}.") for stage in stages]

@@ -41,10 +41,15 @@ def task_for(found: Pretrained, dataset: Dataset[Any], recipe: Recipe) -> Task:
     """What a dataset of labelled pixels is learned as.
 
     Raises:
-        BadRequest: the model has no backbone that takes a head; the recipe's head is none for pixels.
+        BadRequest: the model has no backbone that takes a head; the recipe's head or augmentation is none for
+            pixels.
     """
     _head_of(recipe)
     strategy_of(recipe)
+    if recipe.mosaic:
+        raise BadRequest(
+            f"recipe: mosaic {recipe.mosaic}: expected a dataset of objects, got labelled pixels."
+        )
     source = begun_with(found, recipe)
     if source is None or source.spec is None or source.spec.zoo != "timm":
         kind = (
@@ -104,6 +109,7 @@ def adaptation(found: Pretrained, parts: Dealt, recipe: Recipe) -> Adaptation:
             background_index=None if truth is None else truth.background,
         ),
         head=HEAD_PARTS,
+        body="network.encoder.model",
         family=HEADS[decoder],
         head_words=f"a new {HEADS[decoder]} head",
         pace=PACE.of(recipe),

@@ -17,9 +17,10 @@ from signet.batches import Outputs
 from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.duplicates import duplicate_groups
-from signet.errors import AlreadyExists, BadDataset, WrongTask
+from signet.errors import AlreadyExists, BadDataset, BadRequest, WrongTask
 from signet.finetuning import adapting, closing, scoring
 from signet.finetuning.adapted import Adapted
+from signet.finetuning.detector_networks import FAMILIES
 from signet.finetuning.jobs import Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
 from signet.finetuning.outcome import Candidate, Finetuned, by_key
@@ -35,7 +36,6 @@ from signet.finetuning.probes import (
     opened,
     probe_settings,
 )
-from signet.finetuning.segmenters import HEADS
 from signet.finetuning.strategies import dealt, strategy_for
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
@@ -68,12 +68,13 @@ def finetune(
     out before anything else, or (for a probe alone) nested cross-validation. Without torch, any model that
     has a graph can be taken this far by its probe.
 
-    A dataset with a label for each pixel makes a segmenter: the backbone of a classifier of timm takes a head
-    (`recipe.head`), and the epoch with the best mIoU on the validation images is sealed.
+    A dataset with a label for each pixel makes a segmenter, one of boxes or masks a detector: the backbone of
+    a classifier of timm takes a head (`recipe.head`), or a detector gets other class layers, and the epoch
+    with the best mIoU or average precision on the validation images is sealed.
 
     Args:
         model: a catalogue name, a path, or what `resolve` found.
-        dataset: one label an image, or one for each pixel; at least two labels.
+        dataset: one label an image, one for each pixel, boxes, or objects with masks.
         out: the seal to write, `NAME.signet`.
         recipe: every setting; the defaults when None.
         overwrite: replace what is there, and throw away an interrupted run.
@@ -97,15 +98,10 @@ def finetune(
     if target.exists() and not overwrite:
         raise AlreadyExists(target)
     found = model if isinstance(model, Pretrained) else resolve(model, on_progress=ways.on_progress)
-    if dataset.task == "segment":
+    if dataset.task != "classify":
         adapted = adapting.adapt(found, dataset, target, chosen, ways, overwrite)
         return dataclasses.replace(adapted, seconds=time.monotonic() - begin)
-    if dataset.task != "classify" or chosen.head not in ("auto", "linear"):
-        raise WrongTask(
-            f"{dataset.source}: expected one label an image, or (with a head for pixels: "
-            f"{', '.join(HEADS)}) a label for each pixel; got a dataset of the task {dataset.task!r} and the "
-            f"head {chosen.head!r}."
-        )
+    _check_classes(chosen, dataset)
     if found.card.output.head not in ("softmax", "sigmoid", "embedding"):
         raise WrongTask(
             f"{found.card.name} (task {found.card.task!r}) and {dataset.source} (one label an image): "
@@ -126,6 +122,23 @@ def finetune(
         done = _sealed(job, dataset, target, overwrite)
         work.remove()
     return dataclasses.replace(done, seconds=time.monotonic() - begin)
+
+
+def _check_classes(recipe: Recipe, dataset: Dataset[Any]) -> None:
+    """Refuse what is for pixels and objects, where images have labels.
+
+    Raises:
+        WrongTask: the recipe's head is not for labels of images.
+        BadRequest: nor is its augmentation or averaging.
+    """
+    if recipe.head not in ("auto", "linear"):
+        wanted = f"objects (--head {recipe.head})" if recipe.head in FAMILIES else "a label for each pixel"
+        raise WrongTask(
+            f"{dataset.source}: expected {wanted}, got one label an image, for which the head is linear."
+        )
+    for name in ("mosaic", "ema"):
+        if getattr(recipe, name):
+            raise BadRequest(f"recipe: {name}: expected a dataset of objects, got one label an image.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

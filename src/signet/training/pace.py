@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from signet.geometry import Size
 from signet.training.exactness import bounded_threads, own_random_states
@@ -20,7 +22,9 @@ from signet.training.settings import TrainSettings
 _STEPS = 3
 
 
-def images_per_second(module: nn.Module, settings: TrainSettings, size: Size) -> float:
+def images_per_second(
+    module: nn.Module, settings: TrainSettings, size: Size, example: Mapping[str, Tensor] | None = None
+) -> float:
     """Images that a network learns from in a second, by a few steps of a copy of it on empty images.
 
     The pace of the network alone: reading and changing pictures goes on in a thread of its own beside it.
@@ -29,6 +33,8 @@ def images_per_second(module: nn.Module, settings: TrainSettings, size: Size) ->
         module: with its head; not changed.
         settings: batch, threads, frozen stages, device.
         size: (height, width) of its input.
+        example: what one image holds, of a network with `losses` of its own; None for others, whose answer
+            alone is taken.
     """
     device = torch.device(settings.device)
     twin = copy.deepcopy(module).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -43,12 +49,21 @@ def images_per_second(module: nn.Module, settings: TrainSettings, size: Size) ->
         for _ in range(_STEPS):
             start = time.perf_counter()
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
-                answer = twin(images_NCHW)
-            logits_NC = answer if isinstance(answer, torch.Tensor) else answer[0]
+                loss = _loss(twin, images_NCHW, example)
             optimizer.zero_grad(set_to_none=True)
-            loss = logits_NC.float().square().mean()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             float(loss.detach())  # waits for the device
             fastest = min(fastest, time.perf_counter() - start)
     return settings.batch / fastest
+
+
+def _loss(module: Any, images_NCHW: Tensor, example: Mapping[str, Tensor] | None) -> Tensor:
+    """Some loss, whose gradient costs what that of the training does."""
+    if example is not None:
+        target = {name: tensor.to(images_NCHW.device) for name, tensor in example.items()}
+        parts = module.losses(images_NCHW, [target] * len(images_NCHW))
+        return torch.stack([part.float() for part in parts.values()]).sum()
+    answer = module(images_NCHW)
+    logits_NC = answer if isinstance(answer, Tensor) else answer[0]
+    return logits_NC.float().square().mean()
