@@ -17,13 +17,13 @@ from PIL import Image as PillowImage
 from torch import Tensor, nn
 from torch.nn import functional
 
+from signet.architectures.truths import Target
 from signet.cards import OutputContract
 from signet.datasets import from_coco
 from signet.masks import Mask
 from signet.programs import Program
 from signet.steps import Layout, Pad, Range, Read, Resize
 from signet.training import ObjectData, TrainSettings
-from signet.training.contents import Target
 
 LABELS = ("square", "disc")
 COLOURS = np.array([(70, 70, 70), (210, 60, 50), (50, 80, 220)])

@@ -5,24 +5,20 @@ Shape suffixes: T objects, H rows, W columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from signet.architectures.truths import Target
 from signet.arrays import Bytes, Integers
 from signet.boxes import Boxes, Doubles, Flags
 from signet.geometry import Size
 from signet.instances import Instances
 from signet.masks import Mask
 from signet.training.views import View
-
-Target = Mapping[str, Tensor]
-"""What a network learns of one picture: "boxes" float32 (T, 4), left, top, right, bottom in prepared pixels;
-"labels" int64 (T,), positions in the dataset's labels; of instances "masks" uint8 (T, H, W). T may be 0."""
 
 LEAST_VISIBLE = 0.2
 """Share of an object that a view must show, else the network is not asked for it: of less than that, hardly
