@@ -53,6 +53,44 @@ def names(found: object) -> list[str]:
     return [row.name.rpartition("/")[2] for row in found]
 
 
+def test_figures_of_the_other_tasks_are_keys_and_coco_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = (
+        Claim("ap", 0.5, "COCO test-dev", "s"),
+        Claim("ap", 0.4, "COCO val2017", "s"),
+        Claim("ap50", 0.6, "mine", "s"),
+        Claim("mask_ap", 0.3, "mine", "s"),
+    )
+    rows = [
+        entry("a.x", task="detect"),
+        entry("b.x", task="detect", claims=(Claim("ap", 0.2, "mine", "s"), Claim("ap", 0.3, "theirs", "s"))),
+        entry("c.x", task="detect", claims=claims),
+        entry("d.x", task="segment", claims=(Claim("miou", 0.7, "mine", "s"),)),
+    ]
+    monkeypatch.setattr(finding, "entries", lambda: rows)
+    assert [rows[2].key(key) for key in ("ap", "ap50", "mask_ap", "miou", "top1")] == [
+        0.4,
+        0.6,
+        0.3,
+        None,
+        None,
+    ]
+    assert rows[1].key("ap") == 0.3
+    assert names(find("detect")) == ["c.x", "b.x", "a.x"]
+    assert names(find("detect", sort="name")) == ["a.x", "b.x", "c.x"]
+    assert names(find(sort="miou")) == ["d.x", "a.x", "b.x", "c.x"]
+    assert names(find("detect", min_ap=0.3)) == ["c.x", "b.x"]
+    assert names(find("detect", min_ap=0.31)) == ["c.x"]
+    assert select(Query(task="detect", min_ap=0.31)).figure_unknown == {"ap": 1}
+    assert names(find("segment", min_miou=0.7)) == ["d.x"]
+    assert names(find("detect", pareto=["accuracy", "params"])) == ["c.x"]
+    html = find("detect")._repr_html_()
+    assert ("AP" in html, "top-1" in html) == (True, False)
+    with pytest.raises(
+        BadRequest, match=r"--min-miou: expected a fraction from 0 to 1, such as 0\.8, got 70"
+    ):
+        find(min_miou=70)
+
+
 @pytest.mark.usefixtures("catalogue")
 @pytest.mark.parametrize(
     ("query", "expected"),

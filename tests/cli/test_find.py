@@ -18,7 +18,7 @@ from signet.errors import BadRequest
 
 KEYS = [
     "name", "task", "family", "params", "gmacs", "depth", "size_bytes", "input_size", "licence", "status",
-    "claims", "domain", "top1", "year", "paper", "good_for",
+    "claims", "domain", "top1", "ap", "mask_ap", "miou", "year", "paper", "good_for",
 ]  # fmt: skip
 
 
@@ -60,6 +60,28 @@ def test_sorted_by_accuracy_best_first(signet):
     best = [top1(row) for row in rows]
     assert best[0] > 0.7
     assert best == sorted(best, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "title"),
+    [("detect", "ap", "AP"), ("instances", "mask_ap", "mask AP"), ("segment", "miou", "mIoU")],
+)
+def test_a_task_of_boxes_masks_or_pixels_is_sorted_by_its_own_measure(signet, task, key, title):
+    rows = signet("find", "--task", task, "--json").object
+    figures = [row[key] for row in rows if row[key] is not None]
+    assert len(figures) > 1
+    assert figures == sorted(figures, reverse=True)
+    assert all(row["top1"] is None for row in rows)
+    assert signet("find", "--task", task, "--sort", "accuracy", "--json").object == rows
+    by_name = signet("find", "--task", task, "--sort", "name", "--json").object
+    assert [row["name"] for row in by_name] == sorted(row["name"] for row in rows)
+    table = signet("find", "--task", task).out
+    assert title in table.splitlines()[0]
+    assert "top-1" not in table
+    assert f"{100 * figures[0]:.1f} %" in table.splitlines()[1]
+    half = (figures[0] + figures[-1]) / 2
+    above = signet("find", "--task", task, f"--min-{key.replace('_', '-')}", str(half), "--json").object
+    assert [row[key] for row in above] == [figure for figure in figures if figure >= half]
 
 
 def test_pareto_keeps_what_no_other_beats(signet):
@@ -169,6 +191,7 @@ def test_accuracy_against_size_is_drawn(signet, tmp_path):
         ["--max-gmacs", "nan"],
         ["--max-gmacs", "-1"],
         ["--min-top1", "80"],
+        ["--min-mask-ap", "40"],
         ["--max-size", "heavy"],
     ],
 )

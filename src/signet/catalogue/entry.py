@@ -14,18 +14,27 @@ Status = Literal["embedded", "mirrored", "downloadable", "no public weights"]
 STATUSES: tuple[Status, ...] = ("embedded", "mirrored", "downloadable", "no public weights")
 NO_WEIGHTS: Status = "no public weights"
 
+MEASURES: Mapping[str, str] = {"classify": "top1", "detect": "ap", "instances": "mask_ap", "segment": "miou"}
+"""The figure by which models of a task are compared."""
+TITLES: Mapping[str, str] = {"top1": "top-1", "ap": "AP", "mask_ap": "mask AP", "miou": "mIoU"}
+"""The same for people."""
+ACCURACIES = ("top1", "top5", "ap", "ap50", "mask_ap", "miou")
+"""Keys of measured figures, fractions; of detectors and instance segmenters `ap` is that of the boxes."""
 ALIASES: Mapping[str, str] = {
-    "accuracy": "top1",
     "input": "input_size",
     "parameters": "params",
     "size": "size_bytes",
 }
-"""Other words for keys."""
-FIGURES = ("top1", "top5", "params", "gmacs", "size_bytes", "input_size", "depth", "year")
+"""Other words for keys. `accuracy` is one more: the measure of the task that is asked for."""
+FIGURES = (*ACCURACIES, "params", "gmacs", "size_bytes", "input_size", "depth", "year")
 """Keys whose values are numbers: they can be weighed against each other."""
 SORT_KEYS = ("name", *FIGURES, "family", "task", "domain", "licence", "status")
-HIGHEST_FIRST = ("top1", "top5", "year")
+HIGHEST_FIRST = (*ACCURACIES, "year")
 """Keys of which more is better; of the other figures, less is."""
+
+
+_DENSE = ("ap", "mask_ap", "miou")
+_COCO = "COCO val2017"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ class Entry:
                 for claim in self.claims
             ],
             "domain": self.domain,
-            "top1": self.key("top1"),
+            **{key: self.key(key) for key in ("top1", *_DENSE)},
             "year": self.year,
             "paper": self.paper,
             "good_for": self.good_for,
@@ -113,20 +122,21 @@ class Entry:
                 return None if self.input_size is None else self.input_size[0] * self.input_size[1]
             case "licence":
                 return self.licence.weights.lower()
-            case "top1" | "top5":
+            case _ if name in ACCURACIES:
                 return self._accuracy(name)
             case _:
                 value: float | str | None = getattr(self, name)
                 return value
 
     def _accuracy(self, metric: str) -> float | None:
-        """On ImageNet-1k at the model's own size, the first of the claims; else the best on a set of its own.
+        """On the set that the field compares on, the first of the claims; else the best on a set of its own.
 
-        Figures of the sets that test robustness are no accuracy to sort by.
+        These are ImageNet-1k, at the model's own size, and COCO's val2017. Figures of the sets that test
+        robustness are no accuracy to sort by.
         """
         values = [claim for claim in self.claims if claim.metric == metric]
         for claim in values:
-            if claim.dataset == DATASETS["1k"]:
+            if claim.dataset in (DATASETS["1k"], _COCO):
                 return claim.value
         own = (claim.value for claim in values if claim.dataset not in DATASETS.values())
         return max(own, default=None)

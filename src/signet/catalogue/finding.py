@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signet.cards import TASKS, Licence
-from signet.catalogue.entry import ALIASES, FIGURES, HIGHEST_FIRST, NO_WEIGHTS, SORT_KEYS, STATUSES, Entry
+from signet.catalogue.entry import (
+    ALIASES,
+    FIGURES,
+    HIGHEST_FIRST,
+    MEASURES,
+    NO_WEIGHTS,
+    SORT_KEYS,
+    STATUSES,
+    TITLES,
+    Entry,
+)
 from signet.catalogue.listing import completed, entries
 from signet.errors import BadRequest, UnknownName, near_misses
 from signet.notebooks import table
@@ -30,6 +40,9 @@ class Query:
         family: as the cards spell it, in any case.
         domain: "natural", "medical" ...
         min_top1: accuracy on ImageNet-1k, or on the model's own set; 0 to 1.
+        min_ap: COCO's average precision of boxes, of detectors and instance segmenters; 0 to 1.
+        min_mask_ap: the same of masks.
+        min_miou: mean intersection over union, of semantic segmenters; 0 to 1.
         max_params: trainable values.
         max_gmacs: multiply-adds in 10^9.
         max_size: bytes of the weight file.
@@ -46,6 +59,9 @@ class Query:
     family: str | None = None
     domain: str | None = None
     min_top1: float | None = None
+    min_ap: float | None = None
+    min_mask_ap: float | None = None
+    min_miou: float | None = None
     max_params: int | None = None
     max_gmacs: float | None = None
     max_size: int | None = None
@@ -88,12 +104,13 @@ class Found:
         return rows
 
     def _repr_html_(self) -> str:
+        measured = [key for key in MEASURES.values() if any(entry.key(key) is not None for entry in self)]
         rows = [
             (
                 entry.name,
                 entry.task,
                 "" if entry.params is None else f"{entry.params / 1e6:,.1f} M",
-                _percent(entry.key("top1")),
+                *(_percent(entry.key(key)) for key in measured),
                 f"{entry.licence.weights}{'' if entry.licence.stated else ' (inherited)'}",
                 entry.status,
             )
@@ -101,8 +118,8 @@ class Found:
         ]
         left_out = f"; {self.licence_unknown:,} more have no stated licence" if self.licence_unknown else ""
         caption = f"{len(rows):,} models{left_out}"
-        titles = ("name", "task", "params", "top-1", "licence", "status")
-        return table(titles, rows, caption=caption, right=(2, 3))
+        titles = ("name", "task", "params", *(TITLES[key] for key in measured), "licence", "status")
+        return table(titles, rows, caption=caption, right=range(2, 3 + len(measured)))
 
 
 def find(  # noqa: PLR0913  (each is a filter of its own, as on the command line)
@@ -112,6 +129,9 @@ def find(  # noqa: PLR0913  (each is a filter of its own, as on the command line
     family: str | None = None,
     domain: str | None = None,
     min_top1: float | None = None,
+    min_ap: float | None = None,
+    min_mask_ap: float | None = None,
+    min_miou: float | None = None,
     max_params: int | None = None,
     max_gmacs: float | None = None,
     max_size: int | None = None,
@@ -121,7 +141,7 @@ def find(  # noqa: PLR0913  (each is a filter of its own, as on the command line
     since: int | None = None,
     licence: str | None = None,
     status: str | None = None,
-    sort: str = "name",
+    sort: str | None = None,
     pareto: Sequence[str] = (),
 ) -> Found:
     """The models that fit.
@@ -132,6 +152,9 @@ def find(  # noqa: PLR0913  (each is a filter of its own, as on the command line
         family: "ResNet" ...
         domain: "natural" ...
         min_top1: accuracy, 0 to 1.
+        min_ap: COCO's average precision of boxes, 0 to 1.
+        min_mask_ap: the same of masks.
+        min_miou: mean intersection over union, 0 to 1.
         max_params: trainable values.
         max_gmacs: multiply-adds for one image in 10^9.
         max_size: bytes of the weight file.
@@ -141,7 +164,9 @@ def find(  # noqa: PLR0913  (each is a filter of its own, as on the command line
         since: first year of publication.
         licence: "permissive" or "commercial".
         status: "embedded", "mirrored", "downloadable" or "no public weights".
-        sort: one of `SORT_KEYS`; accuracies and years highest first, all else lowest first, unknown last.
+        sort: one of `SORT_KEYS`, or "accuracy", the measure of the task; accuracies and years highest first,
+            all else lowest first, unknown last. By default the measure of a task of boxes, masks or pixels
+            that is asked for, and the name for all else.
         pareto: keys of figures; only models that no other beats in all of them are kept.
 
     Example:
@@ -154,6 +179,9 @@ def find(  # noqa: PLR0913  (each is a filter of its own, as on the command line
         family=family,
         domain=domain,
         min_top1=min_top1,
+        min_ap=min_ap,
+        min_mask_ap=min_mask_ap,
+        min_miou=min_miou,
         max_params=max_params,
         max_gmacs=max_gmacs,
         max_size=max_size,
@@ -167,7 +195,7 @@ def find(  # noqa: PLR0913  (each is a filter of its own, as on the command line
     return select(query, sort=sort, pareto=pareto)
 
 
-def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> Found:
+def select(query: Query, *, sort: str | None = None, pareto: Sequence[str] = ()) -> Found:
     """The models that fit a query.
 
     Args:
@@ -179,7 +207,10 @@ def select(query: Query, *, sort: str = "name", pareto: Sequence[str] = ()) -> F
         UnknownName: a key, status or task that does not exist.
         BadRequest: another licence filter, or a limit that is none.
     """
-    sort, *weighed = (ALIASES.get(key, key) for key in (sort, *pareto))
+    measure = MEASURES.get(query.task or "", "top1")
+    aliases = {**ALIASES, "accuracy": measure}
+    sort = sort or ("name" if measure == "top1" else measure)
+    sort, *weighed = (aliases.get(key, key) for key in (sort, *pareto))
     _check(query, sort, weighed)
     unknown: Counter[str] = Counter()
     fitting = [entry for entry in entries() if _fits(entry, query, unknown)]
@@ -220,7 +251,7 @@ def loosened(query: Query) -> dict[str, int]:
 def _check(query: Query, sort: str, pareto: Sequence[str]) -> None:
     for key in (sort, *pareto):
         if key not in SORT_KEYS:
-            known = (*SORT_KEYS, *ALIASES)
+            known = (*SORT_KEYS, "accuracy", *ALIASES)
             raise UnknownName("sort key", key, known, f"Known: {', '.join(known)}.")
     for key in pareto:
         if key not in FIGURES:
@@ -231,8 +262,10 @@ def _check(query: Query, sort: str, pareto: Sequence[str]) -> None:
         raise UnknownName("task", query.task, TASKS, f"Known: {', '.join(TASKS)}.")
     if query.licence not in (None, "permissive", "commercial"):
         raise BadRequest(f"--licence: expected permissive or commercial, got {query.licence!r}.")
-    if query.min_top1 is not None and not 0 <= query.min_top1 <= 1:
-        raise BadRequest(f"--min-top1: expected a fraction from 0 to 1, such as 0.8, got {query.min_top1:g}.")
+    for name, least in _least(query).items():
+        if not 0 <= least <= 1:
+            option = f"--min-{name.replace('_', '-')}"
+            raise BadRequest(f"{option}: expected a fraction from 0 to 1, such as 0.8, got {least:g}.")
     for name in ("max_params", "max_gmacs", "max_size", "input_size", "min_input", "max_input", "since"):
         limit = getattr(query, name)
         if limit is not None and not limit >= 0:
@@ -271,15 +304,21 @@ def _fits(entry: Entry, query: Query, unknown: Counter[str]) -> bool:
             missing = missing or key
         elif not least <= value <= most:
             return False
-    if query.min_top1 is not None:
-        accuracy = completed(entry).key("top1")
+    for key, wanted in _least(query).items():
+        accuracy = completed(entry).key(key)
         if not isinstance(accuracy, float):
-            missing = missing or "top1"
-        elif accuracy < query.min_top1:
+            missing = missing or key
+        elif accuracy < wanted:
             return False
     if missing is not None and entry.status != NO_WEIGHTS:
         unknown[missing] += 1
     return missing is None
+
+
+def _least(query: Query) -> dict[str, float]:
+    """The measured figures that are asked for, by their keys."""
+    stated = {key: getattr(query, f"min_{key}") for key in MEASURES.values()}
+    return {key: value for key, value in stated.items() if value is not None}
 
 
 def _limits(entry: Entry, query: Query) -> Iterator[tuple[str, float | None, float, float]]:

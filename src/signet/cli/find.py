@@ -27,6 +27,13 @@ def find(
     min_top1: Annotated[
         float | None, typer.Option("--min-top1", help="Accuracy on ImageNet-1k of at least: 0.8.")
     ] = None,
+    min_ap: Annotated[
+        float | None, typer.Option("--min-ap", help="COCO's AP of boxes of at least: 0.3.")
+    ] = None,
+    min_mask_ap: Annotated[float | None, typer.Option("--min-mask-ap", help="The same of masks.")] = None,
+    min_miou: Annotated[
+        float | None, typer.Option("--min-miou", help="Mean IoU of pixels of at least: 0.6.")
+    ] = None,
     max_params: Annotated[str | None, typer.Option("--max-params", help="At most so many: 10M.")] = None,
     max_gmacs: Annotated[float | None, typer.Option("--max-gmacs", help="At most so many 10^9.")] = None,
     max_size: Annotated[str | None, typer.Option("--max-size", help="Weight file of at most: 50MB.")] = None,
@@ -42,13 +49,14 @@ def find(
         typer.Option("--status", help="embedded, mirrored, downloadable, or no public weights."),
     ] = None,
     sort: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--sort",
-            help="name, top1, top5, params, gmacs, size_bytes, input_size, depth, year, family, task, "
-            "domain, licence, status.",
+            help="name, accuracy (of the task), top1, top5, ap, ap50, mask_ap, miou, params, gmacs, "
+            "size_bytes, input_size, depth, year, family, task, domain, licence, status; by default the "
+            "measure of a --task of boxes, masks or pixels, else the name.",
         ),
-    ] = "name",
+    ] = None,
     pareto: Annotated[
         str,
         typer.Option("--pareto", help="Keep what no other beats in these figures: accuracy,params."),
@@ -73,6 +81,9 @@ def find(
         family=family,
         domain=domain,
         min_top1=min_top1,
+        min_ap=min_ap,
+        min_mask_ap=min_mask_ap,
+        min_miou=min_miou,
         max_params=None if max_params is None else count(max_params),
         max_gmacs=max_gmacs,
         max_size=None if max_size is None else size(max_size),
@@ -170,13 +181,14 @@ def _tell_near(terminal: Terminal, query: Query) -> None:
 
 
 def _table(terminal: Terminal, found: Found) -> None:
+    from signet.catalogue.entry import MEASURES, TITLES
     from signet.cli.columns import Column
     from signet.cli.words import accuracy, bytes_of, licence, millions, side
 
     rows = [
         (
             entry.name,
-            accuracy(entry.key("top1")),
+            *(accuracy(entry.key(key)) for key in MEASURES.values()),
             millions(entry.params),
             str(len(found.dominated.get(entry.name, ()))) if found.dominated else "",
             "" if entry.gmacs is None else f"{entry.gmacs:,.2f}",
@@ -192,7 +204,7 @@ def _table(terminal: Terminal, found: Found) -> None:
     ]
     columns = (
         Column("name"),
-        Column("top-1", right=True),
+        *(Column(TITLES[key], right=True, spare=9 * (key != "top1")) for key in MEASURES.values()),
         Column("params", right=True),
         Column("beats", right=True, spare=8),
         Column("GMACs", right=True, spare=6),
