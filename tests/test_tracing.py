@@ -133,6 +133,48 @@ def test_a_module_that_cannot_be_a_graph_is_refused_with_a_way_out(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_a_graph_that_would_do_for_some_sizes_only_is_refused_and_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exporter takes the way of its example, and its graph answers for larger pictures otherwise."""
+
+    class Decided(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+            means = images.mean(dim=(2, 3))
+            return (means if images.shape[2] <= 64 else 2 * means,)
+
+    source = ModuleSource(Decided, "8" * 64, (3, 64, 64), outputs=("means",), free_size=True)
+    with pytest.raises(
+        BadGraph, match=r"graph for 64 x 64 would not do for 96 x 160.*--engine torch"
+    ) as first:
+        tracing.traced(source, tmp_path)
+    assert not list(tmp_path.glob("*.onnx"))
+    monkeypatch.setattr(tracing, "export", lambda *_: pytest.fail("it was tried again"))
+    with pytest.raises(BadGraph) as second:
+        tracing.traced(source, tmp_path)
+    assert str(second.value) == str(first.value)
+    # Another exporter may do better.
+    newer = {**tracing.machine.versions(), "torch": "99"}
+    monkeypatch.setattr(tracing.machine, "versions", lambda: newer)
+    with pytest.raises(pytest.fail.Exception):
+        tracing.traced(source, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_check_of_the_modules_own_is_no_part_of_its_graph(tmp_path: Path) -> None:
+    """As transformers' detectors check their shapes; the exporter has no words for it."""
+    import onnx
+
+    class Checked(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            torch._check_tensor_all(torch.tensor([images.shape[1]]).sum() == 3)
+            return images.amax(dim=(2, 3))
+
+    graph = tracing.traced(ModuleSource(Checked, "7" * 64, (3, 8, 8)), tmp_path)
+    assert [node.op_type for node in onnx.load(graph.path).graph.node] == ["ReduceMax"]
+
+
+@pytest.mark.slow
 def test_attention_within_windows_can_be_a_graph(tmp_path: Path) -> None:
     """As Hiera attends: (N, heads, windows, tokens, D), where the exporter has words for four axes only."""
     import onnxruntime

@@ -20,6 +20,10 @@ LIBRARIES = (
     "torchvision",
     "timm",
     "keras",
+    "transformers",
+    "open_clip_torch",
+    "segmentation_models_pytorch",
+    "onnxscript",
 )
 
 

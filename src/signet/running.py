@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from signet import machine, storage
 from signet.engines.contract import Engine, EngineSettings, Precision
-from signet.errors import BadInput, BadRequest, EngineError, SignetError, UnknownName
+from signet.errors import BadGraph, BadInput, BadRequest, EngineError, SignetError, UnknownName
 from signet.graphs import quarantine
 from signet.networks import GraphFile, ModuleSource, Network, Pretrained
 
@@ -104,7 +104,13 @@ def start(
         name, why = choose_engine(pretrained, engine, settings, faults)
         resolved, reason, undecided = choose_precision(pretrained, name, precision, settings)
         chosen = dataclasses.replace(settings, precision=resolved)
-        opened = open_engine(pretrained, name, chosen)
+        try:
+            opened = open_engine(pretrained, name, chosen)
+        except (BadGraph, EngineError) as error:
+            if engine != "auto" or not _traced_here(pretrained, name):
+                raise
+            faults[name] = str(error).rstrip(".")
+            continue
         fault = _parity_fault(pretrained, opened, chosen)
         if not fault:
             return Running(opened, chosen, f"{why}; {reason}", undecided)
@@ -114,16 +120,19 @@ def start(
         faults[name] = fault
 
 
+def _traced_here(pretrained: Pretrained, engine: str) -> bool:
+    """Whether an engine runs a graph that was made here of a module, which torch can run as it is."""
+    modules = all(isinstance(network, ModuleSource) for network in pretrained.networks)
+    return modules and engine in ("openvino", "onnx")
+
+
 def _parity_fault(pretrained: Pretrained, engine: Engine, settings: EngineSettings) -> str:
     """Why a graph that was traced here does not answer as its module; "" for all that was not traced here."""
-    if engine.name not in ("openvino", "onnx") or settings.precision != "fp32":
+    if settings.precision != "fp32" or not _traced_here(pretrained, engine.name):
         return ""
-    sources = [network for network in pretrained.networks if isinstance(network, ModuleSource)]
-    if len(sources) != len(pretrained.networks):
-        return ""  # it came with a graph
     from signet import parity
 
-    return parity.fault(sources[0], pretrained.card.program, engine, settings.cache)
+    return parity.fault(_module(pretrained), pretrained.card.program, engine, settings.cache)
 
 
 def choose_engine(
@@ -163,7 +172,8 @@ def choose_engine(
             if name == measured:
                 return name, "the fastest engine measured here"
             return name, "the first engine that is installed" if not reasons else "; ".join(reasons)
-        reasons.append(reason)
+        if reason not in reasons:  # two engines run one graph, and it may be the graph that cannot be made
+            reasons.append(reason)
     raise BadRequest(f"{pretrained.card.name}: no engine can run it. {'; '.join(reasons)}.")
 
 

@@ -25,11 +25,21 @@ OPSET = 20
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LOUD = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx")
 """What they log on the way to an error is in the error."""
-_FORMAT = "3"
+_FORMAT = "4"
 """Raised when this file writes other graphs, so that cached ones are not taken for new ones."""
 
-BUILDERS = ("signet", "torchvision", "timm", "keras")
+BUILDERS = (
+    "signet",
+    "torchvision",
+    "timm",
+    "keras",
+    "transformers",
+    "open_clip_torch",
+    "segmentation_models_pytorch",
+)
 """Libraries whose code is part of what a module computes."""
+EXPORTERS = ("torch", "onnxscript")
+"""Libraries that say whether a module can be a graph."""
 
 
 def traced(source: ModuleSource, cache: Path) -> GraphFile:
@@ -41,7 +51,7 @@ def traced(source: ModuleSource, cache: Path) -> GraphFile:
 
     Raises:
         MissingExtra: the graph is not cached, and torch or its exporter is not installed.
-        BadGraph: torch cannot express the module as a graph.
+        BadGraph: torch cannot express the module as a graph, or could not with these versions before.
     """
     kind = f" {source.free_size} {source.selects}" if source.free_size or source.selects else ""
     key = hashlib.sha256(f"{_FORMAT} {OPSET} {source.digest} {source.input_shape}{kind}".encode()).hexdigest()
@@ -52,10 +62,21 @@ def traced(source: ModuleSource, cache: Path) -> GraphFile:
         with storage.locked(place):
             kept = _kept(place)
             if kept is None:
-                export(source, place)
-                kept = GraphFile(place, "onnx", storage.digest_of(place))
-                note = {"sha256": kept.digest, "versions": _builders()}
-                storage.write_json(_note_of(place), note, overwrite=True)
+                kept = _made(source, place)
+    return kept
+
+
+def _made(source: ModuleSource, place: Path) -> GraphFile:
+    """The graph, written now; that it cannot be is noted too, since finding that out takes as long."""
+    try:
+        export(source, place)
+    except BadGraph as error:
+        versions = _versions(BUILDERS + EXPORTERS)
+        storage.write_json(_note_of(place), {"refused": str(error), "versions": versions}, overwrite=True)
+        raise
+    kept = GraphFile(place, "onnx", storage.digest_of(place))
+    note = {"sha256": kept.digest, "versions": _versions(BUILDERS)}
+    storage.write_json(_note_of(place), note, overwrite=True)
     return kept
 
 
@@ -64,27 +85,36 @@ def _kept(place: Path) -> GraphFile | None:
 
     The note beside it holds its digest, since a flipped byte is another network, and the versions that it was
     traced with: another timm may build another module of the same name. What is not installed cannot differ.
+
+    Raises:
+        BadGraph: it was tried with the versions that are here, and could not be made.
     """
     try:
         note = storage.read_json(_note_of(place), limit_bytes=65_536)
-        digest = remembered_digest(place)
     except BadInput:
         return None
     versions = note.get("versions")
-    if note.get("sha256") != digest or not isinstance(versions, dict):
+    if not isinstance(versions, dict):
         return None
-    if any(versions.get(library) != version for library, version in _builders().items()):
+    if isinstance(note.get("refused"), str):
+        if versions == _versions(BUILDERS + EXPORTERS):
+            raise BadGraph(note["refused"])
         return None
-    return GraphFile(place, "onnx", digest)
+    try:
+        digest = remembered_digest(place)
+    except BadInput:
+        return None
+    same = all(versions.get(library) == version for library, version in _versions(BUILDERS).items())
+    return GraphFile(place, "onnx", digest) if same and note.get("sha256") == digest else None
 
 
 def _note_of(place: Path) -> Path:
     return place.with_suffix(".json")
 
 
-def _builders() -> dict[str, str]:
-    """Versions of the libraries that build modules, as far as they are installed here."""
-    return {name: version for name, version in machine.versions().items() if name in BUILDERS}
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    """Those of them that are installed here."""
+    return {name: version for name, version in machine.versions().items() if name in libraries}
 
 
 def export(source: ModuleSource, to: Path) -> None:
@@ -141,9 +171,52 @@ def _expressed(torch: Any, module: Any, source: ModuleSource, example: Any, to: 
         output_names=list(source.answers),
         opset_version=OPSET,
         verbose=False,
+        custom_translation_table={torch.ops.aten._is_all_true.default: _words_for_all_true()},
     )
+    if source.free_size:
+        _hold_for_other_sizes(torch, program.exported_program, source)
     _forget_the_machine(program.model)
     program.save(str(to), external_data=False)
+
+
+def _hold_for_other_sizes(torch: Any, program: Any, source: ModuleSource) -> None:
+    """Ask a traced module for larger pictures, upright ones and wide ones.
+
+    Where a module decides by the size, tracing takes the way of the example and notes for which sizes it is
+    right. The exporter leaves the note out, and the graph answers, otherwise, for all of them.
+
+    Raises:
+        ValueError: it was traced for some sizes only.
+    """
+    module = program.module()
+    channels, height, width = source.input_shape
+    for taller, wider in ((32, 96), (96, 32)):
+        size = (height + taller, width + wider)
+        try:
+            module(torch.zeros(1, channels, *size))
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(
+                f"it decides by the size of pictures, and the graph for {height} x {width} would not do for "
+                f"{size[0]} x {size[1]} ({str(error).splitlines()[0]})"
+            ) from None
+
+
+def _words_for_all_true() -> Any:
+    """What the exporter lacks words for: whether a module's own check of its shapes holds everywhere.
+
+    transformers' detectors check themselves so. Nothing in a graph asks for the result, so that the exporter
+    drops it again.
+    """
+    from onnx import TensorProto
+    from onnxscript import opset20
+
+    words: Any = opset20  # its annotations want tensors, the exporter passes values of its own
+
+    def all_true(values: Any) -> Any:
+        least = words.ReduceMin(words.Cast(values, to=TensorProto.INT64), keepdims=0)
+        return words.Cast(least, to=TensorProto.BOOL)
+
+    return all_true
 
 
 def _followed(torch: Any, module: Any, source: ModuleSource, to: Path) -> None:
@@ -225,7 +298,8 @@ def _attention_over_four_axes(torch: Any) -> Iterator[None]:
     def attend(query: Any, key: Any, value: Any, attn_mask: Any = None, *rest: Any, **named: Any) -> Any:
         same = query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
         if query.ndim <= 4 or attn_mask is not None or not same:
-            return whole(query, key, value, attn_mask, *rest, **named)
+            attended = whole(query, key, value, attn_mask, *rest, **named)
+            return attended.clone(memory_format=torch.contiguous_format)
         folded = (part.flatten(0, -4) for part in (query, key, value))
         return whole(*folded, None, *rest, **named).unflatten(0, query.shape[:-3])
 

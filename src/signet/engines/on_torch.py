@@ -56,8 +56,8 @@ def open_module(source: ModuleSource, settings: EngineSettings) -> TorchEngine:
     return TorchEngine(module, source.classifier, device, settings.precision, source.answers)
 
 
-def answer_in_double(source: ModuleSource, batch: Batch) -> Array | None:
-    """The answer of a module in float64, on the processor: (N, ...), or several side by side as (N, all).
+def answer_in_double(source: ModuleSource, batch: Batch) -> dict[str, Array] | None:
+    """The answers of a module in float64, on the processor, by name; without the features of a classifier.
 
     None where it cannot do so.
 
@@ -74,12 +74,11 @@ def answer_in_double(source: ModuleSource, batch: Batch) -> Array | None:
         module = copy.deepcopy(source.build()).double().eval()
         with torch.inference_mode():
             answer = module(torch.from_numpy(np.asarray(batch.arrays, np.float64)))
-        if isinstance(answer, tuple):
-            answer = torch.cat([part.flatten(1) for part in answer], dim=1)
     except (RuntimeError, TypeError, ValueError):
         return None  # it makes float32 values on the way
-    exact: Array = answer.numpy()
-    return exact if np.isfinite(exact).all() else None
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    exact = {name: part.numpy() for name, part in zip(source.answers, parts, strict=False)}
+    return exact if all(np.isfinite(part).all() for part in exact.values()) else None
 
 
 class TorchEngine:

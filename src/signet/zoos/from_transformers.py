@@ -84,6 +84,9 @@ def pretrained(name: str, config: Mapping[str, Any], found: WeightFiles) -> Pret
     card = card_of(name, config, stated, found, spec)
     digest = configs.digest_of(spec, found.digest)
     network = module_source(spec, found.weights, digest, card.input_size or (224, 224))
+    if card.input_size is not None:
+        # A network that takes any size may be a graph for one only, as Mask2Former: no more is asked for.
+        network = dataclasses.replace(network, free_size=False)
     where = "file" if found.where == "folder" else found.where
     return Pretrained(card, (network,), configs.digest_with(network.digest, card), where)
 
