@@ -71,6 +71,7 @@ def test_another_name_is_an_attribute_error() -> None:
         "import signet; signet.resolve, signet.load",
         "import signet; signet.EngineSettings()",
         "import signet.streaming, signet.tapping",
+        "import signet, sys; signet.watch, signet.Video, signet.cutouts; assert 'av' not in sys.modules",
     ],
 )
 def test_the_light_verbs_need_no_engine_and_no_torch(code: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from signet.cards import Card, Claim, Licence
     from signet.catalogue.finding import find
     from signet.decoding import read
-    from signet.drawing import draw
+    from signet.drawing import cutouts, draw
     from signet.engines.contract import EngineSettings
     from signet.errors import SignetError
     from signet.evaluation import evaluate
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from signet.segments import SegmentMap
     from signet.streaming import predictions as stream
     from signet.verification import verify
+    from signet.video import Video
+    from signet.watching import watch
 
 _PLACES = {
     "Boxes": "boxes",
@@ -63,7 +65,9 @@ _PLACES = {
     "SegmentMap": "segments",
     "SignetError": "errors",
     "Verdict": "records",
+    "Video": "video",
     "benchmark": "measuring",
+    "cutouts": "drawing",
     "draw": "drawing",
     "evaluate": "evaluation",
     "find": "catalogue.finding",
@@ -76,6 +80,7 @@ _PLACES = {
     "seal_module": "sealing",
     "stream": "streaming:predictions",
     "verify": "verification",
+    "watch": "watching",
 }
 _MODULES = ("datasets", "errors", "mirroring")
 
@@ -101,8 +106,10 @@ __all__ = [
     "SegmentMap",
     "SignetError",
     "Verdict",
+    "Video",
     "__version__",
     "benchmark",
+    "cutouts",
     "datasets",
     "draw",
     "errors",
@@ -118,6 +125,7 @@ __all__ = [
     "seal_module",
     "stream",
     "verify",
+    "watch",
 ]
 
 

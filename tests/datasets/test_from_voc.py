@@ -110,10 +110,41 @@ def test_xml_beside_images_in_splits(tmp_path):
     assert (data.format, data.split_counts) == ("voc", {"train": 1, "test": 1})
 
 
+def test_label_images_beside_xml_are_read_when_they_are_asked_for(tmp_path):
+    for stem in "abc":
+        write(tmp_path, item(1, 1, 20, 10), stem=stem)
+    (tmp_path / "SegmentationClass").mkdir()
+    (tmp_path / "ImageSets/Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets/Main").mkdir()
+    values = np.zeros((20, 40), np.uint8)
+    values[:10, :20], values[10:, 20:] = 8, 255
+    for stem, split in (("a", "train"), ("b", "val")):
+        PillowImage.fromarray(values, "L").save(tmp_path / f"SegmentationClass/{stem}.png")
+        (tmp_path / f"ImageSets/Segmentation/{split}.txt").write_text(f"{stem}\n")
+    (tmp_path / "ImageSets/Main/test.txt").write_text("a\nb\nc\n")
+    boxes = open_dataset(tmp_path)
+    assert (boxes.task, len(boxes), boxes.split_counts) == ("detect", 3, {"test": 3})
+    assert "The label images in SegmentationClass are not read: the format 'voc-segments'" in boxes.notes[-1]
+    assert from_voc(tmp_path, task="detect").notes == ()
+    maps = open_dataset(tmp_path, "voc-segments")
+    assert maps.notes[0] == "Read as the label images of a Pascal VOC dataset: the format was given."
+    for data in (maps, from_voc(tmp_path, task="segment")):
+        assert (data.task, data.format, data.split_counts) == ("segment", "voc", {"train": 1, "val": 1})
+        assert data.labels[8] == "cat"
+        indices = data[0].truth.indices
+        assert [indices[0, 0], indices[0, 39], indices[19, 39]] == [8, 0, -1]
+
+
 def test_what_is_no_voc_folder(tmp_path):
+    with pytest.raises(BadDataset, match="expected the folder SegmentationClass, and there is none"):
+        from_voc(write(tmp_path / "boxes", item(1, 1, 5, 5)), task="segment")
+    with pytest.raises(BadDataset, match="expected the folder SegmentationClass, and there is none"):
+        open_dataset(tmp_path, "voc-segments")
     with pytest.raises(BadDataset, match="got no folder"):
         from_voc(tmp_path / "none")
-    with pytest.raises(BadDataset, match="expected the folder Annotations or SegmentationClass"):
+    with pytest.raises(
+        BadDataset, match="expected the folder Annotations or SegmentationClass, and there is none"
+    ):
         from_voc(tmp_path)
     with pytest.raises(BadDataset, match="expected XML files"):
         from_voc(tmp_path, task="detect")

@@ -59,7 +59,8 @@ FormatName = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="Dataset format: folder, csv, coco, yolo, voc, open-images or masks; else recognised.",
+        help="Dataset format: folder, csv, coco, yolo, voc, voc-segments, open-images or masks; else "
+        "recognised.",
     ),
 ]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Card of a graph file.")]

@@ -60,7 +60,8 @@ def from_voc(path: str | Path, *, task: Task | None = None) -> Dataset[Boxes] | 
       state edges, and their numbers are taken as they are; `notes` say so.
     - An object that is "difficult" becomes `crowd`: finding it, or not, counts for nothing, as VOC has it.
     - Label images (`SegmentationClass`, 255 unlabelled) are read where there are no XML files, or when
-      `task` is "segment".
+      `task` is "segment"; where there are both and boxes are read, `notes` say so. Their splits are the lists
+      in `ImageSets/Segmentation`.
 
     The rules for what is wrong are those of `assembling`.
 
@@ -75,7 +76,7 @@ def from_voc(path: str | Path, *, task: Task | None = None) -> Dataset[Boxes] | 
         raise BadDataset(f"{shown(top)}: expected a folder in the Pascal VOC layout, got no folder.")
     files = annotation_files(top)
     if task == "segment" or (task is None and not files):
-        return _segments(top)
+        return _segments(top, CLASSES if task else f"{ANNOTATIONS} or {CLASSES}")
     if not files:
         raise BadDataset(
             f"{shown(top)}: expected XML files in {ANNOTATIONS} or beside the images, got none that is one."
@@ -86,6 +87,10 @@ def from_voc(path: str | Path, *, task: Task | None = None) -> Dataset[Boxes] | 
     for file in files:
         _read_file(reading, file, splits)
     notes = _add_objects(reading)
+    if task is None and (top / CLASSES).is_dir():
+        notes.append(
+            f"The label images in {CLASSES} are not read: the format 'voc-segments' is that of them."
+        )
     entries, _ = assembled(
         list(reading.images.values()), Numbers("xyxy"), shown(top), reading.findings, masks=False
     )
@@ -221,10 +226,10 @@ def _add_objects(reading: _Reading) -> list[str]:
     return notes
 
 
-def _segments(top: Path) -> Dataset[SegmentMap]:
+def _segments(top: Path, expected: str) -> Dataset[SegmentMap]:
     folder = top / CLASSES
     if not folder.is_dir():
-        raise BadDataset(f"{shown(top)}: expected the folder {ANNOTATIONS} or {CLASSES}, got neither.")
+        raise BadDataset(f"{shown(top)}: expected the folder {expected}, and there is none.")
     reading = _Reading(Folder(top))
     _read_names(reading)
     splits = _splits(reading, "Segmentation")

@@ -23,6 +23,7 @@ FORMATS = {
     "coco": "a COCO dataset",
     "yolo": "a YOLO dataset",
     "voc": "a Pascal VOC dataset",
+    "voc-segments": "the label images of a Pascal VOC dataset",
     "open-images": "boxes of Open Images",
     "masks": "a folder of pictures and label images",
 }
@@ -99,6 +100,8 @@ def open_dataset(path: str | Path, format: str | None = None) -> Dataset[Any]:
             dataset = from_yolo(path)
         case "voc":
             dataset = from_voc(path)
+        case "voc-segments":
+            dataset = from_voc(path, task="segment")
         case "open-images":
             dataset = from_open_images(path)
         case "masks":
