@@ -1,4 +1,4 @@
-"""`signet finetune`: a pretrained model learns the labels of images, or of their pixels."""
+"""`signet finetune`: a pretrained model learns the labels of images, or their pixels or objects."""
 
 from __future__ import annotations
 
@@ -33,18 +33,23 @@ class Head(enum.StrEnum):
     unet = "unet"
     fpn = "fpn"
     deeplabv3plus = "deeplabv3plus"
+    yolo = "yolo"
+    faster_rcnn = "faster-rcnn"
+    mask_rcnn = "mask-rcnn"
 
 
 def finetune(
     model: o.ModelName,
     dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="A folder of classes, a CSV, or label images.")
+        Path,
+        typer.Argument(metavar="DATASET", help="Images with classes, boxes, masks or labelled pixels."),
     ],
     out: Annotated[Path, typer.Option("--out", help="The seal to write: X.signet.")],
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Every setting, as TOML.")] = None,
     strategy: Annotated[Strategy | None, typer.Option("--strategy", help="What is trained.")] = None,
     head: Annotated[
-        Head | None, typer.Option("--head", help="What is put on the backbone: linear, or one for pixels.")
+        Head | None,
+        typer.Option("--head", help="What is put on the backbone, for the truth that DATASET has."),
     ] = None,
     golden: Annotated[
         o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
@@ -66,12 +71,13 @@ def finetune(
 ) -> int:
     """Fine-tune MODEL on DATASET into a sealed model.
 
-    The plan is said first; the sealed model is verified last.
+    A classifier's backbone takes the head that DATASET asks for: one label an image (a folder of classes, a
+    CSV), a label for each pixel (label images), boxes or masks (COCO, YOLO, Pascal VOC, Open Images). A
+    detector keeps its own. The plan is said first; the sealed model is verified last.
     """
     from signet.datasets import open_dataset
-    from signet.finetuning import RunSettings
+    from signet.finetuning import RunSettings, starting_point
     from signet.finetuning import finetune as adapt
-    from signet.models import resolve
     from signet.recipes import read_recipe
 
     given = {
@@ -93,7 +99,7 @@ def finetune(
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
-        found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
+        found = starting_point(model, chosen, offline=offline, card=card, on_progress=terminal.on_progress)
         try:
             done = adapt(
                 found,

@@ -1,4 +1,4 @@
-"""Fine-tuning: a pretrained model learns the labels of images, or of their pixels, and is sealed.
+"""Fine-tuning: a pretrained model learns the labels of images, or their pixels or objects, and is sealed.
 
 plans ── what is going to be done, and why, before it starts
 partition ── which images are learned from, which decide, which are kept for the end
@@ -12,6 +12,8 @@ outcome ── what came of it
 adapting ── the same road where pixels or objects are learned; adapted ── what came of it
 dealing ── its parts; framing ── size and program; adaptations ── what a network becomes
 segmenters ── a backbone under a head for pixels
+detectors ── the network for boxes or masks; detector_networks ── how it is made; census ── the objects
+starting ── what a run begins with
 tuning ── `finetune`: all of it in order
 """
 
@@ -21,6 +23,7 @@ from signet.finetuning.adapted import Adapted
 from signet.finetuning.jobs import RunSettings
 from signet.finetuning.outcome import Finetuned
 from signet.finetuning.plans import Plan
+from signet.finetuning.starting import starting_point
 from signet.finetuning.tuning import finetune
 
-__all__ = ["Adapted", "Finetuned", "Plan", "RunSettings", "finetune"]
+__all__ = ["Adapted", "Finetuned", "Plan", "RunSettings", "finetune", "starting_point"]

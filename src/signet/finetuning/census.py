@@ -57,7 +57,7 @@ class Census:
         more = f" and {len(order) - _LISTED} more labels" if len(order) > _LISTED else ""
         said = [f"{total} objects to learn from, at most {self.most} in one image: {', '.join(named)}{more}"]
         if empty:
-            said.append(f"{empty} images without an object stay: they teach what is none")
+            said.append(f"images without an object: {empty}; they stay, and teach what is none")
         if len(self.sides):
             height, width = self.size
             said.append(
@@ -73,7 +73,9 @@ class Census:
         rare = [f"{shown(self.labels[place])} {self.counts[place]}" for place in self._rare()]
         if rare:
             words = f"{', '.join(rare[:_LISTED])}{' ...' if len(rare) > _LISTED else ''}"
-            found.append(f"of {len(rare)} labels there are fewer than {RARE} objects to learn from: {words}.")
+            found.append(
+                f"labels with fewer than {RARE} objects to learn from: {words}. They may not be found."
+            )
         if len(self.sides) and float(np.median(self.sides)) < TINY:
             found.append(
                 f"half of the objects are smaller than {TINY} pixels where the network sees them: a recipe "

@@ -36,12 +36,12 @@ from signet.finetuning.probes import (
     opened,
     probe_settings,
 )
+from signet.finetuning.starting import starting_point
 from signet.finetuning.strategies import dealt, strategy_for
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
 from signet.fingerprints import Fingerprints, read_fingerprints
 from signet.metrics.calibration import fit_temperature
-from signet.models import resolve
 from signet.networks import Pretrained
 from signet.probing import Probe, nested_logits, refit
 from signet.recipes import Recipe
@@ -97,7 +97,11 @@ def finetune(
     overwrite = overwrite or (ways.resume and was_sealing(target))
     if target.exists() and not overwrite:
         raise AlreadyExists(target)
-    found = model if isinstance(model, Pretrained) else resolve(model, on_progress=ways.on_progress)
+    found = (
+        model
+        if isinstance(model, Pretrained)
+        else starting_point(model, chosen, on_progress=ways.on_progress)
+    )
     if dataset.task != "classify":
         adapted = adapting.adapt(found, dataset, target, chosen, ways, overwrite)
         return dataclasses.replace(adapted, seconds=time.monotonic() - begin)
