@@ -15,6 +15,7 @@ from signet.version import __version__
 
 if TYPE_CHECKING:
     from signet import datasets, errors, mirroring
+    from signet.auditing import audit
     from signet.boxes import Boxes
     from signet.cards import Card, Claim, Licence
     from signet.catalogue.finding import find
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from signet.errors import SignetError
     from signet.evaluation import evaluate
     from signet.features import Features
+    from signet.findings import Audit, Finding
     from signet.finetuning import finetune
     from signet.images import Image
     from signet.instances import Instances
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from signet.watching import watch
 
 _PLACES = {
+    "Audit": "findings",
     "Boxes": "boxes",
     "Card": "cards",
     "Claim": "cards",
@@ -51,6 +54,7 @@ _PLACES = {
     "Embedding": "predictions",
     "EngineSettings": "engines.contract",
     "Features": "features",
+    "Finding": "findings",
     "Image": "images",
     "Instances": "instances",
     "Licence": "cards",
@@ -66,6 +70,7 @@ _PLACES = {
     "SignetError": "errors",
     "Verdict": "records",
     "Video": "video",
+    "audit": "auditing",
     "benchmark": "measuring",
     "cutouts": "drawing",
     "draw": "drawing",
@@ -85,6 +90,7 @@ _PLACES = {
 _MODULES = ("datasets", "errors", "mirroring")
 
 __all__ = [
+    "Audit",
     "Boxes",
     "Card",
     "Claim",
@@ -92,6 +98,7 @@ __all__ = [
     "Embedding",
     "EngineSettings",
     "Features",
+    "Finding",
     "Image",
     "Instances",
     "Licence",
@@ -108,6 +115,7 @@ __all__ = [
     "Verdict",
     "Video",
     "__version__",
+    "audit",
     "benchmark",
     "cutouts",
     "datasets",

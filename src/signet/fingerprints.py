@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from signet.datasets.dataset import Dataset
 from signet.decoding import read
 from signet.duplicates import THUMBNAIL, Hashes, duplicate_groups, grey_thumbnail, perceptual_hash
 from signet.errors import BadInput
+from signet.images import Image
 from signet.progress import OnProgress, Progress, silent
 from signet.splitting import Split, merge_groups, stratified_group_split
 from signet.storage import digest_of
@@ -25,6 +27,9 @@ _MOST_THREADS = 8
 _AT_ONCE = 32
 
 P = TypeVar("P")
+
+Look = Callable[[Path, Image], None]
+"""Told of each image that could be read, once, in the thread that read it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,13 +72,18 @@ class _Fingerprint:
 
 
 def read_fingerprints(
-    paths: Iterable[str | Path], *, threads: int | None = None, on_progress: OnProgress = silent
+    paths: Iterable[str | Path],
+    *,
+    threads: int | None = None,
+    look: Look | None = None,
+    on_progress: OnProgress = silent,
 ) -> Fingerprints:
     """Read files and take their fingerprints; an unreadable file is counted and named, never fatal.
 
     Args:
         paths: the files.
         threads: how many decode at once; None for one a processor, at most 8.
+        look: is shown each image while its pixels are there, so that they need not be decoded again.
         on_progress: told after every few files.
 
     Raises:
@@ -84,7 +94,7 @@ def read_fingerprints(
     results: list[_Fingerprint] = []
     with ThreadPoolExecutor(workers, "signet-fingerprints") as pool:
         for batch in _batches(files, _AT_ONCE * workers):
-            results.extend(pool.map(_fingerprint, batch))
+            results.extend(pool.map(partial(_fingerprint, look=look), batch))
             on_progress(Progress("looking for duplicates", len(results), len(files)))
     blank = np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)
     thumbnails = [blank if result.thumbnail is None else result.thumbnail for result in results]
@@ -132,12 +142,17 @@ def split_dataset(
     return dataset.with_splits(split.names), split
 
 
-def _fingerprint(path: Path) -> _Fingerprint:
+def _fingerprint(path: Path, look: Look | None) -> _Fingerprint:
     try:
-        pixels = read(path).pixels
-        return _Fingerprint(digest_of(path), int(perceptual_hash(pixels)), grey_thumbnail(pixels))
+        image = read(path)
+        found = _Fingerprint(
+            digest_of(path), int(perceptual_hash(image.pixels)), grey_thumbnail(image.pixels)
+        )
+        if look is not None:
+            look(path, image)
     except BadInput as error:
         return _Fingerprint(failure=str(error))
+    return found
 
 
 def _batches(files: Sequence[Path], size: int) -> Iterator[tuple[Path, ...]]:

@@ -21,8 +21,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 GOLDEN = {"public.txt": HERE / "public.txt", "commands.txt": HERE / "commands.txt"}
 HOW = "To change this on purpose: python tests/surface/write.py, and say why in CHANGELOG.md.\n"
-OPEN_KEYS = ("lineage", "provenance", "licence")
-"""Objects of which only the name is promised: what they hold depends on the model."""
+OPEN_KEYS = ("lineage", "provenance", "licence", "details")
+"""Objects of which only the name is promised: what they hold depends on the model, or on what was found."""
 
 
 def public() -> str:
@@ -112,6 +112,7 @@ def json_shapes() -> dict[str, list[str]]:
             "predict": [model, *pictures, "nothing.jpg"],
             "embed": [model, *pictures, "nothing.jpg", "--out", out],
             "evaluate": [model, dataset],
+            "audit": [dataset],
             "seal": [model, *pictures, "--out", seal],
             "verify": [seal],
             "pack": [seal],

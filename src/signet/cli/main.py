@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "predict:predict",
     "embed": "embed:embed",
     "evaluate": "evaluate:evaluate",
+    "audit": "audit:audit",
     "finetune": "finetune:finetune",
     "seal": "seal:seal",
     "pack": "seal:pack",

@@ -64,6 +64,16 @@ class Findings:
         )
 
 
+def kind_of(note: str) -> str | None:
+    """The kind of finding that a sentence of `Findings.notes` tells of; None for any other sentence."""
+    return next((kind for kind, rule in RULES.items() if f" {rule}: " in note), None)
+
+
+def count_of(note: str) -> int:
+    """How many such a sentence counts."""
+    return int(note.split(" ", 1)[0].replace(",", ""))
+
+
 def named(names: Iterable[object]) -> str:
     """A few names for a sentence, safe to show."""
     every = [shown(name) for name in names]

@@ -1,9 +1,19 @@
 """Results as pages: one self-contained HTML file that needs no network. Needs the extra `fit` (Jinja)."""
 
+from signet.reporting.auditing import audit_page
 from signet.reporting.demonstration import Act, demonstration_page
 from signet.reporting.evaluation import evaluation_page
 from signet.reporting.finetuning import Story, finetuning_page
 from signet.reporting.page import Page
 from signet.reporting.rendering import render
 
-__all__ = ["Act", "Page", "Story", "demonstration_page", "evaluation_page", "finetuning_page", "render"]
+__all__ = [
+    "Act",
+    "Page",
+    "Story",
+    "audit_page",
+    "demonstration_page",
+    "evaluation_page",
+    "finetuning_page",
+    "render",
+]

@@ -156,5 +156,14 @@ def _number(value: float | None) -> float | None:
 def _line_name(name: str, title: str) -> str:
     """`val_loss` as "validation", as the panel already says what is measured."""
     words = [word for word in name.replace("_", " ").replace("/", " ").split() if word != title.lower()]
-    full = {"val": "validation", "valid": "validation", "train": "training", "top1": "", "accuracy": ""}
+    full = {
+        "val": "validation",
+        "valid": "validation",
+        "train": "training",
+        "top1": "",
+        "accuracy": "",
+        "ap": "AP",
+        "ap50": "AP50",
+        "miou": "mean IoU",
+    }
     return " ".join(filter(None, (full.get(word, word) for word in words))) or name

@@ -229,11 +229,19 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """Images in large, one below another or side by side."""
+    """Images in large, one below another or side by side.
+
+    Attributes:
+        title: its heading.
+        scenes: in reading order.
+        lead: one paragraph.
+        small: pictures as small as in a gallery, several scenes in a row.
+    """
 
     title: str
     scenes: tuple[Scene, ...]
     lead: str = ""
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True)
