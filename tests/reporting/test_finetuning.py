@@ -39,7 +39,7 @@ def test_the_curves_of_a_detector_have_a_loss_of_training_only():
     lines = [[(line.name, line.values) for line in panel.lines] for panel in found.panels]
     assert lines == [
         [("training", (None, 3.0))],
-        [("validation ap", (0.0, 0.2)), ("validation ap50", (0.0, 0.5))],
+        [("validation AP", (0.0, 0.2)), ("validation AP50", (0.0, 0.5))],
     ]
     assert "loss of validation" not in found.lead
     assert "loss of validation" in curves(HISTORY).lead

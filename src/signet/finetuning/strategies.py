@@ -36,8 +36,8 @@ def strategy_for(found: Pretrained, recipe: Recipe) -> Strategy:
     """
     if recipe.strategy == "scratch":
         raise BadRequest(
-            "--strategy scratch: expected a dataset of labelled pixels, got one of labels of images, which "
-            "are learned from a pretrained network only. Use probe, head, partial or full."
+            "--strategy scratch: expected a dataset of labelled pixels or objects, got one of labels of "
+            "images, which are learned from a pretrained network only. Use probe, head, partial or full."
         )
     if recipe.strategy == "probe":
         return Strategy("probe", ("the recipe asks for a probe only",))

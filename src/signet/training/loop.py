@@ -262,7 +262,7 @@ class _Run:
 
     def _tell(self, done: int, total: int) -> None:
         best = self.moment.history[self.moment.best_epoch] if self.moment.history else None
-        note = f"validation {best[self.task.figure]:.3f}" if best else ""
+        note = f"{self.task.figure.replace('_', ' ')} {best[self.task.figure]:.3f}" if best else ""
         self.on_progress(Progress("fine-tuning", done, total, unit="steps", note=note))
 
     def _check_finite(self, what: str, value: float) -> None:
