@@ -192,6 +192,6 @@ def test_what_does_not_fit_is_refused_in_words(
     with pytest.raises(WrongTask, match="expected a label for each pixel, got one label an image"):
         finetune(classifier, from_folder(tmp_path / "pictures"), out=out, recipe=RECIPE)
     scratch = Recipe(strategy="scratch")
-    with pytest.raises(BadRequest, match="--strategy scratch: expected a dataset of labelled pixels or objects"):
+    with pytest.raises(BadRequest, match="--strategy scratch: expected a dataset of labelled pixels"):
         finetune(classifier, from_folder(tmp_path / "pictures"), out=out, recipe=scratch)
     assert not out.exists()
