@@ -4,8 +4,7 @@
 
 It checks every file against its digest, replays the golden images and compares the decisions, and then
 answers for images. It follows docs/seal-format.md; whoever writes a reader in another language can start
-here. It reads folders, not zips, and classifiers whose graph is ONNX. Of a detector or segmenter it checks
-the files, and says that it does not decode its answers.
+here. It reads folders, not zips, and classifiers with an ONNX graph; `consumer_boxes.py` reads detectors.
 """
 
 from __future__ import annotations
@@ -94,10 +93,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     dtypes = {"U8": np.uint8, "I8": np.int8, "F32": np.float32, "I64": np.int64}
     tensors = {}
     for name in header.keys() - {"__metadata__"}:
-        entry = header[name]
-        first, last = entry["data_offsets"]
-        values = np.frombuffer(data[start + first : start + last], dtypes[entry["dtype"]])
-        tensors[name] = values.reshape(entry["shape"])
+        first, last = header[name]["data_offsets"]
+        values = np.frombuffer(data[start + first : start + last], dtypes[header[name]["dtype"]])
+        tensors[name] = values.reshape(header[name]["shape"])
     return tensors, json.loads(header["__metadata__"]["signet"])
 
 
@@ -169,32 +167,21 @@ def cut(array: Array, top: int, left: int, box: tuple[int, int], fill: Any) -> A
     return canvas
 
 
-def crop(array: Array, step: dict[str, Any]) -> Array:
-    """A box from the centre or the top left."""
-    sides = array.shape[:2]
-    square = (max(1, round(min(sides) * (step.get("fraction") or 0))),) * 2
-    box = square if step.get("fraction") else tuple(step["size"])
+def window(sides: tuple[int, ...], step: dict[str, Any]) -> tuple[int, int, tuple[int, int], Any]:
+    """Where a crop or a pad cuts: top, left, height and width, and what is outside the picture."""
+    if step["step"] == "crop":
+        square = (max(1, round(min(sides) * (step.get("fraction") or 0))),) * 2
+        box, fill = square if step.get("fraction") else tuple(step["size"]), step["fill"]
+    else:
+        times = step.get("multiple")
+        to = [-(-side // times) * times for side in sides] if times else map(max, sides, step["to"])
+        box, fill = tuple(to), step["value"]
     corner = [
-        -((want - side) // 2) if want > side else ROUND[step["rounding"]]((side - want) / 2)
+        -((want - side) // 2) if want > side else ROUND[step.get("rounding", "round")]((side - want) / 2)
         for side, want in zip(sides, box, strict=True)
     ]
     top, left = (0, 0) if step["anchor"] == "top-left" else corner
-    return cut(array, top, left, (box[0], box[1]), step["fill"])
-
-
-def pad(array: Array, step: dict[str, Any]) -> Array:
-    """Up to a size, or to a multiple."""
-    height, width = array.shape[:2]
-    if step.get("multiple"):
-        to = (
-            -(-height // step["multiple"]) * step["multiple"],
-            -(-width // step["multiple"]) * step["multiple"],
-        )
-    else:
-        to = (max(height, step["to"][0]), max(width, step["to"][1]))
-    centred = (-((to[0] - height) // 2), -((to[1] - width) // 2))
-    top, left = (0, 0) if step["anchor"] == "top-left" else centred
-    return cut(array, top, left, to, step["value"])
+    return top, left, (box[0], box[1]), fill
 
 
 def numeric(array: Array, step: dict[str, Any], first: bool) -> Array:
@@ -216,23 +203,40 @@ def numeric(array: Array, step: dict[str, Any], first: bool) -> Array:
 
 def prepared(path: Path, program: list[dict[str, Any]]) -> Array:
     """The network's input for one image, with a batch axis of 1."""
+    return traced(path, program)[0]
+
+
+def traced(path: Path, program: list[dict[str, Any]]) -> tuple[Array, tuple[int, int], Array]:
+    """The same, (height, width) of the upright image, and the way: prepared = original * way[0] + way[1]."""
     for step in program:
         if step["step"] not in STEPS or step.keys() - STEPS[step["step"]].keys() - {"step"}:
             raise ValueError(f"unknown step or field: {step}")
     program = [{**STEPS[step["step"]], **step} for step in program]
     array = read(path, program[0])
-    first = False
-    geometric = {"resize": resize, "crop": crop, "pad": pad}
+    size, way, first = array.shape[:2], np.array([[1.0, 1.0], [0.0, 0.0]]), False
     for step in program[1:]:
-        if step["step"] in geometric:
-            array = geometric[step["step"]](array, step)
+        if step["step"] == "resize":
+            before, array = array.shape[:2], resize(array, step)
+            way = way * (np.array(array.shape[:2]) / before)
+        elif step["step"] in ("crop", "pad"):
+            top, left, box, fill = window(array.shape[:2], step)
+            array, way = cut(array, top, left, box, fill), way - [[0, 0], [top, left]]
         elif step["step"] == "layout":
             wanted = step["order"] == "NCHW"
             if wanted != first:
                 array, first = array.transpose((2, 0, 1) if wanted else (1, 2, 0)), wanted
         else:
             array = numeric(array, step, first)
-    return np.ascontiguousarray(array)[None]
+    return np.ascontiguousarray(array)[None], (size[0], size[1]), way
+
+
+def session_of(folder: Path, manifest: dict[str, Any]) -> onnxruntime.InferenceSession:
+    """The sealed graph, ready to run."""
+    # Pad_Fusion changes answers: it makes padding with zeros part of a max pooling, which pads otherwise.
+    graph = str(folder / manifest["graphs"]["image"])
+    return onnxruntime.InferenceSession(
+        graph, providers=["CPUExecutionProvider"], disabled_optimizers=["Pad_Fusion"]
+    )
 
 
 class Classifier:
@@ -246,13 +250,10 @@ class Classifier:
         if head not in ("softmax", "sigmoid"):
             raise ValueError(
                 "all files are as they were sealed. This reader decodes the heads softmax and sigmoid, not "
-                f"{head!r} (task {self.card['task']!r}): docs/seal-format.md, section 6.1, says how."
+                f"{head!r} (task {self.card['task']!r}): consumer_boxes.py reads detectors, and "
+                "docs/seal-format.md, section 6.1, says how the rest is read."
             )
-        graph = folder / self.manifest["graphs"]["image"]
-        # Pad_Fusion changes answers: it makes padding with zeros part of a max pooling, which pads otherwise.
-        self.session = onnxruntime.InferenceSession(
-            str(graph), providers=["CPUExecutionProvider"], disabled_optimizers=["Pad_Fusion"]
-        )
+        self.session = session_of(folder, self.manifest)
 
     def probabilities(self, path: Path) -> Array:
         """float32 (C,), a dropped background left out."""
