@@ -99,6 +99,7 @@ class DetectorNetwork:
         form: where its parts are.
         family: the name of its kind.
         words: what is new of it.
+        all_kept: nothing is: it had these very labels.
         output: how its outputs are read.
     """
 
@@ -108,6 +109,7 @@ class DetectorNetwork:
     family: str
     words: str
     output: OutputContract
+    all_kept: bool = False
 
 
 def own_head(spec: ModuleSpec) -> str | None:
@@ -215,6 +217,7 @@ def with_labels(
         family=family,
         words=f"its {family} head" if same else f"new class layers in its {family} head",
         output=output,
+        all_kept=same,
     )
 
 

@@ -27,7 +27,6 @@ from signet.finetuning.detector_networks import (
     kind_words,
     over_backbone,
     own_head,
-    smallest_anchor,
     with_labels,
 )
 from signet.finetuning.framing import program_for, size_for
@@ -115,7 +114,7 @@ def adaptation(found: Pretrained, parts: Dealt, recipe: Recipe) -> Adaptation:
             *_head_reasons(found, head, made, masks, recipe),
             f"{size[0]}x{size[1]} pixels, whole pictures in their own proportions, in multiples of 32",
             *beginning_words(found, recipe),
-            *_teaching(head, seen, pace, recipe),
+            *_teaching(made, seen, pace, recipe),
         ),
         shows=seen.words,
         notes=seen.warnings,
@@ -181,21 +180,20 @@ def _head_reasons(
     found: Pretrained, head: str, made: DetectorNetwork, masks: bool, recipe: Recipe
 ) -> tuple[str, ...]:
     """Why the network is what it is."""
-    states = "objects with masks" if masks else "boxes"
-    if found.card.task in ("detect", "instances"):
-        if recipe.strategy == SCRATCH:
-            return (f"the dataset states {states}, which {found.card.name} is made for",)
-        kept = "and nothing of it is new, since its labels are the same" if "new" not in made.words else (
-            "every layer is kept but those that tell labels apart"
-        )  # fmt: skip
-        return (f"{found.card.name} finds {states} already: {kept}",)
-    return (
-        f"the dataset states {states}, so the backbone gets a {made.family} head with random weights",
-        _WAYS[head],
-    )
+    states = _TRUTH["instances" if masks else "detect"]
+    if found.card.task not in ("detect", "instances"):
+        why = f"the dataset states {states}, so the backbone gets a {made.family} head with random weights"
+        return (why, _WAYS[head])
+    if recipe.strategy == SCRATCH:
+        return (f"the dataset states {states}, which {found.card.name} is made for",)
+    if made.all_kept:
+        kept = "nothing of it is new, since its labels are the same"
+    else:
+        kept = "every layer is kept but those that tell labels apart"
+    return (f"{found.card.name} finds {states} already: {kept}",)
 
 
-def _teaching(head: str, seen: Census, pace: Pace, recipe: Recipe) -> tuple[str, ...]:
+def _teaching(made: DetectorNetwork, seen: Census, pace: Pace, recipe: Recipe) -> tuple[str, ...]:
     """How it is taught, one sentence each."""
     said = []
     if strategy_of(recipe) == "partial" and recipe.frozen_stages is None:
@@ -209,11 +207,11 @@ def _teaching(head: str, seen: Census, pace: Pace, recipe: Recipe) -> tuple[str,
         said.append(
             "the mean of the weights over the steps is judged and kept, which jumps less than they do"
         )
-    if head == YOLO:
+    if made.form.head == YOLO and not made.all_kept:
         said.append("scores begin near those of five objects a picture, since nearly all places show none")
-    elif smallest_anchor(seen) < 32:
+    if "anchors" in made.spec.arguments:
         said.append(
-            f"anchors begin at {smallest_anchor(seen)} pixels, since one object in ten is smaller than "
+            f"anchors begin at {made.spec.arguments['anchors'][0]} pixels: one object in ten is smaller than "
             f"{seen.small:.0f}"
         )
     return tuple(said)
