@@ -35,6 +35,15 @@ def test_time_has_its_own_words_and_goes_below_one() -> None:
     ]
 
 
+def test_what_the_figures_are_stands_above_them() -> None:
+    first = charts.accuracy_against_size(POINTS, "s")
+    named = charts.accuracy_against_size(POINTS, "s", "AP, COCO val2017")
+    rows = np.flatnonzero((np.asarray(first) != np.asarray(named)).any(axis=(1, 2)))
+    assert len(rows)
+    assert rows.max() < charts._TOP
+    assert first.tobytes() == charts.accuracy_against_size(POINTS, "s", charts.TOP1).tobytes()
+
+
 def test_the_same_points_give_the_same_picture() -> None:
     first, second = (charts.accuracy_against_size(rows, "s").tobytes() for rows in (POINTS, POINTS[::-1]))
     assert first == second

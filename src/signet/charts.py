@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from PIL import Image, ImageDraw, ImageFont
@@ -38,6 +38,8 @@ _LEAST = 1e-3
 _GAPS = (9.0, 16.0)
 """Pixels between a point and its name."""
 
+TOP1 = "top-1, ImageNet-1k validation"
+
 Box = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
 
@@ -50,7 +52,7 @@ class Point:
         name: of the model, as it is written beside its point.
         family: by which it gets its line and colour.
         cost: what it is drawn against: trainable values, or milliseconds; above 0.
-        top1: 0 to 1.
+        top1: accuracy, 0 to 1; of detectors and segmenters the figure that `measure` names.
     """
 
     name: str
@@ -61,18 +63,19 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class _Against:
-    """What goes along x, in words."""
+    """What goes along x, and what up y, in words."""
 
     title: str
     label: str
     each: str
+    measure: str = TOP1
 
 
 _SIZE = _Against("Accuracy against size", "parameters (logarithmic)", "at each size")
 _TIME = _Against("Accuracy against time", "milliseconds for one image (logarithmic)", "at each speed")
 
 
-def accuracy_against_size(points: Sequence[Point], source: str) -> Image.Image:
+def accuracy_against_size(points: Sequence[Point], source: str, measure: str = TOP1) -> Image.Image:
     """The picture, RGB, `WIDTH` x `HEIGHT`.
 
     A family's line joins those of its models that no other of it beats. With more families than there are
@@ -81,8 +84,9 @@ def accuracy_against_size(points: Sequence[Point], source: str) -> Image.Image:
     Args:
         points: at least one.
         source: where the figures are from, for the last line.
+        measure: what the figures are, and of which data set.
     """
-    return _drawn(points, source, _SIZE)
+    return _drawn(points, source, replace(_SIZE, measure=measure))
 
 
 def accuracy_against_time(points: Sequence[Point], source: str) -> Image.Image:
@@ -242,7 +246,7 @@ def _frame(
     for size in axes.sizes():
         pen.text((axes.along(size), _BOTTOM + 12), _short(size), fill=_SOFT, font=_font(17), anchor="ma")
     pen.text((_RIGHT, _BOTTOM + 42), against.label, fill=_INK, font=_font(18), anchor="ra")
-    pen.text((_LEFT - 52, _TOP - 22), "top-1, ImageNet-1k validation", fill=_INK, font=_font(18), anchor="ls")
+    pen.text((_LEFT - 52, _TOP - 22), against.measure, fill=_INK, font=_font(18), anchor="ls")
     for place, line in enumerate(_broken(f"Source: {source}", 15)[:2]):
         pen.text((_LEFT - 52, HEIGHT - 58 + 22 * place), line, fill=_SOFT, font=_font(15))
 

@@ -182,6 +182,28 @@ def test_accuracy_against_size_is_drawn(signet, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("task", "words"), [("detect", "AP, COCO val2017"), ("segment", "mIoU, COCO val2017, the 20 classes of")]
+)
+def test_the_picture_of_detectors_is_of_their_own_measure(signet, tmp_path, monkeypatch, task, words):
+    from signet import charts
+
+    drawn = charts.accuracy_against_size
+    seen = []
+
+    def spy(points, source, measure):
+        seen.append((len(points), measure))
+        return drawn(points, source, measure)
+
+    monkeypatch.setattr(charts, "accuracy_against_size", spy)
+    assert signet("find", "--task", task, "--plot", tmp_path / "plot.png").code == 0
+    ((count, measure),) = seen
+    assert count == len(signet("find", "--task", task, "--json").object)
+    assert measure.startswith(words)
+    none = signet("find", "--task", "embed", "starter", "--plot", tmp_path / "none.png")
+    assert (none.code, "both top-1 and parameters known" in none.err) == (2, True)
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["--sort", "parms"],

@@ -37,6 +37,11 @@ _DENSE = ("ap", "mask_ap", "miou")
 _COCO = "COCO val2017"
 
 
+def measure_of(task: str | None) -> str:
+    """The figure by which models are compared: that of the task; top-1 where none is asked for."""
+    return MEASURES.get(task or "", "top1")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the catalogue.

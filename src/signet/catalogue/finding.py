@@ -21,6 +21,7 @@ from signet.catalogue.entry import (
     STATUSES,
     TITLES,
     Entry,
+    measure_of,
 )
 from signet.catalogue.listing import completed, entries
 from signet.errors import BadRequest, UnknownName, near_misses
@@ -207,7 +208,7 @@ def select(query: Query, *, sort: str | None = None, pareto: Sequence[str] = ())
         UnknownName: a key, status or task that does not exist.
         BadRequest: another licence filter, or a limit that is none.
     """
-    measure = MEASURES.get(query.task or "", "top1")
+    measure = measure_of(query.task)
     aliases = {**ALIASES, "accuracy": measure}
     sort = sort or ("name" if measure == "top1" else measure)
     sort, *weighed = (aliases.get(key, key) for key in (sort, *pareto))

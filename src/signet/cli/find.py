@@ -98,7 +98,7 @@ def find(
         keys = tuple(key.strip() for key in pareto.split(",") if key.strip())
         found = select(query, sort=sort, pareto=keys)
         if plot is not None and len(found):
-            _draw(found, plot, overwrite, terminal)
+            _draw(found, task, plot, overwrite, terminal)
         if as_json:
             terminal.object(found.to_list())
         elif names:
@@ -110,23 +110,27 @@ def find(
         return 0
 
 
-def _draw(found: Found, plot: Path, overwrite: bool, terminal: Terminal) -> None:
+def _draw(found: Found, task: str | None, plot: Path, overwrite: bool, terminal: Terminal) -> None:
     """Accuracy against size of what was found, as a PNG file."""
     from signet import charts, storage
+    from signet.catalogue.entry import TITLES, measure_of
 
     if plot.suffix.lower() != ".png":
         raise BadRequest(f"--plot: expected the name of a .png file, got {plot}.")
-    points, sources = [], set()
+    measure = measure_of(task)
+    points, sources, sets = [], set(), set()
     for entry in found:
-        accuracy = entry.key("top1")
+        accuracy = entry.key(measure)
         if isinstance(accuracy, float) and entry.params and entry.family != FOR_TESTS:
             name = entry.name.rpartition("/")[2].partition(".")[0]
             points.append(charts.Point(name, entry.family, entry.params, accuracy))
-            claims = (claim for claim in entry.claims if claim.metric == "top1" and claim.value == accuracy)
+            claims = [claim for claim in entry.claims if claim.metric == measure and claim.value == accuracy]
             sources |= {claim.source.partition(";")[0] for claim in claims}
+            sets |= {claim.dataset for claim in claims[:1]}
     if not points:
-        raise BadRequest("--plot: of no model that fits are both accuracy and parameters known.")
-    picture = charts.accuracy_against_size(points, "; ".join(sorted(sources)))
+        raise BadRequest(f"--plot: of no model that fits are both {TITLES[measure]} and parameters known.")
+    words = charts.TOP1 if measure == "top1" else ", ".join([TITLES[measure], *sorted(sets)])
+    picture = charts.accuracy_against_size(points, "; ".join(sorted(sources)), words)
     with storage.new_file(plot, overwrite=overwrite) as temporary:
         picture.save(temporary, "PNG", optimize=True)
     left_out = len(found) - len(points)
