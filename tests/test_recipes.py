@@ -21,6 +21,8 @@ OTHERS = {
     "warmup": 0.2,
     "label_smoothing": 0.0,
     "augmentation": "medium",
+    "mosaic": 0.25,
+    "ema": 0.99,
     "patience": 3,
     "gradient_clip": 0.5,
     "frozen_stages": 2,

@@ -85,8 +85,9 @@ class Plan:
     def words(self) -> list[str]:
         """The plan for a person, one line each."""
         counts = ", ".join(f"{count} {_IMAGES[name]}" for name, count in self.images.items() if count)
+        classes = "one class" if self.labels == 1 else f"{self.labels} classes"
         lines = [
-            f"{self.model} learns the {self.labels} classes of {shown(self.dataset)} ({counts})",
+            f"{self.model} learns the {classes} of {shown(self.dataset)} ({counts})",
             f"trained: {self.trained}",
             f"frozen: {self.frozen}",
             *(f"why: {reason}" for reason in self.why),
