@@ -156,7 +156,7 @@ class MaskHead(nn.Module):
         losses, pairs = detection_losses(self.detect.raw_answers(maps), truths)
         prototypes_NPHW = self.prototypes(maps[0]).float()
         size = (prototypes_NPHW.shape[-2], prototypes_NPHW.shape[-1])
-        masks_SHW = shrunk_masks(targets, size, prototypes_NPHW)
+        masks_SHW = shrunk_masks(targets, images_N3HW, size)
         stride = images_N3HW.shape[-1] / size[1]
         losses["masks"] = mask_loss(
             self._coefficients(maps).float(), prototypes_NPHW, truths, masks_SHW, pairs, stride
