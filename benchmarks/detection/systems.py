@@ -128,15 +128,25 @@ def with_ultralytics(asked: Asked, file: str, *, rect: bool, batch: int) -> Job:
 def with_torchvision(asked: Asked, name: str) -> Job:
     """Torchvision: a detector of its own with random weights, its transforms, a batch at a time.
 
-    Another network than ours, so that only the speed can be laid side by side. Without trained weights hardly
-    any box reaches the least score, which saves it the rest of the work.
+    Another network than ours, so that only the speed can be laid side by side. Without trained weights no box
+    reaches the least score, which saves it the suppression and the lines.
+
+    Args:
+        asked: least score, overlap and number of boxes, which its builder takes.
+        name: "ssdlite320_mobilenet_v3_large" or "fasterrcnn_mobilenet_v3_large_320_fpn".
     """
     import torch
     from torchvision.io import ImageReadMode, decode_image
     from torchvision.models import get_model, get_model_weights
 
     torch.manual_seed(0)
-    model = get_model(name, weights=None, weights_backbone=None).eval()
+    prefix = "box_" if name.startswith("fasterrcnn") else ""
+    stated = {
+        f"{prefix}score_thresh": asked.least,
+        f"{prefix}nms_thresh": asked.iou,
+        f"{prefix}detections_per_img": asked.most,
+    }
+    model = get_model(name, weights=None, weights_backbone=None, **stated).eval()
     transform = get_model_weights(name).DEFAULT.transforms()
 
     def found(paths: list[str]) -> Iterator[Found]:
@@ -144,10 +154,8 @@ def with_torchvision(asked: Asked, name: str) -> Job:
             some = paths[start : start + BATCH]
             pictures = [transform(decode_image(path, ImageReadMode.RGB)) for path in some]
             for path, answer in zip(some, model(pictures), strict=True):
-                able = answer["scores"] >= asked.least
-                boxes, scores, labels = (answer[key][able] for key in ("boxes", "scores", "labels"))
-                # Their labels are COCO's: numbers here, since they mean nothing.
-                yield path, boxes.tolist(), scores.tolist(), [0.0] * len(labels)
+                # Their labels are COCO's, and random: all are written as the first of ours.
+                yield path, answer["boxes"].tolist(), answer["scores"].tolist(), [0.0] * len(answer["labels"])
 
     def job(paths: list[str], out: Path) -> None:
         with torch.inference_mode():

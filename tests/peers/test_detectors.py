@@ -99,6 +99,48 @@ def test_lines_are_read_as_signet_predict_writes_them(comparing: ModuleType, tmp
     assert (found.labels, found.size) == (("y",), (30, 40))
 
 
+def test_the_report_shows_each_best_round_and_never_hides_a_peer(comparing: ModuleType) -> None:
+    systems = importlib.import_module("detection.systems")
+    reporting = importlib.import_module("detection.reporting")
+    same = comparing.compared({"x": ONE}, {"x": ONE}, ["x"], LEAST)
+    other = comparing.compared({"x": ONE}, {"x": boxes()}, ["x"], LEAST)
+    proof = comparing.evidence({"x": ONE}, {"x": boxes()}, ["x"])
+    outcome = reporting.Outcome(
+        asked=systems.Asked(
+            model="", files={"openvino-precision": "bf16"}, size=(480, 640), labels=("a",), least=LEAST,
+            iou=IOU, most=10, class_wise=True,
+        ),
+        counts=(2, 1),
+        required=reporting.Decided(same, proof),
+        found={
+            "ultralytics-loop": reporting.Decided(same, proof),
+            "ultralytics-openvino": reporting.Decided(other, proof),
+            "ultralytics-onnx": "no such format",
+        },
+        rates={
+            "signet-fp32": [row(30.0), row(40.0)],
+            "ultralytics-loop": [row(20.0), row(10.0)],
+            "ultralytics-openvino": [row(50.0), {"error": "was killed"}],
+            "torchvision-ssdlite": [{"error": "was killed"}],
+        },
+        commands={"fp32": 25.0},
+        peer_versions="ultralytics 8",
+    )  # fmt: skip
+    text = reporting.report(outcome)
+    assert "| signet-fp32 |  | 40.0 |  | 1.00x | 1.0 s | 2 MiB |" in text
+    assert "| ultralytics-loop | 1 of 1 | 20.0 |  | 2.00x | 1.0 s | 2 MiB |" in text
+    assert "| ultralytics-openvino | 0 of 1 | 50.0 |  | 0.80x |" in text
+    assert "| torchvision-ssdlite | | was killed |" in text
+    assert "- ultralytics-onnx: no such format." in text
+    assert "0 of 1 images alike; boxes 2 and 0, 0 pairs, 2 alone" in text
+    assert "from its start to its end: 25.0 images/s in fp32" in text
+    assert "2 images (1 distinct), fitted into 480 x 640; best of 2 rounds" in text
+
+
+def row(rate: float) -> dict[str, float]:
+    return {"images_per_second": rate, "start_seconds": 1.0, "peak_memory_bytes": 2 << 20, "count": 2}
+
+
 def test_the_state_dict_that_is_handed_over_holds_every_tensor(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from safetensors.torch import save_file
