@@ -40,7 +40,7 @@ from signet import resolve
 from signet.agreement import DOOR_SCORE
 from signet.answers import head_of
 from signet.decoding import read
-from signet.errors import BadInput
+from signet.errors import BadInput, SignetError
 from signet.preprocessing import prepare
 from signet.programs import Program
 from signet.sources import list_images
@@ -241,8 +241,13 @@ def main() -> int:
         parser.error("--ultralytics: expected the Python of an environment with the package (see --help)")
     programs = [name for name in systems.SYSTEMS if name in (OWN, REQUIRED, *chosen.programs)]
     with tempfile.TemporaryDirectory() as scratch:
-        bench = prepared(chosen.model, chosen.images, chosen.count, chosen.ultralytics, Path(scratch))
-        text = compare(bench, programs, chosen.rounds)
+        try:
+            bench = prepared(chosen.model, chosen.images, chosen.count, chosen.ultralytics, Path(scratch))
+            text = compare(bench, programs, chosen.rounds)
+        except SignetError as error:
+            parser.exit(2, f"error: {error}\n")
+        except subprocess.CalledProcessError as error:
+            parser.exit(1, f"{' '.join(error.cmd)} ended with {error.returncode}:\n{error.stderr}")
     if text is None:
         return 1
     chosen.out.mkdir(exist_ok=True)
