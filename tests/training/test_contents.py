@@ -115,6 +115,22 @@ def test_each_object_keeps_its_label_and_its_mask(picture: Shown, seed: int) -> 
         assert np.abs(alone.xyxy[alone.labels == label] - box).max() <= 1
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), size=st.tuples(st.integers(20, 70), st.integers(20, 70)))
+def test_a_mask_moves_as_a_map_of_labels_does(seed: int, size: tuple[int, int]) -> None:
+    generator = generator_of(seed)
+    inside = np.zeros((57, 64), np.bool_)
+    inside[9:40, 13:51] = generator.random((31, 38)) < 0.6
+    box = Mask.of(inside).bounds
+    view = drawn(inside.shape, size, STILL, generator, flip=True)
+    contents = Contents.of(Instances(Boxes.truth([box], [0], ["a"], inside.shape), (Mask.of(inside),)))
+    found = contents.through(view)
+    if len(found.labels):
+        expected = view.labels(inside.astype(np.int32), 0)
+        # Pillow steps from pixel to pixel in another order of sums: a tie may fall to the other side.
+        assert (found.target(size)["masks"][0].numpy() != expected).mean() < 0.02
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     parts=st.lists(pictures(), min_size=4, max_size=4),
@@ -153,6 +169,16 @@ def test_a_mosaic_shows_all_four_pictures_around_its_cut() -> None:
     assert max(row for row, _ in cut[:2]) < min(row for row, _ in cut[2:])
     assert max(column for _, column in cut[::2]) < min(column for _, column in cut[1::2])
     assert made.contents.labels.tolist() == [0, 0, 0, 0]
+
+
+def test_a_mosaic_shows_objects_as_large_as_its_strength_says() -> None:
+    parts = [painted((40, 40), [(15, 15, 25, 25)])] * 4
+    half = ViewStrength(scale=(0.5, 0.5), ratio=1.0, colour=0.0, operations=0)
+    made = [mosaic(parts, (80, 90), half, generator_of(seed), flip=True) for seed in range(12)]
+    sides = np.concatenate([one.contents.xyxy[:, 2:] - one.contents.xyxy[:, :2] for one in made])
+    # The whole canvas would show the picture at twice its size; half of that is as large as it is.
+    assert sides.max() == pytest.approx(10)
+    assert (np.abs(sides - 10) < 1e-6).all(axis=1).mean() > 0.5
 
 
 @pytest.mark.parametrize(

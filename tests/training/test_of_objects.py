@@ -21,6 +21,7 @@ from signet.progress import Progress
 from signet.steps import Layout, Read, Resize
 from signet.training import ObjectData, train
 from signet.training.objects import ObjectScenes
+from signet.training.of_objects import ObjectTask
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,43 @@ def test_without_augmentation_a_view_is_what_the_evaluation_shows(objects: Modul
         "masks": (0, *objects.SIZE),
     }
     assert [tensor.dtype for tensor in upright.values()] == [torch.float32, torch.int64, torch.uint8]
+
+
+class Prepared(torch.nn.Module):
+    """Answers with what it is told, whatever it sees: the boxes, each filled by its mask."""
+
+    def __init__(self, targets: Any, instances: bool) -> None:
+        super().__init__()
+        self.outputs = ("boxes", "scores", "classes", "masks")[: 3 + instances]
+        boxes_NK4 = torch.stack([target["boxes"] for target in targets])
+        classes_NK = torch.stack([target["labels"] for target in targets]).float()
+        masks_NKMM = torch.ones(*classes_NK.shape, 28, 28)
+        self.given = boxes_NK4, torch.full_like(classes_NK, 0.9), classes_NK, masks_NKMM
+
+    def forward(self, images_N3HW: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        assert len(images_N3HW) == len(self.given[0])
+        return self.given[: len(self.outputs)]
+
+    def losses(self, images_N3HW: torch.Tensor, targets: Any) -> dict[str, torch.Tensor]:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("instances", [False, True])
+def test_the_figure_is_that_of_masks_where_there_are_any(
+    objects: ModuleType, folder: Path, instances: bool
+) -> None:
+    output = OutputContract(head="mask_rcnn" if instances else "boxes", classes=2)
+    data = objects.data_in(folder, instances=instances, output=output)
+    task = ObjectTask(data, objects.settings(augmentation="none"))
+    targets = task.judged.views(np.arange(2), 0).targets
+    judged = task.judge(Prepared(targets, instances))
+    # A square fills its box, a disc does not: its mask is right up to that overlap.
+    truths = [row.truth for row in objects.rows_in(folder, instances=True)][-2:]
+    share = truths[0].masks[1].area / 21**2
+    disc = np.mean(share >= np.linspace(0.5, 0.95, 10)) if instances else 1.0
+    assert judged.row["validation_ap"] == pytest.approx((1 + disc) / 2)
+    assert judged.row["validation_ap50"] == 1
+    assert judged.kept == {}
 
 
 def test_a_network_that_answers_with_nan_ends_the_run(
