@@ -52,6 +52,11 @@ def test_other_shares_of_classes_are_no_drift(on_paper):
     assert [classes[place] for place in one] == [classes[place] for place in two]
 
 
+def test_a_split_of_one_group_is_compared_all_the_same(on_paper):
+    seen = on_paper(CLASSES, splits=SPLITS, groups=[None] * 200 + ["video"] * 100)
+    assert list(find_drift(seen, features())) == []
+
+
 def test_few_images_and_a_single_split_say_nothing(on_paper):
     few = on_paper(CLASSES[:30], splits=["train"] * 20 + ["test"] * 10)
     assert list(find_drift(few, features()[:30])) == []

@@ -88,3 +88,13 @@ def test_small_classes_and_rows_without_a_label_are_not_judged(on_paper):
     places, classes = judged(seen)
     assert classes.tolist() == [0, 2]
     assert places.tolist() == [0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16]
+
+
+def test_a_class_of_which_all_images_are_of_one_patient_is_not_judged(on_paper):
+    # The probe that judges the patient has never seen the class, and would call every label wrong.
+    groups = [f"patient {n % 6}" for n in range(60)] + ["patient 9"] * 20
+    seen = on_paper([(n % 2,) for n in range(60)] + [(2,)] * 20, groups=groups)
+    assert judged(seen)[1].tolist() == []  # patients of either class are three
+    groups = [f"patient {n // 2 % 6}" for n in range(60)] + ["patient 9"] * 20
+    seen = on_paper([(n % 2,) for n in range(60)] + [(2,)] * 20, groups=groups)
+    assert judged(seen)[1].tolist() == [0, 1]

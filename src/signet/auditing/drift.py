@@ -98,7 +98,7 @@ def told_apart(
     settings = ProbeSettings(strengths=_STRENGTHS, seed=seed)
     names = seen.dataset.names
     folds = folds_of(
-        targets, settings, [names[place] for place in places.tolist()], seen.groups[places].tolist()
+        targets, settings, [names[place] for place in places.tolist()], seen.units[places].tolist()
     )
     probe = fit_probe(features[places], targets, 2, folds=folds, settings=settings, on_progress=on_progress)
     return area_under_roc(probe.out_of_fold[:, 1] - probe.out_of_fold[:, 0], targets == 1)

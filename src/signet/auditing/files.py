@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +28,7 @@ MINORITY = 0.2
 def find_broken(seen: Observed) -> Iterator[Finding]:
     """Files that are missing or cannot be decoded."""
     broken = [place for place, look in enumerate(seen.looks) if look is None]
-    missing = [place for place in broken if not seen.dataset.entries[place].path.exists()]
+    missing = [place for place in broken if not _exists(seen.dataset.entries[place].path)]
     unreadable = sorted(set(broken) - set(missing))
     if missing:
         yield finding(
@@ -70,6 +71,13 @@ def find_odd(seen: Observed) -> Iterator[Finding]:
                 exhibits=_one_each(seen, places, looks),
             )
     yield from _grey(seen, looks)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no disk takes
+        return False
 
 
 def _long(looks: dict[int, Look]) -> list[int]:

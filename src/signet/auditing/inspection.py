@@ -167,7 +167,7 @@ def _suspects(run: _Run, features: Floats, skipped: list[str]) -> Iterator[Findi
     if len(classes) < 2 or len(places) < LEAST_JUDGED:
         skipped.append(
             f"Label suspects are looked for among at least {LEAST_JUDGED} images of 2 classes of 5 images "
-            f"each; there are {len(places)} of {len(classes)}."
+            f"(of different groups) each; there are {len(places)} of {len(classes)}."
         )
         return
     if len(places) < len(run.seen.readable):

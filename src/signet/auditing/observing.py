@@ -14,6 +14,7 @@ import numpy as np
 from signet.arrays import Bytes, Integers
 from signet.datasets import Dataset, Entry
 from signet.decoding import PLUGINS
+from signet.errors import BadInput
 from signet.extents import extent_of
 from signet.findings import Exhibit
 from signet.fingerprints import Fingerprints, read_fingerprints
@@ -22,6 +23,7 @@ from signet.headers import SNIFFED_BYTES, kind_of
 from signet.images import Image
 from signet.naming import shown
 from signet.progress import OnProgress, silent
+from signet.splitting import merge_groups
 
 _WITH_ALPHA = ("PNG", "WebP", "GIF", "TIFF")
 _GREY_LEVELS, _GREY_SHARE = 8, 0.99
@@ -75,6 +77,11 @@ class Observed:
     def groups(self) -> Integers:
         """int64 (N,): the position of the first of each one's copies; see `duplicate_groups`."""
         return self.prints.groups()
+
+    @cached_property
+    def units(self) -> Integers:
+        """int64 (N,): the position of the first of what stays in one fold: copies, and the own groups."""
+        return merge_groups(self.groups.tolist(), self.dataset.groups)
 
     @cached_property
     def truths(self) -> tuple[object, ...]:
@@ -133,7 +140,7 @@ def look_of(path: Path, image: Image) -> Look:
     luma = some @ np.array([0.299, 0.587, 0.114], np.float32)
     return Look(
         size=image.size,
-        orientation=extent_of(path).orientation,
+        orientation=_orientation(path),
         transparent=_transparent(path),
         grey=float(np.quantile(some.max(axis=2) - some.min(axis=2), _GREY_SHARE)) <= _GREY_LEVELS,
         brightness=float(some.mean()),
@@ -166,13 +173,23 @@ def split_words(dataset: Dataset[Any], places: Sequence[int]) -> str:
 
 def _transparent(path: Path) -> bool:
     """Whether a file has a pixel that is not opaque; only pictures with an alpha channel are decoded."""
-    with path.open("rb") as stream:
-        kind = kind_of(stream.read(SNIFFED_BYTES))
-        if kind not in _WITH_ALPHA:
-            return False
-        stream.seek(0)
-        picture = PLUGINS[kind](stream)
-        if "A" not in picture.mode and "transparency" not in picture.info:
-            return False
-        alpha: Bytes = np.asarray(picture.convert("RGBA").getchannel("A"))
-        return bool((alpha < 255).any())
+    try:
+        with path.open("rb") as stream:
+            kind = kind_of(stream.read(SNIFFED_BYTES))
+            if kind not in _WITH_ALPHA:
+                return False
+            stream.seek(0)
+            picture = PLUGINS[kind](stream)
+            if "A" not in picture.mode and "transparency" not in picture.info:
+                return False
+            alpha: Bytes = np.asarray(picture.convert("RGBA").getchannel("A"))
+    except Exception:  # noqa: BLE001  Pillow raises nearly every kind; the picture itself was read before
+        return False
+    return bool((alpha < 255).any())
+
+
+def _orientation(path: Path) -> int:
+    try:
+        return extent_of(path).orientation
+    except BadInput:
+        return 1

@@ -39,7 +39,7 @@ MORE_PROBABLY = 0.5
 """The probability of being wrong above which a label is listed."""
 
 LEAST_IMAGES = 5
-"""Images that a class needs: each fold of the probe must have learned it."""
+"""Images of different copies and groups that a class needs: each fold of the probe must have learned it."""
 
 
 _TEMPERATURES = (0.02, 50.0)
@@ -111,7 +111,7 @@ def find_suspects(
     settings = ProbeSettings(seed=seed, threads=threads or 1)
     names = dataset.names
     folds = folds_of(
-        targets, settings, [names[place] for place in places.tolist()], seen.groups[places].tolist()
+        targets, settings, [names[place] for place in places.tolist()], seen.units[places].tolist()
     )
     probe = fit_probe(
         features[places], targets, len(classes), folds=folds, settings=settings, on_progress=on_progress
@@ -160,11 +160,11 @@ def find_suspects(
 
 
 def judged(seen: Observed) -> tuple[Integers, Integers]:
-    """(positions of the images that can be judged, the classes that they have): those of 5 images or more."""
+    """(positions of the images that can be judged, their classes): those of 5 images that are apart."""
     targets = seen.dataset.targets
     usable = seen.readable[targets[seen.readable] >= 0]
-    counts = np.bincount(targets[usable], minlength=len(seen.dataset.labels))
-    classes = np.flatnonzero(counts >= LEAST_IMAGES)
+    apart = np.unique(np.stack([targets[usable], seen.units[usable]]), axis=1)[0]
+    classes = np.flatnonzero(np.bincount(apart, minlength=len(seen.dataset.labels)) >= LEAST_IMAGES)
     return usable[np.isin(targets[usable], classes)], classes
 
 
