@@ -109,6 +109,8 @@ def check_sealed(done: Any, rows: Dataset[Any], recipe: Recipe) -> None:
     )
     assert done.seal.manifest.training["validation"] == dict(done.validation)
     assert set(done.validation) == {"ap", "ap50"}
+    assert done.seal.manifest.training["decided"]["batch"] == recipe.batch
+    assert done.seal.manifest.card.parameters
     assert json.dumps(done.to_dict())
 
 

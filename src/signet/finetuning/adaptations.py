@@ -60,14 +60,19 @@ class Pace:
             ema=self.ema if recipe.ema is None else recipe.ema,
         )
 
-    def _mosaic(self, recipe: Recipe) -> float:
-        if recipe.mosaic is not None:
-            return recipe.mosaic
-        return self.mosaic if recipe.augmentation != "none" else 0.0
+    @property
+    def settings(self) -> dict[str, float]:
+        """What of it a step depends on: plain JSON."""
+        return {name: getattr(self, name) for name in ("batch", "patience", "mosaic", "ema")}
 
     def epochs(self, training: int) -> int:
         """Passes over so many training images."""
         return min(self.most, max(self.least, round(self.images / training)))
+
+    def _mosaic(self, recipe: Recipe) -> float:
+        if recipe.mosaic is not None:
+            return recipe.mosaic
+        return self.mosaic if recipe.augmentation != "none" else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

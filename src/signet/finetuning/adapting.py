@@ -189,6 +189,13 @@ def _contents(
             "split_fingerprint": closing.fingerprint(parts.training.names, parts.validation.names),
             "strategy": plan.strategy,
             "recipe": recipe.to_dict(),
+            # What the recipe left open.
+            "decided": {
+                "epochs": plan.epochs,
+                "input_size": list(run.adaptation.size),
+                "frozen": list(plan.stages),
+                **run.adaptation.pace.settings,
+            },
             **record,
         },
         variants=variant_of(card, graph, golden, parts.validation.paths, settings),
@@ -219,7 +226,7 @@ def _card(run: _Run, plan: Plan, target: Path) -> Card:
         claims=(),
         weights_digest=None,
         digest_trust="unknown",
-        parameters=None,
+        parameters=sum(parameter.numel() for parameter in made.module.parameters()),
         gmacs=None,
         depth=None,
         good_for=made.good_for,
@@ -265,9 +272,7 @@ def _golden(run: _Run) -> tuple[GoldenImage, ...]:
 
 def _settings(run: _Run, plan: Plan) -> Any:
     made = run.adaptation
-    settings = settings_of(plan, run.recipe, made.head, made.pace.batch)
-    pace = made.pace
-    return dataclasses.replace(settings, patience=pace.patience, mosaic=pace.mosaic, ema=pace.ema)
+    return dataclasses.replace(settings_of(plan, run.recipe, made.head), **made.pace.settings)
 
 
 def _seconds_per_image(run: _Run, plan: Plan) -> float:

@@ -201,9 +201,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     )
 
 
-def settings_of(
-    plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...], batch: int | None = None
-) -> Any:
+def settings_of(plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...]) -> Any:
     """The part of plan and recipe that training needs.
 
     From random weights nothing is to be kept: all learns at the head's rate, and every BatchNorm gathers its
@@ -213,7 +211,6 @@ def settings_of(
         plan: epochs, threads, frozen stages.
         recipe: all else.
         classifier: dotted name of the head, or names of its parts.
-        batch: images of a step; the recipe's, or 32, when None.
     """
     from signet.training import TrainSettings
 
@@ -222,7 +219,7 @@ def settings_of(
     return TrainSettings(
         classifier=classifier,
         epochs=plan.epochs,
-        batch=batch or recipe.batch or BATCH,
+        batch=recipe.batch or BATCH,
         head_rate=recipe.head_rate,
         backbone_rate=0.0 if plan.strategy == "head" else backbone_rate,
         weight_decay=recipe.weight_decay,
