@@ -65,6 +65,13 @@ def test_half_precision_and_degenerate_boxes_give_finite_gradients(module: Any) 
     assert all(value.grad is not None and value.grad.isfinite().all() for value in module.parameters())
 
 
+def test_a_network_that_gives_no_numbers_has_a_loss_that_is_none(module: Any) -> None:
+    """And no error of torch: who trains tells of it."""
+    target = {"boxes": torch.tensor([[8.0, 8, 40, 30]]), "labels": torch.tensor([0])}
+    losses = module.train().losses(torch.full((1, 3, 64, 64), torch.nan), [target])
+    assert torch.stack(list(losses.values())).sum().isnan()
+
+
 def logit(share: float) -> float:
     return math.log(share / (1 - share))
 

@@ -74,7 +74,8 @@ def plainly(raw: Any, known: Anchors, truths: Truths) -> dict[tuple[int, int], t
             share = float(overlap(answered, truths.boxes[truth][None]))
             scores = (answer[5:].sigmoid() * answer[4].sigmoid()).sqrt().tolist()
             cost = -3 * math.log(share + 1e-7) - sum(
-                math.log(score if index == label else 1 - score) for index, score in enumerate(scores)
+                math.log((score if index == label else 1 - score) + 1e-7)
+                for index, score in enumerate(scores)
             )
             found.append((cost, place, share))
         count = max(1, int(sum(sorted((share for *_, share in found), reverse=True)[:10])))

@@ -77,6 +77,16 @@ def test_half_precision_and_degenerate_boxes_give_finite_gradients(tiny: Any) ->
     assert all(value.grad is not None and value.grad.isfinite().all() for value in module.parameters())
 
 
+def test_a_network_that_gives_no_numbers_has_a_loss_that_is_none(tiny: Any) -> None:
+    target = {
+        "boxes": torch.tensor([[8.0, 8, 40, 30]]),
+        "labels": torch.tensor([0]),
+        "masks": torch.ones(1, 64, 64, dtype=torch.uint8),
+    }
+    losses = tiny(masks=True).train().losses(torch.full((1, 3, 64, 64), torch.nan), [target])
+    assert torch.stack(list(losses.values())).sum().isnan()
+
+
 def test_sides_that_no_map_fits_and_missing_masks_are_refused(tiny: Any) -> None:
     target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     with pytest.raises(BadInput, match=r"multiples of 32, got 64 x 90"):

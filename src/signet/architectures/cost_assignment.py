@@ -76,8 +76,10 @@ def assigned_by_cost(raw_NAF: Tensor, anchors: Anchors, truths: Truths) -> Assig
     overlap_P = overlap(anchors.boxes(answer_PF[:, :4], place_P), truths.boxes[truth_P])
 
     score_PC = (answer_PF[:, 5:].sigmoid() * answer_PF[:, 4:5].sigmoid()).sqrt()
-    wanted_PC = functional.one_hot(truths.labels[truth_P], score_PC.shape[1]).to(score_PC)
-    classes_P = functional.binary_cross_entropy(score_PC, wanted_PC, reduction="none").sum(dim=1)
+    wanted_PC = functional.one_hot(truths.labels[truth_P], score_PC.shape[1]).bool()
+    # torch's own cross-entropy of scores stops a training at a NaN, which its caller tells in better words.
+    right_PC = torch.where(wanted_PC, score_PC, 1 - score_PC)
+    classes_P = -(right_PC + EPSILON).log().sum(dim=1)
     cost_P = classes_P - OVERLAP_COST * (overlap_P + EPSILON).log()
 
     counted_P = torch.where(ranks(truth_P, overlap_P) < MOST, overlap_P, 0.0)
