@@ -49,7 +49,7 @@ def finetune(
     strategy: Annotated[Strategy | None, typer.Option("--strategy", help="What is trained.")] = None,
     head: Annotated[
         Head | None,
-        typer.Option("--head", help="What is put on the backbone, for the truth that DATASET has."),
+        typer.Option("--head", help="linear for classes; unet ... for pixels; yolo ... for objects."),
     ] = None,
     golden: Annotated[
         o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
