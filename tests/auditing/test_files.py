@@ -109,3 +109,5 @@ def test_a_coloured_picture_among_grey_ones_is_odd_too(folder, photograph):
         Pillow.open(path).convert("L").save(path)
     photograph(99).save(folder / "a" / "colour.png")
     assert odd(folder) == {"grey": ["colour.png"]}
+    (found,) = find_odd(observed(folder))
+    assert found.details == {"classes": {"a": 1}}

@@ -10,6 +10,6 @@ mending ── `mended`: the sound rows of a dataset, and `write_table`
 
 from signet.auditing.inspection import AuditSettings, audit
 from signet.auditing.kinds import KINDS, Kind
-from signet.auditing.mending import Mended, mended, write_table
+from signet.auditing.mending import Mended, check_table, mended, write_table
 
-__all__ = ["KINDS", "AuditSettings", "Kind", "Mended", "audit", "mended", "write_table"]
+__all__ = ["KINDS", "AuditSettings", "Kind", "Mended", "audit", "check_table", "mended", "write_table"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,7 +102,14 @@ def _grey(seen: Observed, looks: dict[int, Look]) -> Iterator[Finding]:
             f"{_names(seen, few)}.",
             seen.sources(few),
             exhibits=_one_each(seen, few, looks),
+            details={"classes": _classes(seen, few)},
         )
+
+
+def _classes(seen: Observed, places: list[int]) -> dict[str, int]:
+    """How many of some rows each class has, the most first."""
+    counts = Counter(index for place in places for index in seen.dataset.entries[place].classes)
+    return {seen.dataset.labels[index]: count for index, count in counts.most_common()}
 
 
 def _one_each(seen: Observed, places: list[int], looks: dict[int, Look]) -> list[Exhibit]:

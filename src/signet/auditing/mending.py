@@ -126,15 +126,12 @@ def mended(
     return Mended(result, files, moved, _lost(dataset, result))
 
 
-def write_table(dataset: Dataset[Any], path: Path, *, overwrite: bool = False) -> None:
-    """Write a classification as a table that `open_dataset` reads: file, label, split, group.
-
-    File names are relative to the table's folder. Where the dataset states class indices, the table does too.
+def check_table(dataset: Dataset[Any]) -> None:
+    """Refuse a dataset that `write_table` could not write, before any work is done for it.
 
     Raises:
         WrongTask: a dataset of objects or pixels, whose truths a table cannot hold.
         BadDataset: a label that a cell would change.
-        AlreadyExists: it is there and `overwrite` was not given.
     """
     if dataset.task != "classify":
         raise WrongTask(
@@ -148,6 +145,18 @@ def write_table(dataset: Dataset[Any], path: Path, *, overwrite: bool = False) -
                 f"{shown(dataset.source)}: the label {label!r} cannot be written into a table, where blanks "
                 f"at its ends are lost and {SEPARATOR!r} stands between labels. Rename it."
             )
+
+
+def write_table(dataset: Dataset[Any], path: Path, *, overwrite: bool = False) -> None:
+    """Write a classification as a table that `open_dataset` reads: file, label, split, group.
+
+    File names are relative to the table's folder. Where the dataset states class indices, the table does too.
+
+    Raises:
+        WrongTask, BadDataset: as `check_table`; or a file's name that a cell would change.
+        AlreadyExists: it is there and `overwrite` was not given.
+    """
+    check_table(dataset)
     columns = ["file", *(["class_index"] if dataset.indices_given else []), "label", "split", "group"]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

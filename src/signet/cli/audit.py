@@ -66,7 +66,7 @@ def audit(
     Broken and odd files, copies, leaks across splits, groups torn apart, labels that are probably wrong,
     trouble with classes and their names, splits of different kind. Exit code 1 when a finding is severe.
     """
-    from signet.auditing import AuditSettings
+    from signet.auditing import AuditSettings, check_table
     from signet.auditing import audit as inspect
     from signet.datasets import open_dataset
     from signet.models import resolve
@@ -80,6 +80,8 @@ def audit(
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
+        if fix:
+            check_table(data)
         judge = None
         if model != NO_MODEL:
             judge = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
