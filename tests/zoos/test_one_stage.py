@@ -88,6 +88,19 @@ def test_all_of_it_learns(backbone: str, instances: bool) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("instances", [False, True])
+def test_boxes_begin_five_cells_wide_on_each_map(instances: bool) -> None:
+    """Of what sees nothing: small ones on the fine map, large ones on the coarse one."""
+    head = from_architectures.build(spec(instances=instances), None).head
+    maps = [
+        torch.zeros(1, width, 96 // s, 96 // s) for width, s in zip((64, 128, 256), (8, 16, 32), strict=True)
+    ]
+    with torch.inference_mode():
+        sides = (head.detect if instances else head)(maps)[0, 2:4]
+    for stride, part in zip((8, 16, 32), sides.split([144, 36, 9], dim=1), strict=True):
+        assert torch.allclose(part / stride, torch.full_like(part, 4.9), atol=0.1)
+
+
 def test_a_classifiers_weights_find_their_places() -> None:
     for backbone in ("test_convnext", TINY):
         torch.manual_seed(0)

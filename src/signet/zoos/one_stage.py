@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,6 +35,10 @@ MOMENTUM = 0.1
 """Of the BatchNorms that are not the backbone's. With the 0.03 of long trainings from nothing, the statistics
 that answers are made with are still those of random weights after a hundred steps, when a network over a
 trained backbone already finds its objects (tests/architectures/test_yolo_losses.py)."""
+FALL = 3.0
+"""Cells in which the probability of a side's distance falls by e, before anything is learned: boxes begin
+five cells wide, 40, 80 and 160 pixels at the three strides. With all distances alike they begin 15 wide,
+and small objects, which such boxes hardly overlap, weigh next to nothing (docs/decisions/0031)."""
 _ARGUMENTS = ("backbone", "backbone_arguments", "instances")
 
 
@@ -120,11 +125,21 @@ def one_stage_network(spec: ModuleSpec) -> Detector:
         box_width=4 * DISTANCES,
         class_width=max(near, min(spec.classes, MOST_CLASS_WIDTH)),
     )
+    _start_small(detect)
     head = MaskHead(WIDTHS, detect, PROTOTYPE_WIDTH) if arguments.get("instances") else detect
     for part in (*backbone.sides.modules(), *backbone.pool.modules(), *neck.modules(), *head.modules()):
         if isinstance(part, nn.BatchNorm2d):
             part.momentum = MOMENTUM
     return Detector(backbone, neck, head)
+
+
+def _start_small(detect: AnchorFreeHead) -> None:
+    """Distances of the sides begin as `FALL` says."""
+    falling_R = -torch.arange(DISTANCES) / FALL
+    layers: Any = detect.boxes
+    with torch.no_grad():
+        for layer in layers:
+            layer[-1].bias.copy_(falling_R.repeat(4))
 
 
 def fill_backbone(module: Any, classifier: Any, what: str) -> None:
