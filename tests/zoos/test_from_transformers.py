@@ -105,7 +105,9 @@ def test_logits_are_those_of_transformers(
     images = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = peer(pixel_values=images).logits
-        assert torch.equal(module(images), expected)
+        answer = module(images)
+    # Not to the last bit: two modules may sum in another order (RegNet by 6e-8, on one thread).
+    torch.testing.assert_close(answer, expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
     assert expected.std() > 1e-4
     if source.classifier is not None:
         assert module.get_submodule(source.classifier).out_features == 7
