@@ -84,6 +84,16 @@ def test_pictures_confirm_a_series_or_do_not(on_paper):
     assert not pictures_agree(seen, grouping.groups, filmed(1, 0))
 
 
+def test_films_of_a_class_are_believed_where_their_pictures_agree(on_paper):
+    names = [f"cat/video_{place // 12}/frame_{place}.png" for place in range(96)]
+    splits = ["train" if place % 3 else "test" for place in range(96)]
+    seen = on_paper([(0,)] * 96, splits=splits, names=names, labels=["cat"])
+    (found,) = find_groups(seen, filmed(0, 1.5))
+    assert found.severity == "severe"
+    assert list(found.details["groups"]) == [f"video {number} of cat" for number in range(8)]
+    assert list(find_groups(seen, filmed(1, 0))) == []
+
+
 def test_the_column_counts_before_the_names(on_paper):
     names = [f"train/patient{place % 4}_{place}.png" for place in range(12)]
     splits = ["train"] * 6 + ["test"] * 6

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from signet.reporting import Story, evaluation_page, finetuning_page, render
+from signet.reporting import Story, audit_page, evaluation_page, finetuning_page, render
 
 from .sample import report
+from .test_auditing import hostile_audit, read
 from .test_dense import grey, objects, pixels
 from .test_rendering import everything
 
@@ -30,6 +31,7 @@ def pages():
     history = [{"epoch": number, "loss": 1 / number, "top1": 0.5} for number in range(1, 9)]
     story = Story(model="m", dataset="d", report=report(tuple("abcdefghijklmnopqrst")), history=history)
     yield "fine-tuning", finetuning_page(replace(story, kept=4))
+    yield "audit, long", audit_page(hostile_audit((LONG, "b" * 200, "c d " * 60)), read=read)
     for make in (objects, pixels):
         yield f"{make.__name__}, long", evaluation_page(make((LONG, "c d " * 60)), read=grey)
 

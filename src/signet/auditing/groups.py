@@ -84,10 +84,11 @@ def groupings(dataset: Dataset[Any]) -> list[Grouping]:
     names = [_below_class(dataset, place, name) for place, name in enumerate(dataset.names)]
     labels = [entry.classes for entry in dataset.entries]
     found = []
-    for words, films in ((PERSONS, False), (FILMS, True)):
-        groups = [word_group(name, words) for name in names]
+    for known, films in ((PERSONS, False), (FILMS, True)):
+        groups = [word_group(name, known) for name in names]
         if films and dataset.task == "classify":
-            groups = [g and f"{g} of {classes}" for g, classes in zip(groups, labels, strict=True)]
+            words_of = [" and ".join(dataset.labels[index] for index in classes) for classes in labels]
+            groups = [group and f"{group} of {words}" for group, words in zip(groups, words_of, strict=True)]
         if _useful(groups):
             found.append(Grouping(tuple(groups), "the file names", "severe", films))
     series = series_groups(names, labels if dataset.task == "classify" else None)
