@@ -252,3 +252,28 @@ def test_a_file_that_vanishes_later_is_an_error_in_words(folder):
     assert len(data[0].truth) == 1
     with pytest.raises(BadInput, match="there is no such file"):
         _ = data[0].image
+
+
+def test_masks_that_too_few_objects_have_are_not_read_and_counted(folder):
+    write(folder, [annotation(segmentation=SQUARE), annotation((1, 1, 3, 3)), annotation((9, 9, 3, 3))])
+    dataset = from_coco(folder)
+    assert dataset.task == "detect"
+    note = "1 objects have a mask, which is not read, since too many others have none: a.jpg."
+    assert note in dataset.notes
+    assert note not in from_coco(folder, task="detect").notes
+
+
+def test_categories_that_are_told_twice_are_counted_and_the_first_counts(folder):
+    categories = [
+        {"id": 4, "name": "cat"},
+        {"id": 4, "name": "dog"},
+        {"id": 7, "name": "cat"},
+        {"id": 9, "name": "owl"},
+    ]
+    objects = [annotation(category_id=4), annotation((1, 1, 3, 3), category_id=7)]
+    dataset = from_coco(write(folder, objects, categories=categories))
+    assert dataset.labels == ("cat", "owl")
+    assert dataset[0].truth.labels == ("cat", "cat")
+    assert dataset.notes[-1] == (
+        "2 categories have the name or the identifier of an earlier one, and count as that: dog (4), cat (7)."
+    )

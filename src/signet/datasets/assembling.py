@@ -141,6 +141,10 @@ def assembled(
     _audit(framed, numbers, where)
     with_mask = [shape is not None for row in framed for shape in row.stated.shapes]
     has_masks = masks if masks is not None else bool(with_mask) and sum(with_mask) >= _MASKED * len(with_mask)
+    if masks is None and not has_masks:
+        for row in framed:
+            count = sum(shape is not None for shape in row.stated.shapes)
+            findings.add("spare mask", row.stated.path.name, count)
     entries = []
     for row in framed:
         objects = _objects(row, numbers, has_masks, findings)

@@ -22,6 +22,8 @@ RULES = {
     "repeated": "objects repeat another one of their image in all that is said, and were left out",
     "bad mask": "objects have a mask that cannot be one of their image, and were left out",
     "no mask": "objects have a box but no mask, and were left out",
+    "spare mask": "objects have a mask, which is not read, since too many others have none",
+    "same category": "categories have the name or the identifier of an earlier one, and count as that",
     "turned": (
         "images are stored turned (EXIF) and annotated as stored, so their annotations were turned with them"
     ),

@@ -256,8 +256,13 @@ def _labels(reading: _Reading, rows: Sequence[Mapping[str, Any]], file: Path) ->
     if broken or not rows:
         came = f"{shown(broken[0])[:80]}" if broken else "none"
         raise BadDataset(f"{shown(file)}: expected categories with an id and a name, got {came}.")
+    named = set()
     for row in sorted(rows, key=lambda row: natural_key(str(row["id"]))):
-        index_of[row["id"]] = reading.labels.setdefault(row["name"], len(reading.labels))
+        if row["id"] in index_of or row["name"] in named:
+            reading.findings.add("same category", f"{row['name']} ({row['id']})")
+        named.add(row["name"])
+        if row["id"] not in index_of:
+            index_of[row["id"]] = reading.labels.setdefault(row["name"], len(reading.labels))
     return index_of
 
 
