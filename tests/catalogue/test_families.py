@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
+from signet.architectures.catalogue import ARCHITECTURES
+from signet.architectures.yolo_table import NETWORKS
 from signet.catalogue import index
+from signet.catalogue.entry import measure_of
 from signet.catalogue.families import families, family_of, training_data_of
+from signet.catalogue.finding import find
 from signet.catalogue.licences import licence_of, terms_of
 from signet.catalogue.systems import NOT_PUBLIC, NOT_YET, PUBLIC, systems, systems_of, without_weights
 
@@ -129,6 +135,50 @@ def test_every_row_of_the_list_is_there_with_its_cards() -> None:
         carried = {name for name in (*row.names, row.nearest or "") if name.startswith(zoos)}
         if row.status != NOT_YET:
             assert carried - known == set(), row.variant
+
+
+def test_every_yolo_that_is_built_has_a_row_with_its_counts() -> None:
+    rows = {row.own.removeprefix("signet/"): row for row in systems() if row.system == "YOLO" and row.own}
+    assert rows.keys() == NETWORKS.keys()
+    for name, network in NETWORKS.items():
+        row = rows[name]
+        assert (row.status, row.task, row.year) == (NOT_PUBLIC, network.kind, ARCHITECTURES[name].year)
+        assert row.parameters["learned"] == network.parameters
+        distributes = network.family == "yolov8" and network.kind != "classify"
+        assert row.parameters.get("with 16 constants") == (network.parameters + 16 if distributes else None)
+        assert "docs/own-weights.md" in row.explains
+        assert ("GPL-3.0" in row.explains, "AGPL-3.0" in row.explains) == (True, network.family == "yolov8")
+    for row in systems():
+        if row.status == NOT_YET and row.system == "YOLO":
+            assert "not built here" in row.explains
+
+
+def test_the_nearest_of_a_yolo_is_the_smallest_that_is_as_good_or_else_the_best() -> None:
+    """Of those with a permissive licence, where a task has such."""
+    for row in systems():
+        if row.system != "YOLO":
+            continue
+        measure = measure_of(row.task)
+        known = [found for found in find(row.task) if found.status == "downloadable" and found.params]
+        known = [found for found in known if isinstance(found.key(measure), float)]
+        known = [found for found in known if found.licence.verdict == "permissive"] or known
+        (wanted,) = [figure.value for figure in row.published if figure.metric == measure]
+        enough = [found for found in known if found.key(measure) >= wanted]
+        if enough:
+            best = min(enough, key=lambda found: (found.params, -found.key(measure), found.name))
+        else:
+            best = max(known, key=lambda found: found.key(measure))
+        assert row.nearest == best.name, row.variant
+
+
+def test_published_figures_of_yolo_are_those_of_the_table(shared: Path) -> None:
+    with (shared / "data" / "published_models.csv").open(newline="", encoding="utf-8") as opened:
+        table = {row["model"]: row for row in csv.DictReader(opened)}
+    for row in systems():
+        if row.system == "YOLO":
+            figures = {figure.metric: figure.value for figure in row.published}
+            stated = float(table[row.variant]["metric_value"]) / 100
+            assert figures[measure_of(row.task)] == pytest.approx(stated), row.variant
 
 
 def test_figures_of_the_systems_are_fractions_with_sources() -> None:

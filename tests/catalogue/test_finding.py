@@ -101,6 +101,7 @@ def test_figures_of_the_other_tasks_are_keys_and_coco_comes_first(monkeypatch: p
         (Query(text="vit torchvision"), []),
         (Query(task="embed"), ["starter"]),
         (Query(family="resnet", max_params=10), ["starter", "f.x"]),
+        (Query(family="vi*"), ["c.x"]),
         (Query(max_params=20), ["starter", "a.x", "b.x", "c.x", "f.x"]),
         (Query(max_gmacs=0.5), ["starter"]),
         (Query(status="embedded"), ["starter"]),
@@ -239,6 +240,11 @@ def test_what_is_not_public_is_shown_to_those_who_ask_and_wins_nothing() -> None
     hidden = select(Query(status="no public weights"))
     assert len(hidden) > 5
     assert not len(select(Query(status="no public weights"), pareto=("params", "top1")))
+    assert not len(select(Query(family="yolo*"), pareto=("params", "ap")))
+    assert not [row for row in select(Query(task="classify")) if row.status == "no public weights"]
+    # Of weights that there are none of nobody has to state the licence.
+    detectors = [row for row in select(Query(task="detect")) if row.status != "no public weights"]
+    assert select(Query(task="detect", licence="permissive")).licence_unknown == len(detectors)
 
 
 def test_figures_of_robustness_are_claims_and_no_accuracy_to_sort_by() -> None:
@@ -277,6 +283,17 @@ def test_what_the_index_lists_too_is_there_once(tmp_path: Path, monkeypatch: pyt
     assert (found.name, found.status, found.size_bytes) == (f"timm/{name}", "mirrored", 1000)
     assert found.params == 11_689_512
     assert found.claims
+
+
+def test_weights_of_our_own_network_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "signet/yolov8n"
+    folder.mkdir(parents=True)
+    config = {"library": "signet", "architecture": "yolov8n", "num_classes": 2, "labels": ["a", "b"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    monkeypatch.setenv("SIGNET_MIRROR", str(tmp_path))
+    found = [row for row in select(Query(text="yolov8n")) if row.name == "signet/yolov8n"]
+    assert [row.status for row in found] == ["mirrored"]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,21 @@ def test_pareto_keeps_what_no_other_beats(signet):
     assert all(small[1] < large[1] for small, large in itertools.pairwise(figures))
 
 
+def test_detectors_without_public_weights_are_listed_and_told(signet):
+    ran = signet("find", "--task", "detect", "--json")
+    rows = {row["name"]: row for row in ran.object}
+    small = rows["signet/yolov8n"]
+    assert list(small) == [*KEYS, "nearest"]
+    assert (small["params"], small["gmacs"], small["ap"]) == (3_157_184, 4.35, 0.373)
+    assert small["nearest"] in rows
+    assert (small["input_size"], small["status"]) == ([640, 640], "no public weights")
+    assert "12 of them have no public weights: signet show NAME says why" in ran.err
+    names = signet("find", "--family", "yolo*", "--max-gmacs", "6", "--names").out.split()
+    assert {"signet/yolov9t", "signet/yolov8n-seg", "signet/yolov8n-cls"} < set(names)
+    assert "signet/yolov8s" not in names
+    assert set(names) < set(signet("find", "--status", "no public weights", "--names").out.split())
+
+
 def test_what_nobody_published_is_known_with_its_nearest(signet):
     (row,) = signet("find", "coca_2b", "--json").object
     assert list(row) == [*KEYS, "nearest"]
@@ -169,7 +184,8 @@ def test_accuracy_against_size_is_drawn(signet, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "words"), [("detect", "AP, COCO val2017"), ("segment", "mIoU, COCO val2017, the 20 classes of")]
+    ("task", "words"),
+    [("detect", "AP, COCO test-dev, COCO val2017"), ("segment", "mIoU, COCO val2017, the 20 classes of")],
 )
 def test_the_picture_of_detectors_is_of_their_own_measure(signet, tmp_path, monkeypatch, task, words):
     from signet import charts

@@ -49,7 +49,8 @@ class Architecture:
         parameters: learned numbers that it must reach, with `classes` classes.
         classes: of the published network.
         stated: what the source states of the size, as it states it.
-        multiply_adds: what the source states, in millions, at `size`; None where it does not.
+        multiply_adds: what the source states, in millions, at `size`; None where it does not. Of YOLO half of
+            the published FLOPs, or of those that are counted as in its other rows.
         paper: where it is described.
         year: of the paper.
         table: where in the paper.
@@ -177,7 +178,7 @@ def _yolo(row: yolo_table.Network) -> Architecture:
         parameters=row.parameters,
         classes=1000 if classifies else yolo_table.COCO,
         stated=f"{millions} M, {gflops} GFLOPs",
-        multiply_adds=None,
+        multiply_adds=round(1000 * row.gmacs, 1),
         paper=paper,
         year=year,
         table=table,

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from signet.cards import TASKS, Licence
@@ -38,7 +39,7 @@ class Query:
     Attributes:
         text: words that must all occur in name or family, in any order.
         task: "classify" ...
-        family: as the cards spell it, in any case.
+        family: as the cards spell it, in any case; "yolo*" for all that begin so.
         domain: "natural", "medical" ...
         min_top1: accuracy on ImageNet-1k, or on the model's own set; 0 to 1.
         min_ap: COCO's average precision of boxes, of detectors and instance segmenters; 0 to 1.
@@ -150,7 +151,7 @@ def find(  # noqa: PLR0913  (each is a filter of its own, as on the command line
     Args:
         task: "classify", "embed" ...; None for any.
         text: words that must all occur in name or family.
-        family: "ResNet" ...
+        family: "ResNet" ..., or "yolo*" for all that begin so.
         domain: "natural" ...
         min_top1: accuracy, 0 to 1.
         min_ap: COCO's average precision of boxes, 0 to 1.
@@ -216,7 +217,8 @@ def select(query: Query, *, sort: str | None = None, pareto: Sequence[str] = ())
     unknown: Counter[str] = Counter()
     fitting = [entry for entry in entries() if _fits(entry, query, unknown)]
     allowed = [completed(entry) for entry in fitting if _licensed(entry.licence, query.licence)]
-    hidden = sum(entry.licence.verdict == "unknown" for entry in fitting) if query.licence else 0
+    held = [entry for entry in fitting if entry.status != NO_WEIGHTS]
+    hidden = sum(entry.licence.verdict == "unknown" for entry in held) if query.licence else 0
     dominated: dict[str, tuple[str, ...]] = {}
     if weighed:
         held = [entry for entry in allowed if entry.status != NO_WEIGHTS]
@@ -288,13 +290,16 @@ def _sorted(found: Sequence[Entry], key: str) -> list[Entry]:
 def _fits(entry: Entry, query: Query, unknown: Counter[str]) -> bool:
     """Whether all but the licence fits; where only a figure is missing, that is counted in `unknown`."""
     words = query.text.lower().split()
-    if entry.status == NO_WEIGHTS and not (words or query.family or query.status):
-        return False  # it is known, but cannot be had: shown to those who ask for it
+    asked = words or query.family or query.status or measure_of(query.task) != "top1"
+    if entry.status == NO_WEIGHTS and not asked:
+        return (
+            False  # known, but not to be had; of boxes, masks and pixels so few models are that all are shown
+        )
     text = f"{entry.name} {entry.family}".lower()
     if not (
         all(word in text for word in words)
         and query.task in (None, entry.task)
-        and (query.family is None or query.family.lower() == entry.family.lower())
+        and (query.family is None or fnmatchcase(entry.family.lower(), query.family.lower()))
         and query.domain in (None, entry.domain)
         and query.status in (None, entry.status)
     ):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from signet.architectures.catalogue import ARCHITECTURES
 from signet.cards import Claim, Licence
 from signet.catalogue import index
 from signet.catalogue.annotating import licence
@@ -30,7 +31,7 @@ def entries() -> list[Entry]:
         _starter(),
         *here.values(),
         *(entry for name, entry in indexed.items() if name not in here),
-        *(_known(row) for row in without_weights() if not index.has(str(row.own))),
+        *(_known(row) for row in without_weights() if row.own not in indexed),
     ]
 
 
@@ -94,9 +95,10 @@ def _indexed(name: str, config: Mapping[str, Any]) -> Entry:
 
 
 def _known(row: System) -> Entry:
-    """A system that nobody published weights of."""
+    """A system that has no weights that could be had; where Signet builds it, with what is known of that."""
     name = str(row.own)
-    family = family_of(name.partition("/")[2])
+    architecture = name.partition("/")[2]
+    family, built = family_of(architecture), ARCHITECTURES.get(architecture)
     claims = (
         Claim(
             figure.metric, figure.value, figure.dataset, ", ".join(filter(None, (figure.source, figure.how)))
@@ -108,10 +110,10 @@ def _known(row: System) -> Entry:
         task=row.task,
         family=family.name or row.system,
         params=next(iter(row.parameters.values()), None),
-        gmacs=None,
+        gmacs=built.multiply_adds / 1000 if built and built.multiply_adds else None,
         depth=family.depth,
         size_bytes=None,
-        input_size=None,
+        input_size=(built.size, built.size) if built else None,
         licence=Licence(),
         status=NO_WEIGHTS,
         claims=tuple(claims),

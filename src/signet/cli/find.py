@@ -22,7 +22,7 @@ MULTIPLIERS = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 def find(
     text: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Words of name or family.")] = None,
     task: Annotated[str | None, typer.Option("--task", help="classify, detect, segment, embed ...")] = None,
-    family: Annotated[str | None, typer.Option("--family", help="ResNet, ViT ...")] = None,
+    family: Annotated[str | None, typer.Option("--family", help="ResNet, ViT, yolo* ...")] = None,
     domain: Annotated[str | None, typer.Option("--domain", help="natural, medical ...")] = None,
     min_top1: Annotated[
         float | None, typer.Option("--min-top1", help="Accuracy on ImageNet-1k of at least: 0.8.")
@@ -143,7 +143,9 @@ def _draw(found: Found, task: str | None, plot: Path, overwrite: bool, terminal:
 
 
 def _remark(terminal: Terminal, found: Found, query: Query, keys: tuple[str, ...]) -> None:
-    """What was left out, and why, on stderr."""
+    """What was left out and why, and what cannot be had, on stderr."""
+    from signet.catalogue.entry import NO_WEIGHTS
+
     if found.licence_unknown:
         terminal.say(
             f"{_models(found.licence_unknown, 'fit', 'fits')}, with a licence that is inherited or not "
@@ -151,6 +153,12 @@ def _remark(terminal: Terminal, found: Found, query: Query, keys: tuple[str, ...
         )
     for key, number in found.figure_unknown.items():
         terminal.say(f"{_models(number, 'could fit')}, whose {key} is not known; left out")
+    without = sum(entry.status == NO_WEIGHTS for entry in found)
+    if without:
+        terminal.say(
+            f"{without:,} of them {'has' if without == 1 else 'have'} no public weights: signet show NAME "
+            "says why, how weights of your own are brought, and what is nearest"
+        )
     if keys:
         beaten = sum(map(len, found.dominated.values()))
         terminal.say(

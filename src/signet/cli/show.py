@@ -80,13 +80,14 @@ def _is_model(guessed: Guess | GraphGuess | YoloGuess) -> bool:
 
 
 def _system_of(model: str) -> System | None:
-    """The system of the list that has this name, `signet/` left out or not, and no card of its own."""
+    """The system of the list that has this name, `signet/` left out or not, and neither card nor network."""
+    from signet.architectures.catalogue import ARCHITECTURES
     from signet.catalogue import index
     from signet.catalogue.systems import systems
 
-    if index.candidates(model):
-        return None
     name = model.lower()
+    if index.candidates(model) or name.removeprefix("signet/") in ARCHITECTURES:
+        return None
     return next(
         (row for row in systems() if row.own is not None and row.own in (name, f"signet/{name}")), None
     )

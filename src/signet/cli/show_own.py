@@ -39,16 +39,10 @@ def own(model: str) -> tuple[Card, Architecture] | None:
 
 
 def system_of(architecture: str) -> System | None:
-    """The system of the list that a network of ours is one of: by its card's name, or by its own name.
-
-    Of YOLO the list has the publishers' names ("YOLOv9-T"); others publish the weights of those.
-    """
+    """The system of the list that a network of ours is."""
     from signet.catalogue.systems import systems
 
-    for row in systems():
-        if ZOO + architecture == row.own or architecture == row.variant.replace("-", "").lower():
-            return row
-    return None
+    return next((row for row in systems() if row.own == ZOO + architecture), None)
 
 
 def to_dict(card: Card, entry: Architecture) -> dict[str, Any]:
