@@ -164,7 +164,7 @@ def test_a_scene_shows_what_was_missed_and_what_is_wrong():
     report = objects()
     (one,) = report.worst
     drawn = object_scene(grey("x"), one.truth, one.answer)
-    assert drawn.size == SIZE
+    assert max(drawn.size) == LONGEST, "a small picture is enlarged"
     assert {MISSED, ALARM} <= colours(drawn)
     assert not {MISSED, ALARM} & colours(object_scene(grey("x"), one.truth, one.truth))
     crowd = dataclasses.replace(one.truth, crowd=np.array([True, True]))
@@ -183,16 +183,38 @@ def test_masks_are_tinted_where_they_are_missed_or_wrong():
         return Instances(found, tuple(masks))
 
     drawn = object_scene(grey("x"), masked(one.truth), masked(one.answer)).pixels
-    assert drawn[65, 145].tolist() == [99 // 2 + part // 2 for part in MISSED]
-    assert drawn[100, 20].tolist() == [99 // 2 + part // 2 for part in ALARM]
-    assert drawn[40, 30].tolist() == [99, 99, 99], "found"
+    factor = LONGEST / max(SIZE)
+
+    def at(row, column):
+        return drawn[round(row * factor), round(column * factor)].tolist()
+
+    assert at(65, 145) == [99 // 2 + part // 2 for part in MISSED]
+    assert at(100, 20) == [99 // 2 + part // 2 for part in ALARM]
+    assert at(40, 30) == [99, 99, 99], "found"
 
 
 def test_a_name_at_the_right_edge_stays_in_the_picture():
-    answer = boxes([((190, 60, 200, 80), 0, 0.9)], ("a rather long name",))
+    rows = [((190, 60, 200, 80), 0, 0.9), ((5, 100, 15, 110), 1, 0.8)]
+    answer = boxes(rows, ("a rather long name", "b"))
     truth = dataclasses.replace(answer[:0], labels=())
     drawn = object_scene(grey("x"), truth, answer).pixels
-    assert (drawn[42:60] == ALARM).all(axis=2).any(axis=0).nonzero()[0].min() < 80
+    top, left = (round(side * LONGEST / max(SIZE)) for side in (60, 190))
+    assert named_columns(drawn, top).min() < left - 60
+
+
+def test_a_name_that_all_objects_share_is_left_out():
+    both = boxes([((40, 60, 60, 80), 0, 0.9), ((5, 100, 15, 110), 1, 0.8)], ("a rather long name", "b"))
+    nothing = dataclasses.replace(both[:0], labels=())
+    top = round(60 * LONGEST / max(SIZE))
+    alone, beside = (
+        named_columns(object_scene(grey("x"), nothing, found).pixels, top) for found in (both[:1], both)
+    )
+    assert len(alone) < len(beside)
+
+
+def named_columns(pixels, top):
+    """Columns that the name above a box has."""
+    return (pixels[top - 16 : top - 4] == ALARM).all(axis=2).any(axis=0).nonzero()[0]
 
 
 def test_an_unknown_interval_is_explained():

@@ -30,6 +30,9 @@ _LETTERS = 13
 def object_scene(image: Image, truth: Boxes | Instances, answer: Boxes | Instances) -> Image:
     """What was found (thin and white), missed (blue) and wrong (orange, with its score).
 
+    Small pictures are enlarged, and a name that all objects share is left out: with dozens of small objects
+    the names would hide what they name.
+
     Args:
         image: the picture.
         truth: its objects.
@@ -43,16 +46,19 @@ def object_scene(image: Image, truth: Boxes | Instances, answer: Boxes | Instanc
     got[found.partner[outcome == RIGHT]] = True
     missed = np.flatnonzero(~got & ~np.asarray(there.crowd))
     alarms = found.place[(outcome != RIGHT) & (outcome != IGNORED)]
-    picture, factor = _small(image)
+    picture, factor = _small(image, enlarge=True)
     picture = _tinted(picture, truth, missed, MISSED)
     picture = _tinted(picture, answer, alarms, ALARM)
     pen, font = ImageDraw.Draw(picture), font_of(None, _LETTERS)
     for row in np.flatnonzero(got):
         _frame(pen, there.xyxy[row] * factor, FOUND, 1)
+    alike = len({*there.indices.tolist(), *given.indices[alarms].tolist()}) == 1
     for row in missed:
-        _named(pen, there.xyxy[row] * factor, MISSED, f"missed: {_name(there, int(row), font)}", font)
+        words = "" if alike else f"missed: {_name(there, int(row), font)}"
+        _named(pen, there.xyxy[row] * factor, MISSED, words, font)
     for row in alarms[np.argsort(given.scores[alarms], kind="stable")]:
-        words = f"{_name(given, int(row), font)} {percent(float(given.scores[row]))}"
+        name = "" if alike else f"{_name(given, int(row), font)} "
+        words = f"{name}{percent(float(given.scores[row]))}"
         _named(pen, given.xyxy[row] * factor, ALARM, words, font)
     return Image(np.array(picture), source=image.source)
 
@@ -146,6 +152,8 @@ def _named(
     pen: ImageDraw.ImageDraw, box: Array, colour: tuple[int, int, int], words: str, font: Font
 ) -> None:
     _frame(pen, box, colour, 2)
+    if not words:
+        return
     height, wide = _LETTERS + 5, font.getlength(words) + 6
     # A name that would leave the picture on the right begins further left.
     left, top = max(min(float(box[0]) - 1, pen.im.size[0] - wide), 0.0), float(box[1])
