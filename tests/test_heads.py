@@ -141,3 +141,30 @@ def test_the_task_says_which_kind_of_answer() -> None:
         for task in ("classify", "detect", "segment", "embed")
     }
     assert kinds == {"classify": Classes, "detect": Boxes, "segment": SegmentMap, "embed": Embedding}
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (Suppression(), "every score above 0"),
+        (
+            DENSE,
+            "scores from 0.01, each label of a box counts, at most 100 an image",
+        ),
+        (
+            Suppression(iou=0.45, class_wise=False, after=30),
+            "every score above 0, the best of boxes of any label that overlap by more than 0.45, "
+            "at most 30 an image",
+        ),
+        (
+            Suppression(iou=0.3, soft="linear"),
+            "every score above 0, lowered (linear) where boxes of one label overlap by more than 0.3",
+        ),
+        (
+            Suppression(iou=0.3, soft="gaussian"),
+            "every score above 0, lowered (gaussian) where boxes of one label overlap",
+        ),
+    ],
+)
+def test_suppression_is_told_in_words(how: Suppression, words: str) -> None:
+    assert how.words() == words

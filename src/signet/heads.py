@@ -44,6 +44,21 @@ class Suppression:
     soft: Decay | None = None
     sigma: float = 0.5
 
+    def words(self) -> str:
+        """The same for a person, in one sentence without its end."""
+        said = [f"scores from {self.score_floor:g}" if self.score_floor else "every score above 0"]
+        alike = "of one label" if self.class_wise else "of any label"
+        if self.soft is not None:
+            above = f"overlap by more than {self.iou:g}" if self.soft == "linear" else "overlap"
+            said.append(f"lowered ({self.soft}) where boxes {alike} {above}")
+        elif self.iou is not None:
+            said.append(f"the best of boxes {alike} that overlap by more than {self.iou:g}")
+        if self.multi_label:
+            said.append("each label of a box counts")
+        if self.after is not None:
+            said.append(f"at most {self.after} an image")
+        return ", ".join(said)
+
 
 DENSE = Suppression(score_floor=0.01, before=1000, after=100, multi_label=True)
 """What a card of a layout with a box for each cell may leave out: as COCO's figures are made, which count at

@@ -155,3 +155,13 @@ def test_a_card_whose_head_cannot_be_is_refused_before_anything_runs(signet, mod
         ran = signet("predict", path, pictures[0], "--card", other)
         assert ran.code == 1
         assert message in ran.err
+
+
+def test_show_says_how_the_answers_are_read(signet, model) -> None:
+    for task, words in (
+        ("detect", "laid out as boxes: every score above 0\n"),
+        ("segment", "laid out as pixel_logits\n"),
+    ):
+        ran = signet("show", model(task))
+        assert ran.code == 0
+        assert words in ran.out

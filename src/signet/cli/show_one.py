@@ -41,6 +41,7 @@ def tell(terminal: Terminal, card: Card, plain: Mapping[str, Any], rows: Sequenc
         ("depth", "" if card.depth is None else str(card.depth)),
         ("paper", " ".join(filter(None, (card.paper, f"({card.year})" if card.year else "")))),
         ("labels", _labels(card.labels)),
+        ("answers", _answers(card)),
         ("vectors", "" if card.output.width is None else f"{card.output.width} values"),
         ("licence", _licence(card.licence)),
         ("code", card.licence.code or ""),
@@ -87,6 +88,17 @@ def tell_system(terminal: Terminal, row: System, name: str | None = None) -> Non
     ]
     terminal.table(("", ""), lines)
     section(terminal, "stated and published", _figures(row))
+
+
+def _answers(card: Card) -> str:
+    """How a detector's or segmenter's outputs are read; nothing of other models."""
+    from signet.answers import head_of
+
+    if card.task not in ("detect", "instances", "segment"):
+        return ""
+    head = head_of(card)
+    how = "" if head.suppression is None else f": {head.suppression.words()}"
+    return f"laid out as {head.name}{how}"
 
 
 def _licence(licence: Licence) -> str:

@@ -96,16 +96,17 @@ def match_labels(model: Model[Any], dataset: Dataset[Any]) -> Matched:
     if known is None:
         raise WrongTask(
             f"{model.card.name} has no label names, so the names of {shown(dataset.source)} cannot be "
-            "matched. Give a CSV with class_index."
+            f"matched. {_by_index(dataset, 'Name the labels in its card.')}"
         )
     names = {index: dataset.labels[index] for index in used}
-    positions = _by_name(names, known)
+    positions = _by_name(names, known, _by_index(dataset, "Name it in the dataset as the model does."))
     missing = [name for index, name in names.items() if index not in positions]
     if not positions:
         raise WrongTask(
             f"{model.card.name} knows none of the labels of {shown(dataset.source)} "
             f"({few([*names.values()])}); its own are {few(known)}. "
-            "Fine-tune it on these labels first, or give a CSV with class_index."
+            "Fine-tune it on these labels first"
+            f"{', or give a CSV with class_index' if dataset.task == 'classify' else ''}."
         )
     notes = []
     placed = [(name, known[positions[index]]) for index, name in names.items() if index in positions]
@@ -121,8 +122,18 @@ def match_labels(model: Model[Any], dataset: Dataset[Any]) -> Matched:
     return Matched(positions, tuple(notes))
 
 
-def _by_name(names: Mapping[int, str], known: Sequence[str]) -> dict[int, int]:
+def _by_index(dataset: Dataset[Any], otherwise: str) -> str:
+    """What to do where names do not help: only tables of classes can state indices."""
+    return "Give a CSV with class_index instead of names." if dataset.task == "classify" else otherwise
+
+
+def _by_name(names: Mapping[int, str], known: Sequence[str], remedy: str) -> dict[int, int]:
     """Dataset index to model index, for each name by the strictest rule that finds it.
+
+    Args:
+        names: of the dataset, by index.
+        known: the model's list.
+        remedy: what to do where one name means several classes, in a sentence.
 
     Raises:
         BadDataset: that rule finds several.
@@ -140,8 +151,7 @@ def _by_name(names: Mapping[int, str], known: Sequence[str]) -> dict[int, int]:
             if len(found) + len(twin) > 1:
                 raise BadDataset(
                     f"label {shown(name)!r} means {len(found) + len(twin)} classes of the model (indices "
-                    f"{', '.join(map(str, sorted(found + twin)))}). Give a CSV with class_index instead of "
-                    "names."
+                    f"{', '.join(map(str, sorted(found + twin)))}). {remedy}"
                 )
             if found:
                 positions[index] = found[0]
