@@ -183,3 +183,13 @@ def test_the_report_is_json_and_a_page(asked):
 def test_the_same_seed_gives_the_same_intervals(asked):
     first, second = (evaluate(*asked(), seed=3).metrics for _ in range(2))
     assert first == second
+
+
+def test_where_nothing_is_to_be_found_no_figure_is_defined_and_that_is_said(asked, running, tmp_path):
+    words = "No image shows an object that counts"
+    paths = pictures(tmp_path, 1)
+    model = Told(running, "detect", {"0": boxes([(LEFT, 1, 0.9)])})
+    report = evaluate(model, dataset(paths, [boxes([])], "detect", NAMES))
+    assert not report.metrics
+    assert any(words in note for note in report.notes)
+    assert not any(words in note for note in evaluate(*asked()).notes)

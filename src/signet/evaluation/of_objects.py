@@ -71,6 +71,7 @@ def measure_objects(question: Question) -> Report:
         notes=(
             *walk.notes(matched),
             *_floor_note(question.model.card),
+            *_asked_note(summary.matches),
             f"Confusion, misses, false alarms, precision, recall and F1 are of answers with a score of "
             f"{found.score:.3g} or more, where F1 over all labels is best on these images, and an overlap of "
             "at least 0.5 between boxes.",
@@ -79,6 +80,16 @@ def measure_objects(question: Question) -> Report:
         curves=summary.curves,
         errors=_errors(summary.matches, found, pairs, (sources, names)),
         worst=_worst(summary.matches, found, pairs, sources),
+    )
+
+
+def _asked_note(matches: Matches) -> tuple[str, ...]:
+    """Why there is no figure, where there is none."""
+    if matches.counted[0].any():
+        return ()
+    return (
+        "No image shows an object that counts (none at all, or only crowds and labels that the model lacks), "
+        "so average precision and recall are not defined.",
     )
 
 

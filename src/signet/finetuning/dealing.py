@@ -108,6 +108,12 @@ def deal(dataset: Dataset[Any], recipe: Recipe, on_progress: OnProgress) -> Deal
     roles = _roles(kept, groups, recipe, notes)
     places = {role: np.flatnonzero(roles == role) for role in ("train", "val", "test")}
     for role, least in (("train", 2), ("val", 1), ("test", 1)):
+        if role == "train" and kept.splits and not len(places[role]):
+            raise BadDataset(
+                f"{shown(dataset.source)}: expected images to learn from, got only those of its own "
+                f"split{'s' if len(kept.splits) > 1 else ''} {' and '.join(map(repr, kept.splits))}, which "
+                "decide and measure. Add a split 'train', or leave the splits out: they are then made."
+            )
         if len(places[role]) < least:
             raise BadDataset(
                 f"{shown(dataset.source)}: expected at least {least} images for the part {role!r}, got "
