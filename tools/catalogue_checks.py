@@ -1,6 +1,6 @@
 """What a network of the catalogue is held to: its count, and that it runs, learns, and is frozen where asked.
 
-    python tools/catalogue_checks.py NAME [--batch 2] [--size N] [--gigabytes 20]
+    python tools/catalogue_checks.py NAME [--batch 2] [--size N] [--bfloat16] [--gigabytes 20]
 
 prints one line of JSON after each phase, so that whoever started it keeps what was reached when memory ends.
 Weights are random; nothing is looked up or downloaded. `tools/catalogue_table.py` makes a table of it.
@@ -17,7 +17,10 @@ from typing import Any
 
 import numpy as np
 
-CLASSES = 3
+import catalogue_dense
+from catalogue_tensors import CLASSES, Failed, awake, gradients, stepped
+
+WORDS = 8
 LEARNING_STAGES = 2
 GIGABYTE = 10**9
 
@@ -26,10 +29,6 @@ SAME_NETWORK = {
     "signet/bit_l_r152x4": "timm/resnetv2_152x4_bit.goog_in21k_ft_in1k",
 }
 """Names without weights, and the name whose network they have."""
-
-
-class Failed(Exception):
-    """A network does not do what it should; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,19 @@ class Subject:
         size: (height, width) of its input.
         classifier: dotted name of its head; "" when it ends in features.
         network: its architecture and arguments as text: equal ones, equal networks.
+        source: the `ModuleSource` that it is of.
     """
 
     build: Callable[[], Any]
     size: tuple[int, int]
     classifier: str
     network: str
+    source: Any = None
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it answers with boxes or masks, and has losses of its own."""
+        return bool(self.source is not None and self.source.outputs)
 
 
 def subject(name: str) -> Subject:
@@ -59,7 +65,11 @@ def subject(name: str) -> Subject:
         raise Failed(f"{name} is no module that can be built.")
     size = found.card.input_size or (source.input_shape[1], source.input_shape[2])
     return Subject(
-        source.build, size, source.classifier or "", json.dumps(source.spec.to_dict(), sort_keys=True)
+        source.build,
+        size,
+        source.classifier or "",
+        json.dumps(source.spec.to_dict(), sort_keys=True),
+        source,
     )
 
 
@@ -103,11 +113,15 @@ def _built_by_keras(architecture: str) -> int:
         return int(model.count_params())
 
 
-def works(name: str, batch: int, size: int | None = None) -> Iterator[tuple[str, str]]:
+def works(
+    name: str, batch: int, size: int | None = None, *, bfloat16: bool = False
+) -> Iterator[tuple[str, str]]:
     """(phase, what was seen) of "forward", "backward", "tune", each as soon as it is through.
 
+    Of networks that find objects see `catalogue_dense.works`; of those that give labels:
     forward: finite logits of the right shape, and finite features before the head.
-    backward: every parameter that can learn gets a finite gradient, in training mode.
+    backward: every parameter that can learn gets a finite gradient, in training mode; in bfloat16 where
+        asked, which halves the memory of weights and gradients.
     tune: the head is replaced by one for three classes, all but the last stages are frozen, and one step of
         the optimizer of `signet.training` moves every tensor that may learn, and not one bit of any other.
 
@@ -118,29 +132,24 @@ def works(name: str, batch: int, size: int | None = None) -> Iterator[tuple[str,
 
     found = subject(name)
     height, width = (size, size) if size else found.size
+    if found.is_dense:
+        yield from catalogue_dense.works(found.source, (height, width), batch, bfloat16=bfloat16)
+        return
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
-        module = _awake(found.build())
+        module = awake(found.build())
         images = torch.randn(batch, 3, height, width)
         shape = (
             f"batch {batch} at {height} px" if height == width else f"batch {batch} at {height}x{width} px"
         )
         yield "forward", f"{_forward(module, images, found.classifier)}, {shape}"
-        yield "backward", f"{_backward(module, images)}, {shape}"
+        if bfloat16:
+            words = _backward(module.bfloat16(), images.bfloat16())
+            module.float()  # one step of a rate moves a norm by less than bfloat16 can tell
+            yield "backward", f"{words}, {shape}, in bfloat16"
+        else:
+            yield "backward", f"{_backward(module, images)}, {shape}"
         yield "tune", _tune(module, images, found.classifier)
-
-
-def _awake(module: Any) -> Any:
-    """No tensor is wholly zero: a residual branch that starts at zero would pass no gradient on."""
-    import torch
-
-    with torch.no_grad():
-        for name, value in module.named_parameters():
-            if not value.any():
-                if value.ndim == 1 and name.endswith("bias"):
-                    continue
-                value.normal_(std=0.02) if value.ndim > 1 else value.fill_(0.5)
-    return module
 
 
 def _forward(module: Any, images: Any, classifier: str) -> str:
@@ -174,18 +183,22 @@ def _loss(module: Any, images: Any) -> Any:
     return sum(torch.nn.functional.cross_entropy(row, targets) for row in rows if row is not None)
 
 
+def _loss_with_words(module: Any, images: Any) -> Any:
+    """Of CoCa: of its labels, of the words that it says, and of how near image and text are."""
+    import torch
+
+    captions, features = module.seen(images)
+    words = torch.arange(len(images) * WORDS).reshape(len(images), WORDS)
+    said = module.text(words[:, :-1], captions)
+    _, whole = module.text.alone(words)
+    labels = torch.nn.functional.cross_entropy(module.head(features), torch.arange(len(images)) % CLASSES)
+    caption = torch.nn.functional.cross_entropy(said.flatten(0, 1), words[:, 1:].flatten())
+    return labels + caption + (features * whole).sum(1).square().mean()
+
+
 def _backward(module: Any, images: Any) -> str:
-    loss = _loss(module.train(), images)
-    loss.backward()
-    rows = {name: value for name, value in module.named_parameters() if value.requires_grad}
-    without = [name for name, value in rows.items() if value.grad is None]
-    broken = [
-        name for name, value in rows.items() if value.grad is not None and not value.grad.isfinite().all()
-    ]
-    if without or broken or not loss.isfinite():
-        raise Failed(f"loss {loss.item()}; without a gradient: {without[:5]}; not finite: {broken[:5]}.")
-    module.zero_grad(set_to_none=True)
-    return f"{len(rows)} gradients"
+    loss = (_loss_with_words if hasattr(module, "text") else _loss)(module.train(), images)
+    return gradients(module, loss)
 
 
 def _tune(module: Any, images: Any, classifier: str) -> str:
@@ -204,18 +217,7 @@ def _tune(module: Any, images: Any, classifier: str) -> str:
     _drop_nothing(module)
     optimizer = optimizer_of(module, TrainSettings(classifier=classifier, frozen=names, batchnorm="batch"))
     set_rates(optimizer, 1.0)
-    before = {name: _digest(value) for name, value in module.state_dict().items()}
-    learning = {name for name, value in module.named_parameters() if value.requires_grad}
-    loss = _loss(module, images)
-    loss.backward()
-    optimizer.step()
-    after = {name: _digest(value) for name, value in module.state_dict().items()}
-    moved = {name for name in before if before[name] != after[name]}
-    statistics = {name for name in before if name not in dict(module.named_parameters())}
-    free = {name for name in statistics if f"{name.rpartition('.')[0]}.weight" not in frozen}
-    _require_exactly(learning, moved, free)
-    still = len(before) - len(moved)
-    return f"{len(moved)} tensors moved ({len(moved & statistics)} statistics), {still} bit-identical"
+    return stepped(module, optimizer, frozen, lambda: _loss(module, images))
 
 
 def _drop_nothing(module: Any) -> None:
@@ -244,25 +246,6 @@ def _head(random: np.random.Generator, width: int) -> Any:
     return random.normal(0, width**-0.5, (CLASSES, width)).astype(np.float32)
 
 
-def _require_exactly(learning: set[str], moved: set[str], free: set[str]) -> None:
-    still, strange = learning - moved, moved - learning - free
-    if still or strange:
-        raise Failed(
-            f"the step left {len(still)} of {len(learning)} that learn ({sorted(still)[:5]}), "
-            f"and moved {len(strange)} that are frozen ({sorted(strange)[:5]})."
-        )
-
-
-def _digest(value: Any) -> bytes:
-    """A copy's worth of memory would double the largest networks."""
-    import hashlib
-
-    plain = value.detach().contiguous()
-    return hashlib.blake2b(
-        memoryview(plain.numpy()).cast("B") if plain.numel() else b"", digest_size=16
-    ).digest()
-
-
 def _peak_bytes() -> int:
     """Of this process alone; what `getrusage` says may be its parent's, on Linux."""
     from signet.machine import peak_memory_bytes
@@ -280,6 +263,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--size", type=int)
+    parser.add_argument("--bfloat16", action="store_true", help="the backward pass in that")
     parser.add_argument("--gigabytes", type=float, help="refuse to take more memory than this")
     chosen = parser.parse_args()
     if chosen.gigabytes:
@@ -292,7 +276,7 @@ def main() -> None:
         print(json.dumps({**row, "peak_bytes": _peak_bytes()}), flush=True)
 
     try:
-        for phase, words in works(chosen.name, chosen.batch, chosen.size):
+        for phase, words in works(chosen.name, chosen.batch, chosen.size, bfloat16=chosen.bfloat16):
             say({"phase": phase, "words": words})
     except Failed as error:
         say({"phase": "failed", "words": str(error)})

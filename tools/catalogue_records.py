@@ -23,8 +23,9 @@ PHASES = ("forward", "backward", "tune")
 MOST_GIGABYTES = 20.0
 SPARE_GIGABYTES = 1.0
 LIMIT_SECONDS = 1800
-STEPS = ((2, 1.0), (1, 1.0), (1, 0.6))
-"""(batch, share of the input size): the next one is tried where the one before takes too much memory."""
+STEPS = ((2, 1.0, False), (1, 1.0, False), (1, 1.0, True), (1, 0.6, False))
+"""(batch, share of the input size, bfloat16): the next one is tried where the one before takes too much
+memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,9 @@ def _run(name: str) -> tuple[tuple[str, str, str], int]:
     best: dict[str, str] = {}
     peak = 0
     full = checks.subject(name).size[0]
-    for batch, share in STEPS:
+    for batch, share, bfloat16 in STEPS:
         size = None if share == 1 else int(full * share) // 32 * 32
-        seen, used, ended = _child(name, batch, size)
+        seen, used, ended = _child(name, batch, size, bfloat16)
         if size and "backward" in seen:
             seen["backward"] += f", since {full} px take more than {_gigabytes():.0f} GB"
         peak = max(peak, used)
@@ -110,10 +111,11 @@ def _run(name: str) -> tuple[tuple[str, str, str], int]:
     return _cells(best), peak
 
 
-def _child(name: str, batch: int, size: int | None) -> tuple[dict[str, str], int, str]:
+def _child(name: str, batch: int, size: int | None, bfloat16: bool) -> tuple[dict[str, str], int, str]:
     """(phases that were reached, peak bytes, "" or how it ended: "memory" or "failed")."""
     command = [sys.executable, str(HERE / "catalogue_checks.py"), name, "--batch", str(batch)]
     command += ["--gigabytes", f"{_gigabytes():.1f}", *(["--size", str(size)] if size else [])]
+    command += ["--bfloat16"] * bfloat16
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     try:
         ended = subprocess.run(

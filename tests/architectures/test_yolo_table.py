@@ -16,6 +16,8 @@ What a published figure counts differs from table to table, so each row says how
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +26,12 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+import catalogue_dense  # noqa: E402
 from signet.architectures import yolo_pyramid, yolov7, yolov8, yolov9  # noqa: E402
-from signet.architectures.yolo_blocks import ConvNorm, RepConv, doubled  # noqa: E402
-from signet.architectures.yolo_heads import Implicit  # noqa: E402
+from signet.architectures.yolo_blocks import doubled  # noqa: E402
+from signet.architectures.yolo_table import NETWORKS  # noqa: E402
 
 SIDE = 640
 # Parameters in millions, GFLOPs. Source: Ultralytics' tables of COCO and ImageNet models, version 8.0.
@@ -91,17 +96,8 @@ def millions(module: Any) -> float:
 
 
 def deployed(module: Any) -> float:
-    """Parameters of the network of inference: one kernel and one bias a layer."""
-    count = sum(value.numel() for value in module.parameters())
-    for part in module.modules():
-        match part:
-            case ConvNorm():
-                count -= part.norm.weight.numel()
-            case RepConv():
-                count -= part.point.conv.weight.numel() + part.point.norm.bias.numel()
-            case Implicit():
-                count -= part.implicit.numel()
-    return float(count / 1e6)
+    """Parameters of the network of inference, in 10^6."""
+    return catalogue_dense.deployed(module) / 1e6
 
 
 def built(make: Any) -> Any:
@@ -134,11 +130,23 @@ def test_v9(variant: str) -> None:
     assert (round(deployed(module), 1), round(gflops(module), 1)) == V9[variant]
 
 
+def test_multiply_adds_are_counted_alike() -> None:
+    """Half of the published FLOPs, or of those that the tests of this file count where these are others."""
+    for (variant, kind), (_, published) in V8.items():
+        ending, alike = {"detect": ("", {}), "instances": ("-seg", MASKS), "classify": ("-cls", CLASSES)}[
+            kind
+        ]
+        flops = alike.get(variant, published)
+        assert NETWORKS[f"yolov8{variant}{ending}"].gmacs == pytest.approx(flops / 2)
+    for variant, (_, published) in V9.items():
+        assert NETWORKS[f"yolov9{variant}"].gmacs == pytest.approx(published / 2)
+
+
 def test_v7() -> None:
     module = built(lambda: yolov7.build("", 80))
     assert (round(deployed(module), 1), round(millions(module), 1)) == (36.9, 37.6)
     # Source: arXiv:2207.02696, table 2.
-    assert round(gflops(module), 1) == 104.5
+    assert round(gflops(module), 1) == 104.5 == 2 * NETWORKS["yolov7"].gmacs
     # The pairs of branches are one convolution in evaluation mode, whose BatchNorm passes as many numbers.
     branches = sum(width * (SIDE // stride) ** 2 for width, stride in ((256, 8), (512, 16), (1024, 32))) / 1e9
     assert round(gflops(module) + 2 * (normalised(module) + branches), 1) == 104.7
@@ -150,3 +158,4 @@ def test_v7_tiny() -> None:
     # Source: arXiv:2207.02696, table 2, at 416 pixels.
     assert round(gflops(module, 416), 1) == 5.8
     assert round(gflops(module, 416) + 2 * normalised(module, 416), 1) == 5.8
+    assert round(gflops(module), 1) == 13.7 == 2 * NETWORKS["yolov7-tiny"].gmacs

@@ -6,6 +6,7 @@ What is run here is a small part; `make catalogue` runs more, and `make catalogu
 from __future__ import annotations
 
 import csv
+import dataclasses
 import sys
 from dataclasses import astuple
 from importlib.util import find_spec
@@ -32,6 +33,9 @@ SMALL = {
     "signet/efficientnet_b0": 96,
     "signet/inception_v2": 96,
     "keras/mobilenet.imagenet": 96,
+    "signet/yolov8n-cls": 64,
+    "signet/yolov8n-seg": 64,
+    "signet/yolov7-tiny": 128,
 }
 
 
@@ -87,6 +91,21 @@ def test_a_wrong_count_is_a_fault(monkeypatch):
     assert any("its card says 61,100,840" in fault for fault in faults)
 
 
+@pytest.mark.slow
+def test_a_yolo_is_held_to_its_published_size(monkeypatch):
+    for variant in ("YOLOv8n-seg", "YOLOv9-T", "YOLOv7-tiny"):
+        ((line, faults),) = (row for row in table.lines(variant, run=False))
+        assert faults == []
+        assert line.built.endswith("M in inference)")
+    assert (line.built, line.forward) == ("6,228,762 (6.2 M in inference)", "run by make catalogue")
+    network = dataclasses.replace(table.NETWORKS["yolov7-tiny"], stated=(6.3, 13.7))
+    monkeypatch.setitem(table.NETWORKS, "yolov7-tiny", network)
+    ((_, faults),) = table.lines("YOLOv7-tiny", run=False)
+    assert faults == ["YOLOv7-tiny: signet/yolov7-tiny has 6.22 M in inference; published 6.3"]
+    ((line, _),) = table.lines("YOLOv7-W6", run=False)
+    assert line.built == "not carried yet"
+
+
 def test_a_stated_figure_far_from_the_published_one_must_be_explained(monkeypatch):
     (row,) = [row for row in systems() if row.variant == "DenseNet-264"]
     faults: list[str] = []
@@ -109,6 +128,22 @@ def test_a_parameter_without_a_gradient_is_found(monkeypatch):
     monkeypatch.setattr(checks, "subject", lambda _: _network(unused=torch.nn.Parameter(torch.ones(3))))
     with pytest.raises(checks.Failed, match=r"without a gradient: \['unused'\]"):
         list(checks.works("test", 2))
+
+
+def test_an_object_detector_that_answers_no_numbers_is_found(monkeypatch):
+    found = checks.subject("signet/yolov9t")
+    build = found.source.build
+
+    def broken():
+        module = build()
+        with torch.no_grad():
+            next(module.parameters()).fill_(float("nan"))
+        return module
+
+    source = dataclasses.replace(found.source, build=broken)
+    monkeypatch.setattr(checks, "subject", lambda _: dataclasses.replace(found, source=source))
+    with pytest.raises(checks.Failed, match=r"predictions is \(1, 84, 84\), finite: False"):
+        list(checks.works("test", 1, 64))
 
 
 def test_frozen_statistics_that_move_are_found(monkeypatch):
@@ -148,11 +183,12 @@ def test_records_are_kept_and_only_failures_run_again(monkeypatch, tmp_path):
 
 def test_less_is_tried_where_memory_ends_and_what_was_reached_stays(monkeypatch):
     answers = {
-        (2, None): ({"forward": "at 800"}, 9, "memory"),
-        (1, None): ({"forward": "at 800, 1"}, 9, "memory"),
-        (1, 480): ({"forward": "at 480", "backward": "at 480", "tune": "yes"}, 7, ""),
+        (2, None, False): ({"forward": "at 800"}, 9, "memory"),
+        (1, None, False): ({"forward": "at 800, 1"}, 9, "memory"),
+        (1, None, True): ({"forward": "at 800, 1"}, 8, "memory"),
+        (1, 480, False): ({"forward": "at 480", "backward": "at 480", "tune": "yes"}, 7, ""),
     }
-    monkeypatch.setattr(records, "_child", lambda _, batch, size: answers[batch, size])
+    monkeypatch.setattr(records, "_child", lambda _, *step: answers[step])
     monkeypatch.setattr(checks, "subject", lambda _: checks.Subject(lambda: None, (800, 800), "", ""))
     monkeypatch.setattr(records, "_gigabytes", lambda: 20.0)
     backward = "at 480, since 800 px take more than 20 GB"

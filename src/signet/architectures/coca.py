@@ -69,10 +69,11 @@ class CoCa(nn.Module):
 
     def __init__(self, settings: Settings, classes: int) -> None:
         super().__init__()
+        # Stages are counted from first to last: what labels need nothing of is not among the last.
+        self.text = TextDecoder(settings)
         self.image = ImageEncoder(settings)
         self.caption_pool = Pooler(settings, settings.queries)
         self.compare_pool = Pooler(settings, 1)
-        self.text = TextDecoder(settings)
         self.head = nn.Linear(settings.width, classes) if classes else nn.Identity()
 
     def forward(self, images_N3HW: Tensor) -> Tensor:
