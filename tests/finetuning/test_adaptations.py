@@ -107,6 +107,7 @@ def test_a_detector_takes_other_labels_and_has_a_loss_and_an_answer_for_them(
     made = adaptation(found, parts, Recipe())
     assert isinstance(made.data(), ObjectData)
     assert made.size == SIZE
+    assert ("its 9 anchors are kept" in " ".join(made.why)) is (name == "signet/yolov7-tiny")
     assert any(parameter.startswith(made.head) for parameter, _ in made.module.named_parameters())
     assert new in made.module.state_dict()
     images = torch.zeros(2, 3, *SIZE)
@@ -139,6 +140,28 @@ def test_the_recipe_decides_before_the_pace() -> None:
     assert (stated.batch, stated.patience, stated.mosaic, stated.ema) == (3, 0, 0.0, 0.0)
     # Whole pictures are asked for.
     assert pace.of(Recipe(augmentation="none")).mosaic == 0
+
+
+def test_anchors_are_fitted_from_scratch_and_kept_where_they_are_learned() -> None:
+    rows = rows_of("detect", [[4, 4, 12, 12], [30, 8, 60, 50], [1, 1, 5, 21], [8, 40, 38, 46]])
+    parts: Any = Parts(rows.subset([0, 1, 2]), rows.subset([3]))
+    scratch = Recipe(strategy="scratch", input_size=64)
+    made = adaptation(untrained("signet/yolov7-tiny"), parts, scratch)
+    shapes = {tuple(row) for row in made.module.head.shapes.round(decimals=3).tolist()}
+    assert shapes >= {(4, 20), (8, 8), (30, 6), (30, 42)}
+    words = " ".join(made.why)
+    assert (
+        "its 9 anchors are fitted to the objects (k-means): the best one overlaps an object by 1.00" in words
+    )
+    # Learned further they are kept, and so are those of a network that has too few objects to fit nine to.
+    found = with_weights(untrained("signet/yolov7-tiny"))
+    learned = dataclasses.replace(found.networks[0], build=lambda: made.module)
+    again = adaptation(dataclasses.replace(found, networks=(learned,)), parts, Recipe(input_size=64))
+    assert torch.equal(again.module.head.shapes, made.module.head.shapes)
+    assert "its 9 anchors are kept; the best one overlaps an object by 1.00" in " ".join(again.why)
+    few = adaptation(untrained("signet/yolov7-tiny"), parts_of("detect"), scratch)
+    assert few.module.head.shapes[0].tolist() == [10, 13]
+    assert "its 9 anchors are kept" in " ".join(few.why)
 
 
 @given(

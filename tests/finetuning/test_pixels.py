@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,23 @@ from signet.datasets import Dataset, from_folder, from_masks  # noqa: E402
 from signet.errors import BadDataset, BadRequest, WrongTask  # noqa: E402
 from signet.evaluation import evaluate  # noqa: E402
 from signet.finetuning import Adapted, RunSettings, finetune  # noqa: E402
+from signet.finetuning.adapted import NOTHING_FOUND  # noqa: E402
 from signet.finetuning.dealing import deal  # noqa: E402
 from signet.finetuning.framing import program_for, size_for  # noqa: E402
-from signet.finetuning.segmenters import HEAD_PARTS, adaptation  # noqa: E402
+from signet.finetuning.segmenters import CLASS_PARTS, HEAD_PARTS, adaptation, task_for  # noqa: E402
 from signet.models import load  # noqa: E402
+from signet.networks import ModuleSource  # noqa: E402
 from signet.progress import Progress, silent  # noqa: E402
 from signet.recipes import Recipe  # noqa: E402
 from signet.resolving import resolve  # noqa: E402
+from signet.untrained import untrained  # noqa: E402
 from signet.verification import verify  # noqa: E402
 
 LABELS = ("ground", "square")
 RECIPE = Recipe(
     head="fpn", epochs=2, batch=2, input_size=64, threads=1, head_rate=3e-3, checkpoint_seconds=0.0
 )
+FURTHER = RECIPE.changed(head="auto", epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +64,21 @@ class Stop(Exception):
     """What the test interrupts a run with."""
 
 
-def test_a_backbone_learns_pixels_and_is_measured_and_sealed(
-    classifier: Path, rows: Dataset[Any], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def sealed(classifier: Path, rows: Dataset[Any], tmp_path_factory: pytest.TempPathFactory) -> Adapted:
+    """A backbone that has learned the squares; its folder holds nothing else. Not to be changed."""
     plans: list[Any] = []
-    done = finetune(
-        classifier, rows, out=tmp_path / "a.signet", recipe=RECIPE, run=RunSettings(on_plan=plans.append)
-    )
+    out = tmp_path_factory.mktemp("sealed") / "a.signet"
+    recipe = RECIPE.changed(epochs=1)
+    done = finetune(classifier, rows, out=out, recipe=recipe, run=RunSettings(on_plan=plans.append))
     assert isinstance(done, Adapted)
-    words = "\n".join(plans[0].words())
+    assert [plan.words() for plan in plans] == [done.plan.words()]
+    return done
+
+
+def test_a_backbone_learns_pixels_and_is_measured_and_sealed(sealed: Adapted, rows: Dataset[Any]) -> None:
+    done = sealed
+    words = "\n".join(done.plan.words())
     assert "FPN head with random weights" in words
     assert "frozen: conv1, bn1, layer1" in words
     assert "64x96 pixels" in words
@@ -82,8 +93,80 @@ def test_a_backbone_learns_pixels_and_is_measured_and_sealed(
         name: figure.value for name, figure in done.metrics.items()
     }
     assert done.seal.manifest.training["validation"] == dict(done.validation)
-    assert json.dumps(done.to_dict())
-    assert not list(tmp_path.glob(".a.signet.run"))
+    assert [path.name for path in done.seal.path.parent.iterdir()] == ["a.signet"]
+
+
+def test_the_object_has_the_keys_of_the_command_contract(sealed: Adapted) -> None:
+    told = json.loads(json.dumps(sealed.to_dict()))
+    assert {"seal", "plan", "metrics", "probe", "seconds"} <= told.keys()
+    assert told["probe"] is None
+
+
+def test_a_segmenter_learns_further_from_its_seal(
+    sealed: Adapted, rows: Dataset[Any], tmp_path: Path
+) -> None:
+    again = finetune(sealed.seal.path, rows, out=tmp_path / "b.signet", recipe=FURTHER)
+    assert isinstance(again, Adapted)
+    words = "\n".join(again.plan.words())
+    assert "a labels pixels already: nothing of it is new" in words
+    assert "trained: the last layer of its FPN head, and the other stages below it" in words
+    # It begins where the other one ended.
+    assert again.history[0]["validation_miou"] == sealed.validation["miou"]
+    assert again.seal.manifest.training["decided"]["head_rate"] == FURTHER.backbone_rate
+    card = again.seal.manifest.card
+    assert card.lineage["finetuned_from"]["name"] == "a"
+    assert card.lineage["parent"]["finetuned_from"]["name"] == sealed.plan.model
+    assert card.origin == "a, trained further by partial"
+    assert card.program == sealed.seal.manifest.card.program
+    assert verify(again.seal.path).ok
+
+
+@pytest.mark.parametrize("names", [("square", "ground"), ("ground", "square", "nothing")])
+def test_with_other_labels_all_but_the_last_layer_is_kept(
+    sealed: Adapted, rows: Dataset[Any], names: tuple[str, ...]
+) -> None:
+    found = resolve(sealed.seal.path)
+    other = dataclasses.replace(rows, labels=names)
+    made = adaptation(found, deal(other, FURTHER, silent), FURTHER)
+    module_source = next(network for network in found.networks if isinstance(network, ModuleSource))
+    before, after = module_source.build().state_dict(), made.module.state_dict()
+    assert before.keys() == after.keys()
+    for name, tensor in after.items():
+        new = name.startswith(CLASS_PARTS)
+        assert (tensor.shape == before[name].shape and torch.equal(tensor, before[name])) is not new, name
+    assert not made.kept
+    assert made.head == CLASS_PARTS
+    assert made.output.classes == made.spec.classes == len(names)
+    assert "every layer is kept but the last" in made.why[0]
+    scratch = FURTHER.changed(strategy="scratch")
+    random = adaptation(found, deal(other, scratch, silent), scratch)
+    assert random.head == HEAD_PARTS
+    for name, tensor in random.module.state_dict().items():
+        if tensor.ndim == 4 and name.startswith("network.encoder"):
+            assert not torch.equal(tensor, before[name]), name
+
+
+def test_a_segmenter_keeps_its_own_head(sealed: Adapted, rows: Dataset[Any]) -> None:
+    found = resolve(sealed.seal.path)
+    assert task_for(found, rows, FURTHER.changed(head="fpn")) == "segment"
+    with pytest.raises(BadRequest, match="--head unet: a has a FPN head of its own, which it keeps"):
+        task_for(found, rows, FURTHER.changed(head="unet"))
+
+
+@pytest.mark.parametrize("name", ["torchvision/fcn_resnet50.coco_with_voc_labels_v1"])
+def test_segmenters_of_other_libraries_are_refused(name: str, rows: Dataset[Any]) -> None:
+    with pytest.raises(BadRequest, match=r"expected a model of timm.*got a network of torchvision"):
+        task_for(untrained(name), rows, FURTHER.changed(strategy="scratch"))
+
+
+def test_a_model_that_answers_nothing_right_is_sealed_with_a_warning(sealed: Adapted) -> None:
+    assert sealed.words()[1].startswith("sealed: the weights of epoch")
+    report = dataclasses.replace(sealed.report, notes=(NOTHING_FOUND,))
+    poor = dataclasses.replace(sealed, validation={"ap": 0.0, "ap50": 0.0}, report=report)
+    assert not poor.found
+    assert poor.words()[1].startswith("sealed, but of no use as it is")
+    assert f"note: {NOTHING_FOUND}" in poor.words()
+    assert "of no use as it is" in poor.story().decided
 
 
 @pytest.mark.large
@@ -112,6 +195,7 @@ def test_a_resumed_run_seals_the_same_weights(classifier: Path, rows: Dataset[An
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.large
 def test_from_scratch_nothing_is_pretrained_and_the_same_steps_are_taken(
     classifier: Path, rows: Dataset[Any], tmp_path: Path
 ) -> None:

@@ -286,8 +286,21 @@ class AnchorHead(nn.Module):
             strides.append(middles_A2.new_full((3 * height * width,), float(stride)))
             shapes_3 = torch.arange(3 * level, 3 * level + 3, device=middles_A2.device)
             kinds.append(shapes_3.repeat_interleave(height * width))
-        pixels_33 = self.anchors.float() * self.anchors.new_tensor(STRIDES).view(3, 1, 1)
-        return Anchors(torch.cat(middles), torch.cat(strides), torch.cat(kinds), pixels_33.flatten(0, 1))
+        return Anchors(torch.cat(middles), torch.cat(strides), torch.cat(kinds), self.shapes)
+
+    @property
+    def shapes(self) -> Tensor:
+        """float32 (9, 2): width and height of the anchors in pixels, three of each map, the finest first."""
+        pixels_332 = self.anchors.float() * self.anchors.new_tensor(STRIDES).view(3, 1, 1)
+        return pixels_332.flatten(0, 1)
+
+    def reshape_anchors(self, shapes_92: Tensor) -> None:
+        """Begin from other shapes; what was learned for the ones before no longer holds.
+
+        Args:
+            shapes_92: as `shapes`.
+        """
+        self.anchors.copy_(shapes_92.view(3, 3, 2) / self.anchors.new_tensor(STRIDES).view(3, 1, 1))
 
 
 class Implicit(nn.Module):

@@ -89,6 +89,7 @@ class Adaptation:
         body: name of the module's part that is the backbone, whose leading stages may be frozen.
         family: name of the kind of head, as its paper has it.
         head_words: what is new of the network, in words: "a new U-Net head".
+        kept: nothing is: its head has these labels, and learns further at the backbone's rate.
         pace: how it is taught.
         data: what it learns from and is judged by: `PixelData` or `ObjectData`.
         example: one target as training has it, for a trial of the time that a step takes; None where the
@@ -109,6 +110,7 @@ class Adaptation:
     body: str
     family: str
     head_words: str
+    kept: bool = False
     pace: Pace
     data: Callable[[], Any]
     example: Any = None

@@ -11,16 +11,21 @@ from signet.records import Interval, Report
 from signet.reporting.finetuning import Story
 from signet.seals import Seal
 
+NOTHING_FOUND = (
+    "nothing on the validation images is answered right: the sealed model is of no use as it is. Give it "
+    "more epochs (finetune takes the seal as its model), or other rates."
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Adapted:
-    """The result of `finetune` on a dataset of labelled pixels.
+    """The result of `finetune` on a dataset of labelled pixels or objects.
 
     Attributes:
         seal: the sealed model.
         plan: as it was said before the start.
         report: on images that no decision used.
-        validation: the figure that decided, of the kept epoch: `miou`.
+        validation: the figures of the kept epoch, the one that decided first: `miou`, or `ap` and `ap50`.
         history: of the training, one mapping for each epoch, times left out.
         kept_epoch: the epoch whose weights were kept, 0 for those of the start.
         seconds: wall time of this process.
@@ -39,13 +44,26 @@ class Adapted:
         """Figures of the sealed model."""
         return self.report.metrics
 
+    @property
+    def found(self) -> bool:
+        """Whether anything on the validation images was answered right.
+
+        If not, the epochs were ranked by their loss, and the model is sealed with a warning: it is of no use
+        as it is, but what was learned may have taken hours, and can be learned further.
+        """
+        return next(iter(self.validation.values())) > 0
+
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of the command contract; every key is an identifier."""
+        """The JSON of the command contract; every key is an identifier.
+
+        `probe` is null: a probe gives one label for an image, so nothing is probed here.
+        """
         return {
             "seal": str(self.seal.path),
             "digest": self.seal.digest,
             "plan": self.plan.to_dict(),
             "metrics": {name: figure.to_dict() for name, figure in self.metrics.items()},
+            "probe": None,
             "chosen": "finetuned",
             "validation": dict(self.validation),
             "measured_on": self.plan.measured_on,
@@ -68,6 +86,11 @@ class Adapted:
 
     def _decided(self) -> str:
         figures = ", ".join(f"{name} {100 * value:.1f} %" for name, value in self.validation.items())
+        if not self.found:
+            return (
+                f"sealed, but of no use as it is: the weights of epoch {self.kept_epoch}, whose loss was the "
+                f"least, answer nothing right on the validation images ({figures})"
+            )
         return (
             f"sealed: the weights of epoch {self.kept_epoch}, the best on the validation images ({figures})"
         )

@@ -18,7 +18,7 @@ from signet.evaluation import evaluate
 from signet.evidence import expected_from, variant_of
 from signet.finetuning import closing, detectors, segmenters
 from signet.finetuning.adaptations import SCRATCH, Adaptation, frozen_stages, strategy_of
-from signet.finetuning.adapted import Adapted
+from signet.finetuning.adapted import NOTHING_FOUND, Adapted
 from signet.finetuning.dealing import Dealt, deal
 from signet.finetuning.jobs import RunSettings
 from signet.finetuning.joining import traced_inputs, write_state
@@ -143,8 +143,9 @@ def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
     best = done.history[done.best_epoch]
     validation = {name: float(best[f"validation_{name}"]) for name in made.figures}
     if not validation[made.figures[0]]:
-        words = "nothing on the validation images is answered right: more steps, or other rates, are needed."
-        report = dataclasses.replace(report, notes=(*report.notes, words))
+        # Sealed all the same: hours of learning are not thrown away, but nobody is to take it for a model.
+        report = dataclasses.replace(report, notes=(NOTHING_FOUND, *report.notes))
+        card = dataclasses.replace(card, good_for="learning further: it answers nothing right yet")
     history = tuple(
         {key: float(value) for key, value in row.items() if key != "seconds"} for row in done.history
     )
@@ -194,6 +195,7 @@ def _contents(
                 "epochs": plan.epochs,
                 "input_size": list(run.adaptation.size),
                 "frozen": list(plan.stages),
+                "head_rate": _settings(run, plan).head_rate,
                 **run.adaptation.pace.settings,
             },
             **record,
@@ -246,7 +248,9 @@ def _from_parent(run: _Run, plan: Plan) -> dict[str, Any]:
             },
             **({"parent": dict(parent.card.lineage)} if parent.card.lineage else {}),
         },
-        "origin": f"{parent.card.name} with {run.adaptation.head_words}, trained by {plan.strategy}",
+        "origin": f"{parent.card.name}, trained further by {plan.strategy}"
+        if run.adaptation.kept
+        else f"{parent.card.name} with {run.adaptation.head_words}, trained by {plan.strategy}",
     }
 
 
@@ -271,8 +275,12 @@ def _golden(run: _Run) -> tuple[GoldenImage, ...]:
 
 
 def _settings(run: _Run, plan: Plan) -> Any:
-    made = run.adaptation
-    return dataclasses.replace(settings_of(plan, run.recipe, made.head), **made.pace.settings)
+    made, recipe = run.adaptation, run.recipe
+    settings = settings_of(plan, recipe, made.head)
+    if made.kept:
+        # What has learned already goes on at the rate of what has; a rate of 0 is for all but the head.
+        settings = dataclasses.replace(settings, head_rate=recipe.backbone_rate or recipe.head_rate)
+    return dataclasses.replace(settings, **made.pace.settings)
 
 
 def _seconds_per_image(run: _Run, plan: Plan) -> float:

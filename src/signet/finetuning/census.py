@@ -28,15 +28,21 @@ class Census:
         labels: C names.
         counts: int64 (C,), objects of each label.
         each: int64 (N,), objects of each image.
-        sides: float32 (K,), square roots of the boxes' areas, in pixels of the prepared image.
+        shapes: float32 (K, 2), widths and heights of the boxes, in pixels of the prepared image.
         size: (height, width) of that.
     """
 
     labels: tuple[str, ...]
     counts: Integers
     each: Integers
-    sides: Floats
+    shapes: Floats
     size: Size
+
+    @property
+    def sides(self) -> Floats:
+        """float32 (K,): square roots of the boxes' areas."""
+        sides: Floats = np.sqrt(self.shapes.prod(axis=1))
+        return sides
 
     @property
     def most(self) -> int:
@@ -96,7 +102,7 @@ def census(rows: Dataset[Any], size: Size) -> Census:
         size: (height, width) into which every image is fitted.
     """
     counts = np.zeros(len(rows.labels), np.int64)
-    each, sides = [], []
+    each, shapes = [], []
     for entry in rows.entries:
         objects = entry.annotation
         if not isinstance(objects, Objects):
@@ -106,11 +112,11 @@ def census(rows: Dataset[Any], size: Size) -> Census:
         scale = min(size[0] / objects.size[0], size[1] / objects.size[1])
         counts += np.bincount(objects.indices[single], minlength=len(counts))
         each.append(int(single.sum()))
-        sides.append(np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])) * scale)
+        shapes.append((boxes[:, 2:] - boxes[:, :2]) * scale)
     return Census(
         labels=rows.labels,
         counts=counts,
         each=np.array(each, np.int64),
-        sides=np.concatenate([np.zeros(0), *sides]).astype(np.float32),
+        shapes=np.concatenate([np.zeros((0, 2)), *shapes]).astype(np.float32),
         size=size,
     )

@@ -106,6 +106,7 @@ def adaptation(found: Pretrained, parts: Dealt, recipe: Recipe) -> Adaptation:
         body=made.form.body,
         family=made.family,
         head_words=made.words,
+        kept=made.all_kept,
         pace=pace,
         data=data,
         example=_example(seen, masks),
@@ -187,7 +188,9 @@ def _head_reasons(
     if recipe.strategy == SCRATCH:
         return (f"the dataset states {states}, which {found.card.name} is made for",)
     if made.all_kept:
-        kept = "nothing of it is new, since its labels are the same"
+        kept = (
+            "nothing of it is new, since its labels are the same, and the head learns at the backbone's rate"
+        )
     else:
         kept = "every layer is kept but those that tell labels apart"
     return (f"{found.card.name} finds {states} already: {kept}",)
@@ -207,8 +210,10 @@ def _teaching(made: DetectorNetwork, seen: Census, pace: Pace, recipe: Recipe) -
         said.append(
             "the mean of the weights over the steps is judged and kept, which jumps less than they do"
         )
-    if made.form.head == YOLO and not made.all_kept:
+    if made.form.head == YOLO and not made.all_kept and not made.anchors:
         said.append("scores begin near those of five objects a picture, since nearly all places show none")
+    if made.anchors:
+        said.append(made.anchors)
     if "anchors" in made.spec.arguments:
         said.append(
             f"anchors begin at {made.spec.arguments['anchors'][0]} pixels: one object in ten is smaller than "
