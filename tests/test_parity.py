@@ -177,34 +177,55 @@ RESIZED = Program.from_list(
 )
 
 
-def fault_of(spoil: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+def fault_of(
+    spoil: Any, monkeypatch: pytest.MonkeyPatch, program: Program = RESIZED, module: Any = None
+) -> str:
     """What is said of an engine that is off in this way, where the module itself loses nothing."""
     source = ModuleSource(lambda: None, "a" * 64, (3, 64, 64), outputs=("boxes", "scores"), free_size=True)
-    monkeypatch.setattr(on_torch, "open_module", lambda *_: Two())
+    monkeypatch.setattr(on_torch, "open_module", lambda *_: module or Two())
     monkeypatch.setattr(on_torch, "answer_in_double", lambda _, batch: dict(Two().run(batch).arrays))
-    return parity.fault(source, RESIZED, Two(spoil), None)  # type: ignore[arg-type]
+    return parity.fault(source, program, Two(spoil), None)  # type: ignore[arg-type]
 
 
 def test_each_output_is_held_to_its_own_largest_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """A score that is off by 0.01 is none of a box of 300 pixels, but one of the scores."""
     assert not fault_of(lambda _name, array, _size: array, monkeypatch)
     found = fault_of(lambda name, array, _: array + 0.01 * (name == "scores"), monkeypatch)
-    assert "on pictures of 64 x 64 by 1.0% of the largest value, where 0.1% is allowed" in found
+    assert "by 1.0% of the largest value, where 0.1% is allowed" in found
     assert not fault_of(lambda name, array, _: array + 0.01 * (name == "boxes"), monkeypatch)
 
 
 def test_pictures_of_another_size_are_asked_too(monkeypatch: pytest.MonkeyPatch) -> None:
     found = fault_of(lambda _, array, size: array * (1 + (size != (64, 64))), monkeypatch)
-    assert "on pictures of 96 x 160 by 100.0% of the largest value" in found
+    assert "on pictures of 101 x 165 by 100.0% of the largest value" in found
 
     def refuses(_: str, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         if size != (64, 64):
             raise EngineError("not of this size")
         return array
 
-    assert fault_of(refuses, monkeypatch).endswith("on pictures of 96 x 160 with no numbers")
+    assert fault_of(refuses, monkeypatch).endswith("on pictures of 101 x 165 with no numbers")
     assert "with no numbers" in fault_of(lambda _name, array, _size: array * np.nan, monkeypatch)
     assert "with no numbers" in fault_of(lambda _name, array, _size: array[:, 1:], monkeypatch)
+
+
+def test_the_other_size_is_one_that_the_program_gives_and_the_network_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def off(_: str, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        return array * (1 + (size != (64, 64)))
+
+    rows = [*RESIZED.to_list(), {"step": "pad", "multiple": 16}]
+    order = [0, 1, 5, 2, 3, 4]
+    padded = Program.from_list([rows[place] for place in order])
+    assert "on pictures of 112 x 176 by" in fault_of(off, monkeypatch, padded)
+
+    def even(_: str, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        if size[0] % 32 or size[1] % 32:
+            raise EngineError("sides of multiples of 32 only")
+        return array
+
+    assert "on pictures of 128 x 192 by" in fault_of(off, monkeypatch, module=Two(even))
 
 
 def test_detections_that_a_rounding_picks_say_nothing_of_the_engine(

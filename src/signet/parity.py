@@ -24,7 +24,7 @@ from signet.geometry import Geometry
 from signet.networks import ModuleSource
 from signet.preprocessing import finish, numeric
 from signet.programs import Program
-from signet.steps import GEOMETRIC
+from signet.steps import GEOMETRIC, Pad, Resize
 
 TOLERANCE = 1e-3
 """Of the largest value. Between torch, ONNX Runtime and OpenVINO in fp32, 3e-6 to 2e-5 were measured on sound
@@ -34,12 +34,14 @@ TIMES_ROUNDING = 10.0
 percents off its own in float64. What an engine is off by as much says nothing of the engine. With random
 weights detectors do so, too: of hundreds of boxes with one score to the last digit, a rounding picks."""
 PICTURES = 2
-OTHER_SIZE = (32, 96)
+LARGER = (37, 101)
 """By how much the second pictures are larger, where any size goes in: an exporter may have fixed what
-follows from the size, and its graph answers otherwise for every other. Multiples of 32 suit all strides."""
+follows from the size, or how it is rounded, and its graph answers otherwise for others. So both are odd."""
+STRIDE = 32
+"""Sides that are multiples of it suit networks that take no others."""
 NO_ANSWER = 1e9
 """The share where there is no number, or none at each place."""
-_FORMAT = "2"
+_FORMAT = "3"
 """Raised when more is asked, so that what is remembered of less is not taken for it."""
 
 
@@ -102,16 +104,31 @@ def _measured(source: ModuleSource, program: Program, engine: Engine) -> Compare
         return None
     # Not the module's own shape, whose axes may be in another order.
     height, width = program.input_size() or source.input_shape[1:]
-    sizes = [(height, width)]
+    # Of each list the first size on which the module itself answers.
+    lists = [[(height, width)]]
     if source.free_size and program.input_size() is None:
-        sizes.append((height + OTHER_SIZE[0], width + OTHER_SIZE[1]))
+        lists.append(_other_sizes((height, width), program))
     module = on_torch.open_module(source, EngineSettings())
+    known: list[Compared] = []
     try:
-        found = [_compared(source, module, engine, _made_pictures(size, program)) for size in sizes]
+        for sizes in lists:
+            asked = (_compared(source, module, engine, _made_pictures(size, program)) for size in sizes)
+            first = next((one for one in asked if one is not None), None)
+            if first is not None:
+                known.append(first)
     finally:
         module.close()
-    known = [one for one in found if one is not None]
     return max(known, key=lambda one: one.share / one.allowed) if known else None
+
+
+def _other_sizes(size: tuple[int, int], program: Program) -> list[tuple[int, int]]:
+    """Larger sizes that a program may give, the more telling one first."""
+    stated = [step.multiple for step in program.steps if isinstance(step, Pad | Resize)]
+    last = (stated[-1] if stated else None) or 1
+    height, width = (side + more for side, more in zip(size, LARGER, strict=True))
+    return [
+        (-(-height // multiple) * multiple, -(-width // multiple) * multiple) for multiple in (last, STRIDE)
+    ]
 
 
 def _compared(source: ModuleSource, module: Engine, engine: Engine, batch: Batch) -> Compared | None:

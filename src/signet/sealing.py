@@ -21,6 +21,7 @@ from signet.evidence import (
     STEADY_RELATIVE,
     check_task,
     expected_from,
+    reference_model,
     variant_of,
     without_missing_features,
 )
@@ -106,7 +107,8 @@ def seal(
     Raises:
         AlreadyExists: `out` is there.
         WrongTask: the card's head does not answer its task.
-        BadInput: the images cannot be read, or the network does not answer as its card says.
+        BadInput: the images cannot be read, the network does not answer as its card says, or the graph that
+            was made of it answers otherwise.
         EngineError: no engine can run it.
 
     Example:
@@ -224,13 +226,24 @@ def _source(golden: GoldenSource, images: Pictures) -> GoldenSource:
 
 
 def _graph_of(found: Pretrained, settings: EngineSettings) -> GraphFile:
+    """The network's graph; where there is none, one made of its module, which must answer as the module."""
     graphs = [network for network in found.networks if isinstance(network, GraphFile)]
     if graphs:
         return min(graphs, key=lambda graph: graph.format != "onnx")
-    from signet import tracing
+    from signet import parity, tracing
 
     module = next(network for network in found.networks if isinstance(network, ModuleSource))
-    return tracing.traced(module, (settings.cache or default_cache()) / "graphs")
+    cache = settings.cache or default_cache()
+    graph = tracing.traced(module, cache / "graphs")
+    # The evidence is made with the graph, so that nothing later would show that it is another network.
+    with reference_model(found.card, graph, settings) as model:
+        fault = parity.fault(module, found.card.program, model.engine, cache)
+    if fault:
+        raise BadInput(
+            f"{found.card.name}: {fault}. A seal holds the graph, so nothing was sealed. "
+            "The network itself runs with --engine torch; report it."
+        )
+    return graph
 
 
 def _module_of(found: Pretrained) -> ModuleSource | None:

@@ -11,6 +11,7 @@ import re
 import numpy as np
 import pytest
 
+from signet import parity, tracing
 from signet.cards import Card
 from signet.engines import on_openvino
 from signet.engines.contract import EngineSettings
@@ -321,6 +322,37 @@ def test_what_cannot_be_a_module_is_said(tiny, tmp_path):
     )
     with pytest.raises(BadRequest, match="one size"):
         seal_module(_own_module(), free, out=tmp_path / "x.signet")
+
+
+def test_a_graph_that_answers_otherwise_than_its_module_is_not_sealed(floor3, tmp_path, monkeypatch):
+    """As when an exporter changes the network: whoever runs the seal would never know."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    export, compared, asked = tracing.export, parity._measured, []
+
+    def changed(source, to):
+        def build():
+            module = floor3.torch_module()
+            module.head.weight.data *= 1.1
+            return module
+
+        export(dataclasses.replace(source, build=build) if source.digest == "b" * 64 else source, to)
+
+    monkeypatch.setattr(tracing, "export", changed)
+    monkeypatch.setattr(parity, "_measured", lambda *given: asked.append(given) or compared(*given))
+    settings = SealSettings(engine=EngineSettings(threads=1, cache=tmp_path / "cache"))
+    other = floor3.module_source("b" * 64)
+    other = dataclasses.replace(floor3.module_model(), networks=(other,), digest=other.digest)
+    for _ in range(2):  # measured, then remembered
+        words = r"tests/tiny: engine onnx \S+ answers otherwise .* nothing was sealed.*--engine torch"
+        with pytest.raises(BadInput, match=words):
+            seal(other, out=tmp_path / "other.signet", settings=settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    assert len(asked) == 1
+    for name in ("first", "second"):
+        made = seal(floor3.module_model(), out=tmp_path / f"{name}.signet", settings=settings)
+    assert len(asked) == 2
+    assert verify(made, engine="onnx").ok
 
 
 def test_a_mirrored_model_brings_its_module_and_weights(shared, tmp_path, monkeypatch):
