@@ -268,12 +268,14 @@ def stretched(place: Path) -> None:
 
 
 GRAPHS = (
+    "detr",
     "conditional_detr",
     "deformable_detr of one size",
     "rt_detr",
     "rt_detr_v2",
     "d_fine",
     "segformer",
+    "upernet",
 )
 
 
@@ -288,7 +290,7 @@ def test_the_graph_answers_as_the_module_on_every_engine(name: str, tmp_path: Pa
     model = loaded(place, f"transformers/some/{one_size}")
     (source,) = model.networks
     assert isinstance(source, ModuleSource)
-    assert source.free_size == (kind == "conditional_detr")
+    assert source.free_size == (kind in ("detr", "conditional_detr"))
     module = source.build()
     random = np.random.default_rng(2)
     for engine_name in ("onnx", "openvino"):
@@ -303,8 +305,10 @@ def test_the_graph_answers_as_the_module_on_every_engine(name: str, tmp_path: Pa
             for output, values in zip(
                 source.outputs, expected if isinstance(expected, tuple) else (expected,), strict=True
             ):
-                assert values.std(1).mean() > 1e-3, "this test compares nothing"
-                np.testing.assert_allclose(found[output], values.numpy(), rtol=0, atol=1e-4, err_msg=output)
+                # UperNet's logits are hundreds: a rounding is a share of them.
+                allowed = 1e-4 * max(1.0, float(values.abs().max()))
+                assert values.std(1).mean() > 5e-4, "this test compares nothing"
+                np.testing.assert_allclose(found[output], values, rtol=0, atol=allowed, err_msg=output)
         engine.close()
 
 
