@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -14,6 +15,7 @@ from signet.cards import Card, Licence
 from signet.catalogue.configs import digest_with
 from signet.datasets import Dataset
 from signet.engines.contract import EngineSettings, usable_processors
+from signet.errors import CheckFailed
 from signet.evaluation import evaluate
 from signet.evidence import expected_from, variant_of
 from signet.finetuning import closing, detectors, segmenters
@@ -35,6 +37,9 @@ from signet.seals import GoldenImage, SealContents, golden_images, write_seal
 
 CLOSING_SECONDS = 20.0
 """About what tracing, measuring and sealing take; for the plan."""
+
+ALIKE = 0.005
+"""How far a figure of 0 to 1 may lie from the one of the training: rounding decides between near ties."""
 
 _TRAINED = {"head": "{} alone", "scratch": "the whole network, from random weights"}
 
@@ -68,6 +73,7 @@ def adapt(
     Raises:
         BadRequest: the model, the recipe's head and the dataset do not go together; a probe was asked for.
         BadDataset: too few images, or none with an object.
+        CheckFailed: the exported graph answers otherwise than the network that learned.
         MissingExtra: torch, or the library of the head, is not installed.
     """
     maker = segmenters if dataset.task == "segment" else detectors
@@ -139,9 +145,10 @@ def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
     tracing.export(made.source(weights), work.folder / "tuned.onnx")
     graph = open_graph(work.folder / "tuned.onnx")
     card = _card(run, plan, target)
-    report = _measured(run, card, graph)
     best = done.history[done.best_epoch]
     validation = {name: float(best[f"validation_{name}"]) for name in made.figures}
+    _hold_to_training(run, card, graph, validation[made.figures[0]])
+    report = _measured(run, card, graph)
     if not validation[made.figures[0]]:
         # Sealed all the same: hours of learning are not thrown away, but nobody is to take it for a model.
         report = dataclasses.replace(report, notes=(NOTHING_FOUND, *report.notes))
@@ -204,11 +211,35 @@ def _contents(
     )
 
 
-def _measured(run: _Run, card: Card, graph: GraphFile) -> Report:
-    """Open the test images, now that all is decided, and ask the graph that will be sealed."""
+def _hold_to_training(run: _Run, card: Card, graph: GraphFile, measured: float) -> None:
+    """The graph answers the validation images as the network did while it learned, or nothing is sealed.
+
+    Raises:
+        CheckFailed: the figures differ: the network was exported as another one.
+    """
+    name = run.adaptation.figures[0]
+    key = f"mask_{name}" if card.task == "instances" else name
+    exact = run.recipe.changed(precision="fp32")
+    found = _asked(run, exact, card, graph, run.parts.validation).metrics.get(key)
+    value = 0.0 if found is None or math.isnan(found.value) else found.value
+    if abs(value - measured) > ALIKE:
+        raise CheckFailed(
+            f"{card.name}: expected the exported graph to answer the validation images as the network did "
+            f"while it learned ({name} {measured:.4f}), got {value:.4f}. Nothing was sealed; the trained "
+            f"weights are in {run.work.folder}. Report it, with the versions of torch and of the engine."
+        )
+
+
+def _asked(run: _Run, recipe: Recipe, card: Card, graph: GraphFile, images: Dataset[Any]) -> Report:
+    """What the graph that will be sealed answers."""
     asked = Pretrained(card, (graph,), digest_with(graph.digest, card), "traced")
-    with opened(asked, run.recipe) as model:
-        report = evaluate(model, run.parts.test, seed=run.recipe.seed, on_progress=run.ways.on_progress)
+    with opened(asked, recipe) as model:
+        return evaluate(model, images, seed=recipe.seed, on_progress=run.ways.on_progress)
+
+
+def _measured(run: _Run, card: Card, graph: GraphFile) -> Report:
+    """Open the test images, now that all is decided."""
+    report = _asked(run, run.recipe, card, graph, run.parts.test)
     return dataclasses.replace(report, notes=(*run.parts.notes, *run.adaptation.notes, *report.notes))
 
 
