@@ -127,7 +127,7 @@ def table(chosen: argparse.Namespace) -> str:
         [
             "# A pretrained backbone beside random weights",
             "",
-            f"{datetime.now(UTC):%Y-%m-%d}; {machine.processor()}; {chosen.threads or 'all'} threads; "
+            f"{datetime.now(UTC):%Y-%m-%d}; {machine.processor()}; threads: {chosen.threads or 'all'}; "
             f"{', '.join(f'{name} {version}' for name, version in sorted(machine.versions().items()))}.",
             "",
             f"Backbone: {chosen.model}. Equal steps and augmentation in both runs of a pair; figures of the "
