@@ -68,11 +68,16 @@ Job = Callable[[list[str], Path], None]
 
 def with_signet(asked: Asked, precision: Literal["fp32", "bf16"]) -> Job:
     """Signet: what `signet predict --precision P --out FILE` does once the model is loaded."""
-    from signet import load, predicting
+    from signet import load, predicting, resolve
     from signet.streaming import settings_for
 
+    found = resolve(asked.model, offline=True)
+    # The package gives each box its best label alone; a card may say that each label counts.
+    extra = {**found.card.output.extra, "nms": {**found.card.output.extra["nms"], "multi_label": False}}
+    output = dataclasses.replace(found.card.output, extra=extra)
+    one = dataclasses.replace(found, card=dataclasses.replace(found.card, output=output))
     # As the command opens it: the first engine that is installed.
-    model: Any = load(asked.model, precision=precision, settings=settings_for(many=True))
+    model: Any = load(one, precision=precision, settings=settings_for(many=True))
     settings = predicting.PredictSettings(min_score=asked.least)
 
     def job(paths: list[str], out: Path) -> None:

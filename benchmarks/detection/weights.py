@@ -87,6 +87,7 @@ def theirs(place: Path, folder: Path, size: tuple[int, int]) -> dict[str, str]:
         own.mkdir(parents=True)
         saved = own / "network.pt"
         shell.save(str(saved))
+        _unrounded(saved, shell.model)
         if options is None:
             files[name] = str(saved)
             continue
@@ -96,6 +97,14 @@ def theirs(place: Path, folder: Path, size: tuple[int, int]) -> dict[str, str]:
             sys.stderr.write(f"ultralytics exports no {name}: {error}\n")
     files["openvino-precision"] = _precision(files.get("openvino"))
     return files
+
+
+def _unrounded(saved: Path, network: Any) -> None:
+    """Put the tensors as they are into the package's file, which it writes in half precision."""
+    import torch
+
+    held = torch.load(saved, weights_only=False)
+    torch.save({**held, "model": network}, saved)
 
 
 def _precision(folder: str | None) -> str:
