@@ -4,8 +4,8 @@
     python benchmarks/detection/weights.py theirs STATE.pt FOLDER HEIGHT WIDTH       # in that of ultralytics
 
 That package is under AGPL, so it is installed in an environment of its own, and it is a black box: it builds
-the network by its name, takes the tensors strictly, writes its own file, and exports it in the formats that
-its documentation names for processors. The names come from our key maps (`architectures/keys`).
+the network by its name, takes the tensors strictly, and exports it in the formats that its documentation names
+for processors. The names come from our key maps (`architectures/keys`).
 """
 
 from __future__ import annotations
@@ -71,10 +71,9 @@ def theirs(place: Path, folder: Path, size: tuple[int, int]) -> dict[str, str]:
 
     told = torch.load(place, weights_only=True)
     labels = dict(enumerate(told["labels"]))
-    shell = YOLO(f"{told['architecture']}.yaml", verbose=False)
-    shell.model = DetectionModel(f"{told['architecture']}.yaml", nc=len(labels), verbose=False)
-    shell.model.load_state_dict(told["state"], strict=True)
-    shell.model.names = labels
+    network = DetectionModel(f"{told['architecture']}.yaml", nc=len(labels), verbose=False)
+    network.load_state_dict(told["state"], strict=True)
+    network.names = labels
     files: dict[str, str] = {}
     for name, options in (
         ("torch", None),
@@ -86,8 +85,8 @@ def theirs(place: Path, folder: Path, size: tuple[int, int]) -> dict[str, str]:
         own = folder / name
         own.mkdir(parents=True)
         saved = own / "network.pt"
-        shell.save(str(saved))
-        _unrounded(saved, shell.model)
+        # Its own `save` rounds to half precision, which is another state dict.
+        torch.save({"model": network, "train_args": {}}, saved)
         if options is None:
             files[name] = str(saved)
             continue
@@ -97,14 +96,6 @@ def theirs(place: Path, folder: Path, size: tuple[int, int]) -> dict[str, str]:
             sys.stderr.write(f"ultralytics exports no {name}: {error}\n")
     files["openvino-precision"] = _precision(files.get("openvino"))
     return files
-
-
-def _unrounded(saved: Path, network: Any) -> None:
-    """Put the tensors as they are into the package's file, which it writes in half precision."""
-    import torch
-
-    held = torch.load(saved, weights_only=False)
-    torch.save({**held, "model": network}, saved)
 
 
 def _precision(folder: str | None) -> str:
