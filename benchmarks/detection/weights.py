@@ -4,8 +4,8 @@
     python benchmarks/detection/weights.py theirs STATE.pt FOLDER HEIGHT WIDTH       # in that of ultralytics
 
 That package is under AGPL, so it is installed in an environment of its own, and it is a black box: it builds
-the network by its name, takes the tensors strictly, and exports it in the formats that its documentation names
-for processors. The names come from our key maps (`architectures/keys`).
+the network by its name, takes the tensors strictly, and exports it in the formats that its
+documentation names for processors. The names come from our key maps (`architectures/keys`).
 """
 
 from __future__ import annotations
