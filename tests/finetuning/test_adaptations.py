@@ -184,6 +184,20 @@ def test_every_object_is_counted_at_the_size_at_which_it_is_shown(
     assert seen.words
 
 
+def test_regions_that_stand_for_many_are_no_targets_and_it_is_said() -> None:
+    rows = rows_of("detect", [[2.0, 2.0, 12.0, 12.0], [20.0, 20.0, 30.0, 30.0]])
+    entries = tuple(
+        dataclasses.replace(
+            entry, annotation=dataclasses.replace(entry.annotation, crowd=np.array([False, True]))
+        )
+        for entry in rows.entries
+    )
+    seen = census(dataclasses.replace(rows, entries=entries), (64, 64))
+    assert (seen.counts.sum(), seen.crowds) == (4, 4)
+    assert "marked as difficult: 4. They are no targets" in " ".join(seen.warnings)
+    assert census(rows, (64, 64)).crowds == 0
+
+
 def test_from_scratch_a_name_needs_no_weights() -> None:
     scratch = Recipe(strategy="scratch")
     assert starting_point("signet/yolov8n", scratch, offline=True).where == "untrained"

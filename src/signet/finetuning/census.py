@@ -30,6 +30,7 @@ class Census:
         each: int64 (N,), objects of each image.
         shapes: float32 (K, 2), widths and heights of the boxes, in pixels of the prepared image.
         size: (height, width) of that.
+        crowds: regions that stand for many, or that their annotator calls difficult.
     """
 
     labels: tuple[str, ...]
@@ -37,6 +38,7 @@ class Census:
     each: Integers
     shapes: Floats
     size: Size
+    crowds: int = 0
 
     @property
     def sides(self) -> Floats:
@@ -87,6 +89,11 @@ class Census:
                 f"half of the objects are smaller than {TINY} pixels where the network sees them: a recipe "
                 "with a larger input_size would show more of them."
             )
+        if self.crowds:
+            found.append(
+                f"regions that stand for many objects, or are marked as difficult: {self.crowds}. They are "
+                "no targets, so the network learns them as background."
+            )
         return tuple(found)
 
     def _rare(self) -> list[int]:
@@ -102,12 +109,14 @@ def census(rows: Dataset[Any], size: Size) -> Census:
         size: (height, width) into which every image is fitted.
     """
     counts = np.zeros(len(rows.labels), np.int64)
+    crowds = 0
     each, shapes = [], []
     for entry in rows.entries:
         objects = entry.annotation
         if not isinstance(objects, Objects):
             continue
         single = ~objects.crowd
+        crowds += int(objects.crowd.sum())
         boxes = objects.xyxy[single]
         scale = min(size[0] / objects.size[0], size[1] / objects.size[1])
         counts += np.bincount(objects.indices[single], minlength=len(counts))
@@ -119,4 +128,5 @@ def census(rows: Dataset[Any], size: Size) -> Census:
         each=np.array(each, np.int64),
         shapes=np.concatenate([np.zeros((0, 2)), *shapes]).astype(np.float32),
         size=size,
+        crowds=crowds,
     )
