@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +13,7 @@ from signet.engines.contract import EngineSettings
 from signet.errors import BadInput, BadRequest, EngineError
 from signet.instances import Instances
 from signet.masks import Mask
-from signet.predicting import PredictSettings, json_line, prove_precision, row
+from signet.predicting import PredictSettings, prove_precision, row
 from signet.predictions import Classes
 from signet.running import find_evidence
 from signet.segments import SegmentMap
@@ -56,35 +55,6 @@ def test_wrong_settings(values):
         PredictSettings(**values)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "plain.jpg",
-        "日本 é 🐦.jpg",
-        "\x1b[31m\x07\x7f\x9b.jpg",
-        "two\nlines\r\u2028\x85.jpg",
-        "\udce9.jpg",
-        "\u202e\U000e0001.jpg",
-        '"\\/',
-    ],
-)
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
-def test_any_name_is_one_line_of_json_that_does_not_act(name, encoding):
-    line = json_line({"source": name}, encoding)
-    assert json.loads(line) == {"source": name}
-    assert line.isprintable()
-    assert line.encode(encoding)
-
-
-def test_printable_names_stay_readable():
-    assert json_line({"source": "日本 é.jpg"}) == '{"source": "日本 é.jpg"}'
-
-
-def test_not_a_number_is_no_json():
-    with pytest.raises(ValueError, match="JSON"):
-        json_line({"score": float("nan")})
-
-
 class Model:
     """Decides by the number in the path; in bf16 wrongly from some number on."""
 
@@ -115,7 +85,7 @@ def answers(monkeypatch):
     """Instead of a stream: the answer to input n is class n % 3, or another where bf16 is wrong."""
     looked_at = []
 
-    def predictions(model, inputs):
+    def predictions(model, inputs, *, min_score=0.0):
         for number in inputs:
             looked_at.append((model.precision, number))
             right = number % 3

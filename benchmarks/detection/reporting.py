@@ -90,6 +90,7 @@ def report(outcome: Outcome) -> str:
         f"`signet predict` itself, from its start to its end: {commands}.",
         "",
         *(f"- {system}: {why}." for system, why in NOTES.items()),
+        *own_words(outcome.found.get(FAST)),
         f"- ultralytics-openvino: in {asked.files['openvino-precision']}, which OpenVINO takes on this "
         "processor where nobody states a precision; the package has no argument for it.",
         "",
@@ -122,6 +123,13 @@ def table(outcome: Outcome) -> Iterator[str]:
             f"| {system} | {alike} | {rate:.1f} | {ratios} | {row['start_seconds']:.1f} s | "
             f"{row['peak_memory_bytes'] / 2**20:,.0f} MiB |"
         )
+
+
+def own_words(found: Found | None) -> Iterator[str]:
+    """When `signet predict` takes bf16 for this model."""
+    if isinstance(found, Decided):
+        when = "by itself" if found.coarse.allows else "only where it is asked for: --precision bf16"
+        yield f"- {FAST}: {found.coarse.words()}, so `signet predict` takes it {when}."
 
 
 def words(found: Found) -> str:

@@ -68,7 +68,7 @@ Job = Callable[[list[str], Path], None]
 
 def with_signet(asked: Asked, precision: Literal["fp32", "bf16"]) -> Job:
     """Signet: what `signet predict --precision P --out FILE` does once the model is loaded."""
-    from signet import load, predicting, resolve
+    from signet import line_files, load, predicting, resolve
     from signet.streaming import settings_for
 
     found = resolve(asked.model, offline=True)
@@ -81,8 +81,8 @@ def with_signet(asked: Asked, precision: Literal["fp32", "bf16"]) -> Job:
     settings = predicting.PredictSettings(min_score=asked.least)
 
     def job(paths: list[str], out: Path) -> None:
-        record = predicting.run_record(model, {})
-        with predicting.LinesFile(out, record, resume=False, overwrite=True) as lines:
+        record = line_files.run_record(model, {})
+        with line_files.LinesFile(out, record, resume=False, overwrite=True) as lines:
             predicting.predict(model, paths, settings, lambda row, _: lines.write(row))
             lines.finish()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -179,6 +179,14 @@ class Head:
     units: Literal["pixels", "fraction"] = "pixels"
     channels: Literal["first", "last"] = "first"
     mask_threshold: float = 0.5
+
+    def from_score(self, least: float) -> Head:
+        """The same where only answers from a score on are wanted: what is below it is no candidate.
+
+        The others stay what they were, for a box suppresses, or lowers, only boxes of lower scores.
+        """
+        how = self.suppression or Suppression()
+        return replace(self, suppression=replace(how, score_floor=max(how.score_floor, least)))
 
     @classmethod
     def of(cls, name: str, stated: Mapping[str, Any], tensor: Place = 0) -> Head:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from signet import machine, storage, streaming
+from signet.agreement import DOOR_SCORE
 from signet.decoding import read
 from signet.errors import BadInput
 from signet.images import Image
@@ -115,7 +116,7 @@ def benchmark(
 
 def _stream(model: Model[Prediction], paths: Sequence[Path]) -> None:
     """All answers, none of them kept."""
-    for _ in streaming.predictions(model, paths):
+    for _ in streaming.predictions(model, paths, min_score=DOOR_SCORE):
         pass
 
 
@@ -161,7 +162,7 @@ def _stages(model: Model[Prediction], images: Sequence[Image]) -> dict[str, floa
         "read": _each(lambda place: read(paths[place]), len(paths)),
         "resize": _each(lambda place: model.prepare([images[place]]), len(images)),
         "network": _each(lambda place: model.run(batches[place]), len(batches)),
-        "answer": _each(lambda _: model.answer(raw, batches[0]), len(batches)),
+        "answer": _each(lambda _: model.answer(raw, batches[0], min_score=DOOR_SCORE), len(batches)),
     }
 
 

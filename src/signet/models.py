@@ -90,13 +90,18 @@ class Model(Generic[P]):
         """Run the network over a prepared batch; named arrays, first axis the image."""
         return self.engine.run(batch)
 
-    def answer(self, outputs: Outputs, batch: Batch) -> list[P]:
+    def answer(self, outputs: Outputs, batch: Batch, *, min_score: float = 0.0) -> list[P]:
         """Turn raw outputs into answers in original pixels with label names.
+
+        Args:
+            outputs: of the network.
+            batch: what went in.
+            min_score: boxes and instances below it are left out; other answers are whole.
 
         Raises:
             BadInput: the outputs are not what the card says.
         """
-        return cast("list[P]", answers.answer(outputs, self.card, batch))
+        return cast("list[P]", answers.answer(outputs, self.card, batch, min_score=min_score))
 
     def embed(self, images: Picture | Sequence[Picture]) -> list[Embedding]:
         """Penultimate features, float32 (D,) for each image.

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -48,7 +49,11 @@ class Answered(Generic[T]):
 
 
 def predictions(
-    model: Model[Prediction], inputs: Iterable[Picture], *, chunk: int | None = None
+    model: Model[Prediction],
+    inputs: Iterable[Picture],
+    *,
+    chunk: int | None = None,
+    min_score: float = 0.0,
 ) -> Iterator[Answered[Prediction]]:
     """The model's answers, in the order of the inputs.
 
@@ -56,8 +61,9 @@ def predictions(
         model: opened for as many workers as are to run.
         inputs: images or paths; taken as they are needed.
         chunk: images that one worker takes at a time; the engine's batch by default.
+        min_score: boxes and instances below it are left out; other answers are whole.
     """
-    return stream(model, inputs, model.answer, chunk=chunk)
+    return stream(model, inputs, partial(model.answer, min_score=min_score), chunk=chunk)
 
 
 def outputs(

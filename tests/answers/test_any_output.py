@@ -109,3 +109,41 @@ def test_every_head_answers_or_says_why_not(head: str, task: Any) -> None:
             assert type(found) is KINDS[task]
     assert answered >= 10
     assert all("the network's output" in message for message in refused)
+
+
+@pytest.mark.parametrize(
+    ("head", "task"),
+    [(name, task) for name, row in HEADS.items() for task in row.tasks if task in ("detect", "instances")],
+)
+def test_a_least_score_leaves_the_answers_above_it_as_they_are(head: str, task: Any) -> None:
+    compared = 0
+    for seed in range(40):
+        extra = dict(NEEDED.get(head, {}))
+        if "activation" in HEADS[head].fields:
+            extra["activation"] = "sigmoid"
+        if "nms" in HEADS[head].fields:
+            soft = (None, "linear", "gaussian")[seed % 3]
+            extra["nms"] = {"iou": 0.3, "soft": soft, "multi_label": bool(seed % 2), "after": 6, "before": 50}
+        card = Card("tests/wild", task, Program((Read(),)), OutputContract(head, classes=3, extra=extra))
+        batch = Batch(np.zeros((1, 1)), (LETTERBOX,), ("wild",))
+        wild = Wild(seed)
+        arrays = wild.outputs(head, task)
+        if head in ("boxes", "mask_rcnn"):
+            corners = np.sort(wild.random.uniform(0, 64, (1, 9, 2, 2)), axis=2)
+            arrays["boxes"] = corners.reshape(1, 9, 4).astype("f4")
+        outputs = Outputs(arrays)
+        try:
+            (whole,) = answer(outputs, card, batch)
+        except BadInput:
+            continue
+        (part,) = answer(outputs, card, batch, min_score=0.5)
+        wanted, found = (_above(each, 0.5) for each in (whole, part))
+        assert found.to_dict()["boxes"] == wanted.to_dict()["boxes"]
+        assert len(part.to_dict()["boxes"]) <= len(whole.to_dict()["boxes"])
+        compared += len(wanted.to_dict()["boxes"])
+    assert compared
+
+
+def _above(found: Any, least: float) -> Any:
+    boxes = getattr(found, "boxes", found)
+    return found[boxes.chosen(min_score=least)]

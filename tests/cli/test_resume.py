@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from signet.predicting import LinesFile
+from signet.line_files import LinesFile
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_full_disk_is_said_and_can_be_resumed(signet, whole):
     out, content, words = whole
 
     record = record_of(out).read_bytes()
-    script = "import sys; from signet.predicting import LinesFile; from pathlib import Path; import json\n"
+    script = "import sys; from signet.line_files import LinesFile; from pathlib import Path; import json\n"
     script += "lines = LinesFile(Path(sys.argv[1]), {}, resume=False, overwrite=True)\n"
     script += "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
     script += "[lines.write(json.loads(line)) for line in sys.stdin]; lines.finish()"

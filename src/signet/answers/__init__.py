@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from signet.answers.boxes import Reading, boxes, instances
+from signet.answers.boxes import SCORE_DECIMALS, Reading, boxes, instances
 from signet.answers.classes import (
     chosen,
     classes,
@@ -89,13 +89,15 @@ def head_of(card: Card) -> Head:
     return Head.of(output.head, output.extra, output.tensor)
 
 
-def answer(outputs: Outputs, card: Card, batch: Batch) -> list[Prediction]:
+def answer(outputs: Outputs, card: Card, batch: Batch, *, min_score: float = 0.0) -> list[Prediction]:
     """One answer for each image.
 
     Args:
         outputs: from the engine.
         card: what the outputs are, and the labels.
         batch: what went in: sources, and the way back to original pixels.
+        min_score: boxes and instances below it are not wanted, which saves comparing them and drawing their
+            masks; other answers are whole.
 
     Raises:
         BadCard: the card's output contract is not one of its task.
@@ -106,6 +108,9 @@ def answer(outputs: Outputs, card: Card, batch: Batch) -> list[Prediction]:
     if card.task == "embed":
         return [*embeddings(outputs, card.output, batch.sources)]
     head = head_of(card)
+    if card.task != "segment" and min_score > 0:
+        # Scores are rounded: one that is written as the least may be less by half a step.
+        head = head.from_score(min_score - 0.5 * 10.0**-SCORE_DECIMALS)
     arrays = _by_role(outputs, card, head, len(batch))
     images = zip(batch.geometry, batch.sources, strict=True)
     # What overflows becomes an infinity or a NaN, which is looked for where it counts.

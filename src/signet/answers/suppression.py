@@ -19,6 +19,11 @@ import numpy as np
 from signet.arrays import Array, Floats, Integers
 from signet.heads import Suppression
 
+_PAIRS_AT_ONCE = 1 << 14
+"""Comparisons made in one go: few calls of numpy, and arrays that stay in a processor's cache."""
+_FEW = 32
+"""Boxes worth comparing in one go: fewer have so many beside them that each is a go of its own."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
@@ -106,18 +111,48 @@ def kept(xyxy: Array, scores: Array, classes: Array, iou: float, *, most: int | 
         most: stop after so many; None for all.
     """
     strip = _Strip.of(xyxy, classes)
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    places = strip.place_of[order]
+    first, last = strip.near()
+    costs = np.cumsum((last - first)[places])
     alive = np.ones(len(xyxy), np.bool_)
     stay: list[int] = []
-    order = np.argsort(-np.asarray(scores), kind="stable")
-    for place, box in zip(strip.place_of[order].tolist(), order.tolist(), strict=True):
-        if not alive[place]:
-            continue
-        if len(stay) == most:
-            break
-        stay.append(box)
-        first, last = strip.near(place)
-        alive[first:last] &= ~(strip.overlaps(place, first, last) > np.float64(iou))
-    return np.array(stay, np.int64)
+    done = 0
+    while done < len(order) and len(stay) != most:
+        wanted = len(order) if most is None else max(_FEW, most - len(stay))
+        spent = int(costs[done - 1]) if done else 0
+        end = min(done + wanted, int(np.searchsorted(costs, spent + _PAIRS_AT_ONCE, "right")))
+        if end - done < _FEW:
+            end = done + 1
+            place = int(places[done])
+            if alive[place]:
+                stay.append(place)
+                part = slice(int(first[place]), int(last[place]))
+                alive[part] &= ~(strip.overlaps(place, part) > np.float64(iou))
+        else:
+            able = places[done:end][alive[places[done:end]]]
+            stay += _greedy(alive, able, *strip.above(able, first, last, iou))
+        done = end
+    return strip.order[stay][:most]
+
+
+def _greedy(alive: Array, places: Integers, losers: Integers, ends: Integers) -> list[int]:
+    """Those of some places that stay, taken in order.
+
+    Args:
+        alive: for every place, whether it may stay; what loses dies here.
+        places: the best first.
+        losers: what each of them overlaps too much, one after another.
+        ends: for each of them, where its own end in `losers`.
+    """
+    stay: list[int] = []
+    begin = 0
+    for place, end in zip(places.tolist(), ends.tolist(), strict=True):
+        if alive[place]:
+            stay.append(place)
+            alive[losers[begin:end]] = False
+        begin = end
+    return stay
 
 
 def soft(xyxy: Array, scores: Array, classes: Array, how: Suppression) -> tuple[Integers, Floats]:
@@ -136,6 +171,7 @@ def soft(xyxy: Array, scores: Array, classes: Array, how: Suppression) -> tuple[
     strip = _Strip.of(xyxy, classes if how.class_wise else np.zeros_like(classes))
     # In the order of the strip; of equal scores the box that came first is to be found first.
     left = np.asarray(scores, np.float64)[strip.order]
+    firsts, lasts = strip.near()
     floor = max(how.score_floor, np.finfo(np.float32).tiny)
     places: list[int] = []
     values: list[float] = []
@@ -147,8 +183,8 @@ def soft(xyxy: Array, scores: Array, classes: Array, how: Suppression) -> tuple[
         place = int(ties[np.argmin(strip.order[ties])])
         places.append(int(strip.order[place]))
         values.append(float(top))
-        first, last = strip.near(place)
-        overlap = np.nan_to_num(strip.overlaps(place, first, last).astype(np.float64))
+        first, last = int(firsts[place]), int(lasts[place])
+        overlap = np.nan_to_num(strip.overlaps(place, slice(first, last)).astype(np.float64))
         if how.soft == "gaussian":
             left[first:last] *= np.exp(-(overlap**2) / how.sigma)
         else:
@@ -192,20 +228,42 @@ class _Strip(NamedTuple):
         bounds = (np.repeat(starts, lengths), np.repeat(starts + lengths, lengths))
         return cls(order, place_of, sides, bounds, reach)
 
-    def near(self, place: int) -> tuple[int, int]:
-        """The part of the strip whose boxes can overlap the one at a place."""
-        start, end = int(self.bounds[0][place]), int(self.bounds[1][place])
-        lefts = self.sides[0][start:end]
-        first = lefts.searchsorted(self.reach[place], "left")
-        last = lefts.searchsorted(self.sides[2][place], "right")
-        return start + int(first), start + int(last)
+    def near(self) -> tuple[Integers, Integers]:
+        """For each place, the part of the strip whose boxes can overlap the one there."""
+        first, last = (np.empty(len(self.order), np.int64) for _ in range(2))
+        left, _, right, _, _ = self.sides
+        start = 0
+        while start < len(self.order):
+            end = int(self.bounds[1][start])
+            lefts = left[start:end]
+            first[start:end] = start + lefts.searchsorted(self.reach[start:end], "left")
+            last[start:end] = start + lefts.searchsorted(right[start:end], "right")
+            start = end
+        return first, last
 
-    def overlaps(self, place: int, first: int, last: int) -> Array:
-        """Intersection over union of the box at a place with those of a part of the strip; NaN for 0 / 0."""
+    def above(
+        self, places: Integers, first: Integers, last: Integers, iou: float
+    ) -> tuple[Integers, Integers]:
+        """Those that overlap some places by more: their places, one after another, and where each one's end.
+
+        Args:
+            places: in the strip.
+            first: for every place, where those begin that can overlap it.
+            last: and where they end.
+            iou: they overlap by more than this.
+        """
+        starts, lengths = first[places], (last - first)[places]
+        ends = np.cumsum(lengths)
+        others = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+        over = np.flatnonzero(self.overlaps(np.repeat(places, lengths), others) > np.float64(iou))
+        return others[over], np.searchsorted(over, ends)
+
+    def overlaps(self, places: Integers | int, others: Integers | slice) -> Array:
+        """Intersection over union of boxes with others, both by their places in the strip; NaN for 0 / 0."""
         x0, y0, x1, y1, area = self.sides
         with np.errstate(invalid="ignore", over="ignore"):
-            wide = np.minimum(x1[first:last], x1[place]) - np.maximum(x0[first:last], x0[place])
-            high = np.minimum(y1[first:last], y1[place]) - np.maximum(y0[first:last], y0[place])
+            wide = np.minimum(x1[others], x1[places]) - np.maximum(x0[others], x0[places])
+            high = np.minimum(y1[others], y1[places]) - np.maximum(y0[others], y0[places])
             both = np.maximum(wide, 0) * np.maximum(high, 0)
-            shares: Array = both / (area[first:last] + area[place] - both)
+            shares: Array = both / (area[others] + area[places] - both)
         return shares

@@ -53,7 +53,7 @@ def predict(
     threads: o.Threads = None,
 ) -> int:
     """Predict with MODEL on images, or on the frames of videos. One line for each, in order."""
-    from signet import predicting
+    from signet import line_files, predicting
 
     if resume and out is None:
         raise BadRequest("--resume continues an --out file; give --out too.")
@@ -67,7 +67,7 @@ def predict(
         )  # fmt: skip
         return predict_video.run(asked)
     if out is not None:
-        predicting.check_out(out, resume=resume, overwrite=overwrite)
+        line_files.check_out(out, resume=resume, overwrite=overwrite)
         run_options = _as_before(run_options, out) if resume else run_options
     pictures.check_folders(draw, cutout, replace=overwrite or resume)
 
@@ -91,10 +91,10 @@ def predict(
             writer = _Writer(terminal, total, pictures.Beside(draw, cutout, settings.min_score))
             if out is not None:
                 options = {"top": settings.top, "min_score": settings.min_score}
-                record = predicting.run_record(loaded, options)
-                with predicting.LinesFile(out, record, resume=resume, overwrite=overwrite) as lines:
+                record = line_files.run_record(loaded, options)
+                with line_files.LinesFile(out, record, resume=resume, overwrite=overwrite) as lines:
                     writer.start_at(lines.position)
-                    left = predicting.without_line(wanted, out, lines.position)
+                    left = line_files.without_line(wanted, out, lines.position)
                     _until_interrupted(
                         lambda: predicting.predict(loaded, left, settings, writer.into(lines.write)), lines
                     )
@@ -177,7 +177,7 @@ class _Writer:
         """Without --out: lines to a pipe; rows are kept for the table or the one object."""
         import sys
 
-        from signet.predicting import json_line
+        from signet.line_files import json_line
 
         if self._terminal.as_json or self._terminal.interactive:
             self._rows.append(plain)
@@ -273,7 +273,7 @@ def _as_before(run_options: o.RunOptions, out: Path) -> o.RunOptions:
     """What is left to `auto` is what the interrupted run had taken."""
     import dataclasses
 
-    from signet.predicting import earlier_choice
+    from signet.line_files import earlier_choice
 
     earlier = earlier_choice(out)
     if earlier is None:

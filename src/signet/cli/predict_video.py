@@ -90,7 +90,7 @@ def _check(asked: VideoRequest) -> None:
         BadRequest: an option that only pictures have.
         AlreadyExists: an output is there.
     """
-    from signet import predicting
+    from signet import line_files
 
     if asked.resume:
         raise BadRequest("--resume goes on with pictures; the lines of a video start anew with --overwrite.")
@@ -101,7 +101,7 @@ def _check(asked: VideoRequest) -> None:
             "--json with a video needs --out FILE: one object cannot hold a line for each frame."
         )
     if asked.out is not None:
-        predicting.check_out(asked.out, resume=False, overwrite=asked.overwrite)
+        line_files.check_out(asked.out, resume=False, overwrite=asked.overwrite)
     pictures.check_folders(asked.draw, asked.cutout, replace=asked.overwrite)
 
 
@@ -111,7 +111,7 @@ def run(asked: VideoRequest) -> int:
     Raises:
         Interrupted: a person stopped it; what is written is whole.
     """
-    from signet import predicting
+    from signet import line_files
     from signet.cli.predict import resolved
     from signet.video import is_live
 
@@ -126,8 +126,8 @@ def run(asked: VideoRequest) -> int:
         write, lines = _to_pipe(terminal), None
         if asked.out is not None:
             options = {"top": settings.top, "min_score": settings.min_score, "track": asked.track}
-            record = predicting.run_record(loaded, options)
-            lines = predicting.LinesFile(asked.out, record, resume=False, overwrite=asked.overwrite)
+            record = line_files.run_record(loaded, options)
+            lines = line_files.LinesFile(asked.out, record, resume=False, overwrite=asked.overwrite)
             write = stack.enter_context(lines).write
         started = terminal.seconds
         try:
@@ -273,7 +273,7 @@ def _to_pipe(terminal: Terminal) -> Write:
     """Lines for a program; a person sees the totals alone."""
     import sys
 
-    from signet.predicting import json_line
+    from signet.line_files import json_line
 
     def write(plain: dict[str, Any]) -> None:
         if not terminal.interactive:
