@@ -83,6 +83,8 @@ def test_splits(signet, classifier, dataset, tmp_path):
     ran = signet(*words, "--split", "tset")
     assert ran.code == 2
     assert "tset" in ran.object["error"]["message"]
+    earlier = signet("evaluate", "no-such-model", tmp_path / "split", "--json", "--split", "tset")
+    assert "tset" in earlier.object["error"]["message"]
 
 
 def test_what_cannot_be_measured(signet, classifier, dataset, tmp_path):

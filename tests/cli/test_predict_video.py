@@ -220,6 +220,16 @@ def test_what_a_film_cannot_do_is_said(signet, detector, clip, tmp_path, words, 
     assert "kind" not in ran.out
 
 
+def test_a_folder_is_made_for_pictures_only(signet, detector, pictures, tmp_path):
+    folder = tmp_path / "new" / "cut"
+    ran = signet("predict", detector, pictures[0], "--cutout", folder)
+    assert (ran.code, "--cutout needs a mask" in ran.err) == (2, True)
+    assert not folder.parent.exists()
+    (tmp_path / "file").write_text("")
+    ran = signet("predict", detector, pictures[0], "--draw", tmp_path / "file" / "inside")
+    assert (ran.code, "--draw: no folder can be made at" in ran.err) == (2, True)
+
+
 def test_what_only_films_can_do_is_said(signet, detector, classifier, pictures, clip, tmp_path):
     ran = signet("predict", detector, pictures[0], "--track")
     assert (ran.code, "give it a video" in ran.err) == (2, True)

@@ -149,6 +149,7 @@ def test_what_is_no_yolo_folder(tmp_path):
         ("names: 3", "expected label names as a list"),
         ("names: {x: cat}", "expected label names as a list"),
         ("names: {-4: cat}", "expected label numbers from 0 on"),
+        ("nc: 3\nnames: [cat, dog]", "`nc` says, which is 3, got 2"),
         ("train: [3]\nnames: [cat]", "expected 'train' to be a folder, got 3"),
         ("#" * (5 << 20), "expected at most"),
     ],

@@ -51,6 +51,8 @@ def evaluate(
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
         for note in data.notes:
             terminal.say(f"note: {note}")
+        if split is not None:
+            data.select(split)  # a wrong name is told before a model is opened
         options = o.RunOptions(
             engine=engine.value,
             precision=precision.value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def cut_out(folder: Path, prefix: str, image: Any, instances: Any, min_score: fl
 
 
 def check_folders(draw: Path | None, cutout: Path | None, *, replace: bool) -> None:
-    """Make the folders for pictures; those of another run are not overwritten.
+    """Whether pictures can go there; those of another run are not overwritten. Nothing is made yet.
 
     Raises:
         BadRequest: no folder can be made there, or pictures of a run lie in it.
@@ -85,10 +86,12 @@ def check_folders(draw: Path | None, cutout: Path | None, *, replace: bool) -> N
 
 
 def _check_folder(folder: Path, option: str, *, replace: bool) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadRequest(f"{option}: no folder can be made at {shown(folder)}: {error.strerror}.") from error
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "no folder" if not nearest.is_dir() else "a folder that may not be written to"
+        raise BadRequest(
+            f"{option}: no folder can be made at {shown(folder)}: {shown(nearest)} is {why}. Give another."
+        )
     there = next((path for path in folder.glob("[0-9]" * 6 + "*_*") if path.suffix in (".png", ".mp4")), None)
     if there is not None and not replace:
         raise BadRequest(

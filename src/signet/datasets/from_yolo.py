@@ -154,6 +154,12 @@ def _from_settings(reading: _Reading, file: Path) -> Iterator[tuple[str | None, 
     if "names" in settings:
         reading.names = names_of(settings["names"], file)
         reading.named = True
+        stated = settings.get("nc")
+        if isinstance(stated, int) and stated != len(reading.names):
+            raise BadDataset(
+                f"{shown(file)}: expected as many names as `nc` says, which is {stated}, got "
+                f"{len(reading.names)}. One of the two is wrong; correct it, or leave `nc` out."
+            )
     if any(not 0 <= index < 1_000_000 for index in reading.names):
         raise BadDataset(f"{shown(file)}: expected label numbers from 0 on, got {min(reading.names)}.")
     base = settings.get("path")
