@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from signet.errors import BadCard, BadRequest, UnknownName
-from signet.recipes import Recipe, read_recipe
+from signet.recipes import Recipe, read_recipe, settings_in
 
 pytest.importorskip("tomli_w")
 
@@ -137,3 +137,29 @@ def test_a_bad_file_is_named(tmp_path, content, error, words):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadCard, match=r"gone\.toml"):
         read_recipe(tmp_path / "gone.toml")
+
+
+def test_settings_as_a_person_writes_them():
+    words = ["epochs=3", "head_rate = 1e-2", "strategy=full", "flip=false", "strengths=[1, 0.1]"]
+    values = settings_in(words)
+    assert values == {
+        "epochs": 3,
+        "head_rate": 0.01,
+        "strategy": "full",
+        "flip": False,
+        "strengths": [1, 0.1],
+    }
+    assert Recipe.from_dict(values).strengths == (1.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["epochs"], "expected NAME=VALUE, as in --set epochs=3"),
+        (["epoch=3"], "Did you mean 'epochs'"),
+        (["epochs=3", "epochs=4"], "got it twice"),
+    ],
+)
+def test_settings_that_are_none_are_refused(words, message):
+    with pytest.raises(BadRequest, match=message):
+        settings_in(words)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import tomllib
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from signet.errors import BadCard, BadRequest, MissingExtra, UnknownName
 from signet.naming import shown
+from signet.recipe_fields import checked, plain, setting, specs_of
 
 Strategy = Literal["auto", "probe", "head", "partial", "full", "scratch"]
 Augmentation = Literal["none", "light", "medium"]
@@ -22,11 +19,6 @@ STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """Weight of half the squared norm beside the mean loss of an image, on standardised features."""
 
 _MOST_BYTES = 1 << 20
-
-
-def _setting(default: Any, low: float | None = None, high: float | None = None) -> Any:
-    """A field with the range in which its value makes sense, ends included."""
-    return field(default=default, metadata={"low": low, "high": high})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,39 +77,39 @@ class Recipe:
     head: Literal["auto", "linear", "unet", "fpn", "deeplabv3plus", "yolo", "faster-rcnn", "mask-rcnn"] = (
         "auto"
     )
-    epochs: int | None = _setting(None, 1, 10_000)
-    batch: int | None = _setting(None, 2, 65_536)
-    head_rate: float = _setting(1e-3, 0, 1)
-    backbone_rate: float = _setting(1e-4, 0, 0.1)
-    weight_decay: float = _setting(0.02, 0, 1)
-    warmup: float = _setting(0.1, 0, 0.9)
+    epochs: int | None = setting(None, 1, 10_000)
+    batch: int | None = setting(None, 2, 65_536)
+    head_rate: float = setting(1e-3, 0, 1)
+    backbone_rate: float = setting(1e-4, 0, 0.1)
+    weight_decay: float = setting(0.02, 0, 1)
+    warmup: float = setting(0.1, 0, 0.9)
     class_weights: Literal["median", "none"] = "median"
-    label_smoothing: float = _setting(0.1, 0, 0.9)
+    label_smoothing: float = setting(0.1, 0, 0.9)
     augmentation: Augmentation = "light"
-    mosaic: float | None = _setting(None, 0, 1)
-    ema: float | None = _setting(None, 0, 0.99999)
+    mosaic: float | None = setting(None, 0, 1)
+    ema: float | None = setting(None, 0, 0.99999)
     flip: bool = True
-    patience: int | None = _setting(None, 0, 10_000)
-    gradient_clip: float = _setting(1.0, 0, 1e6)
-    frozen_stages: int | None = _setting(None, 0, 10_000)
+    patience: int | None = setting(None, 0, 10_000)
+    gradient_clip: float = setting(1.0, 0, 1e6)
+    frozen_stages: int | None = setting(None, 0, 10_000)
     freeze_batchnorm: bool = True
-    input_size: int | None = _setting(None, 16, 2048)
-    seed: int = _setting(0, 0, 2**63 - 1)
-    budget_seconds: float | None = _setting(None, 1, 1e8)
-    validation_fraction: float = _setting(0.1, 0.01, 0.5)
-    test_fraction: float = _setting(0.2, 0.01, 0.5)
-    folds: int = _setting(5, 2, 100)
-    strengths: tuple[float, ...] = _setting(STRENGTHS, 1e-12, 1e6)
+    input_size: int | None = setting(None, 16, 2048)
+    seed: int = setting(0, 0, 2**63 - 1)
+    budget_seconds: float | None = setting(None, 1, 1e8)
+    validation_fraction: float = setting(0.1, 0.01, 0.5)
+    test_fraction: float = setting(0.2, 0.01, 0.5)
+    folds: int = setting(5, 2, 100)
+    strengths: tuple[float, ...] = setting(STRENGTHS, 1e-12, 1e6)
     golden: Literal["own", "made"] = "own"
-    threads: int | None = _setting(None, 1, 4096)
-    checkpoint_seconds: float = _setting(60.0, 0, 1e6)
+    threads: int | None = setting(None, 1, 4096)
+    checkpoint_seconds: float = setting(60.0, 0, 1e6)
     engine: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "int8"] = "fp32"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for spec, kind in _specs().values():
-            object.__setattr__(self, spec.name, _checked(spec, kind, getattr(self, spec.name)))
+        for spec, kind in specs_of(Recipe).values():
+            object.__setattr__(self, spec.name, checked(spec, kind, getattr(self, spec.name)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -126,7 +118,7 @@ class Recipe:
         Raises:
             BadRequest: an unknown setting (with near misses), another type, a value out of range.
         """
-        known = _specs()
+        known = specs_of(Recipe)
         for key in values:
             if key not in known:
                 raise UnknownName("setting of a recipe", str(key), known, f"Known: {', '.join(known)}.")
@@ -134,8 +126,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON, every setting; `from_dict` of it is an equal recipe."""
-        plain = dataclasses.asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+        return {name: plain(getattr(self, name)) for name in specs_of(Recipe)}
 
     @classmethod
     def from_toml(cls, text: str) -> Recipe:
@@ -160,10 +151,10 @@ class Recipe:
             import tomli_w
         except ImportError as error:
             raise MissingExtra("Writing a recipe", "fit", "tomli-w") from error
-        plain = self.to_dict()
-        decided = {name: value for name, value in plain.items() if value is not None}
-        left = "".join(f"# {name} is not given\n" for name, value in plain.items() if value is None)
-        return tomli_w.dumps(decided) + left
+        values = self.to_dict()
+        left = "".join(f"# {name} is not given\n" for name, value in values.items() if value is None)
+        # Tables come last in TOML: a comment after one would seem to be of it.
+        return left + tomli_w.dumps({name: value for name, value in values.items() if value is not None})
 
     def changed(self, **values: Any) -> Recipe:
         """The same recipe with other values for some settings.
@@ -172,6 +163,32 @@ class Recipe:
             BadRequest: an unknown setting, another type, a value out of range.
         """
         return Recipe.from_dict({**self.to_dict(), **values})
+
+
+def settings_in(words: Iterable[str]) -> dict[str, Any]:
+    """Settings of a recipe as a person writes them in a line each: `NAME=VALUE`.
+
+    Args:
+        words: a value is TOML (`3`, `1e-4`, `true`, `["stem"]`, `{ stem = 1e-5 }`); what is none is text.
+
+    Raises:
+        BadRequest: no `=`, an unknown setting (with near misses), or one that is stated twice.
+    """
+    found: dict[str, Any] = {}
+    known = specs_of(Recipe)
+    for word in words:
+        name, equals, value = (part.strip() for part in word.partition("="))
+        if not equals:
+            raise BadRequest(f"--set {shown(word)}: expected NAME=VALUE, as in --set epochs=3.")
+        if name not in known:
+            raise UnknownName("setting of a recipe", name, known, f"Known: {', '.join(known)}.")
+        if name in found:
+            raise BadRequest(f"--set {name}: expected each setting once, got it twice.")
+        try:
+            found[name] = tomllib.loads(f"value = {value}")["value"]
+        except (tomllib.TOMLDecodeError, RecursionError):
+            found[name] = value
+    return found
 
 
 def read_recipe(path: str | Path | None, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -207,46 +224,3 @@ def read_recipe(path: str | Path | None, overrides: Mapping[str, Any] | None = N
         except BadRequest as error:
             raise BadRequest(f"{shown(path)}: {error}") from error
     return Recipe.from_dict({**values, **(overrides or {})})
-
-
-def _specs() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
-    """Setting to its field and its type."""
-    hints = typing.get_type_hints(Recipe)
-    return {spec.name: (spec, hints[spec.name]) for spec in dataclasses.fields(Recipe)}
-
-
-def _checked(spec: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
-    """One setting's value in its type and range.
-
-    Raises:
-        BadRequest: it is not.
-    """
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    if value is None and type(None) in options:
-        return None
-    (wanted,) = (option for option in options if option is not type(None))
-    if typing.get_origin(wanted) is Literal:
-        allowed = typing.get_args(wanted)
-        if value not in allowed:
-            words = ", ".join(map(repr, allowed))
-            raise BadRequest(f"recipe: {spec.name} is one of {words}; got {value!r}.")
-        return value
-    if typing.get_origin(wanted) is tuple:
-        if not isinstance(value, list | tuple) or not value:
-            raise BadRequest(f"recipe: {spec.name} is a list of numbers; got {value!r}.")
-        return tuple(_number(spec, float, entry) for entry in value)
-    if wanted in (int, float):
-        return _number(spec, wanted, value)
-    if not isinstance(value, wanted):
-        words = {bool: "true or false", str: "text"}[wanted]
-        raise BadRequest(f"recipe: {spec.name} is {words}; got {value!r}.")
-    return value
-
-
-def _number(spec: dataclasses.Field[Any], wanted: type, value: Any) -> Any:
-    low, high = spec.metadata["low"], spec.metadata["high"]
-    words = "a whole number" if wanted is int else "a number"
-    right_type = isinstance(value, int if wanted is int else int | float) and not isinstance(value, bool)
-    if not right_type or not math.isfinite(value) or not low <= value <= high:
-        raise BadRequest(f"recipe: {spec.name} is {words} from {low:g} to {high:g}; got {value!r}.")
-    return wanted(value)

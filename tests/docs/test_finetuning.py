@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from signet.cli.finetune import Head
+from signet.cli.finetune_options import HeadName
 from signet.finetuning import detectors, segmenters
 from signet.finetuning.adaptations import FROZEN_STAGES
 from signet.recipes import Recipe
@@ -15,8 +15,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "finetuning.md").read_tex
 
 
 def test_every_head_is_in_the_table() -> None:
-    for head in Head:
-        if head is not Head.auto:
+    for head in HeadName:
+        if head is not HeadName.auto:
             assert f"`{head.value}`" in PAGE
 
 

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from signet.training import Optimisation
 from signet.training.schedule import optimizer_of, rate_factor, set_rates
 
 
@@ -22,7 +23,7 @@ def test_the_rate_rises_in_a_line_and_falls_as_a_cosine() -> None:
 def test_norms_and_biases_have_no_decay_and_the_head_its_own_rate(tiny: ModuleType) -> None:
     module = tiny.network()
     names = {id(parameter): name for name, parameter in module.named_parameters()}
-    optimizer = optimizer_of(module, tiny.settings(weight_decay=0.3))
+    optimizer = optimizer_of(module, tiny.settings(optimisation=Optimisation(weight_decay=0.3)))
     set_rates(optimizer, 0.5)
     seen = {
         names[id(parameter)]: (group["lr"], group["weight_decay"])

@@ -2,60 +2,27 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from signet.cli import finetune_options as f
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
 from signet.errors import AlreadyExists, Interrupted
 from signet.naming import shown
 
 
-class Strategy(enum.StrEnum):
-    """How much of the model is trained."""
-
-    auto = "auto"
-    probe = "probe"
-    head = "head"
-    partial = "partial"
-    full = "full"
-    scratch = "scratch"
-
-
-class Head(enum.StrEnum):
-    """What is put on the backbone."""
-
-    auto = "auto"
-    linear = "linear"
-    unet = "unet"
-    fpn = "fpn"
-    deeplabv3plus = "deeplabv3plus"
-    yolo = "yolo"
-    faster_rcnn = "faster-rcnn"
-    mask_rcnn = "mask-rcnn"
-
-
 def finetune(
     model: o.ModelName,
-    dataset: Annotated[
-        Path,
-        typer.Argument(metavar="DATASET", help="Images with classes, boxes, masks or labelled pixels."),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="The seal to write: X.signet.")],
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="Every setting, as TOML.")] = None,
-    strategy: Annotated[Strategy | None, typer.Option("--strategy", help="What is trained.")] = None,
-    head: Annotated[
-        Head | None,
-        typer.Option("--head", help="linear for classes; unet ... for pixels; yolo ... for objects."),
-    ] = None,
-    golden: Annotated[
-        o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    budget: Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")] = None,
+    dataset: f.DatasetPath,
+    out: f.Out,
+    recipe: f.RecipeFile = None,
+    settings: f.Settings = None,
+    strategy: f.Strategy = None,
+    head: f.Head = None,
+    golden: f.Golden = None,
+    resume: f.Resume = False,
+    budget: f.Budget = None,
     dataset_format: o.FormatName = None,
     card: o.CardFile = None,
     engine: o.Engine = o.EngineName.auto,
@@ -66,7 +33,7 @@ def finetune(
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     offline: o.Offline = False,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    seed: f.Seed = None,
     threads: o.Threads = None,
 ) -> int:
     """Fine-tune MODEL on DATASET into a sealed model.
@@ -78,7 +45,7 @@ def finetune(
     from signet.datasets import open_dataset
     from signet.finetuning import RunSettings, starting_point
     from signet.finetuning import finetune as adapt
-    from signet.recipes import read_recipe
+    from signet.recipes import read_recipe, settings_in
 
     given = {
         "strategy": strategy and strategy.value,
@@ -95,7 +62,7 @@ def finetune(
     for place in (out, _report_place(out)):
         if place.exists() and not (overwrite or resume):
             raise AlreadyExists(shown(place))
-    chosen = read_recipe(recipe, {key: value for key, value in given.items() if value is not None})
+    chosen = read_recipe(recipe, {**settings_in(settings or ()), **_decided(given)})
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
@@ -123,6 +90,11 @@ def finetune(
             _tell(terminal, done)
             terminal.say(f"report:      {report}")
         return 0
+
+
+def _decided(given: dict[str, Any]) -> dict[str, Any]:
+    """Without the options that were left out."""
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _report_place(out: Path) -> Path:

@@ -212,7 +212,7 @@ def settings_of(plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...]) -
         recipe: all else.
         classifier: dotted name of the head, or names of its parts.
     """
-    from signet.training import TrainSettings
+    from signet.training import Optimisation, TrainSettings
 
     scratch = plan.strategy == "scratch"
     backbone_rate = recipe.head_rate if scratch else recipe.backbone_rate
@@ -222,13 +222,13 @@ def settings_of(plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...]) -
         batch=recipe.batch or BATCH,
         head_rate=recipe.head_rate,
         backbone_rate=0.0 if plan.strategy == "head" else backbone_rate,
-        weight_decay=recipe.weight_decay,
-        warmup=recipe.warmup,
+        optimisation=Optimisation(
+            weight_decay=recipe.weight_decay, warmup=recipe.warmup, clip=recipe.gradient_clip
+        ),
         label_smoothing=recipe.label_smoothing,
         augmentation=recipe.augmentation,
         flip=recipe.flip,
         patience=PATIENCE if recipe.patience is None else recipe.patience,
-        clip=recipe.gradient_clip,
         frozen=plan.stages,
         batchnorm="frozen" if recipe.freeze_batchnorm and not scratch else "batch",
         seed=recipe.seed,

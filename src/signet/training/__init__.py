@@ -1,6 +1,7 @@
 """Fine-tuning of a torch module: the loop, and all that makes its result exact.
 
-settings ── `TrainingData`, `TrainSettings`, `Trained`
+settings ── `TrainingData`, `TrainSettings`, `Trained`; checks ── how they are checked
+optimisation ── `Optimisation`: how a step is made
 tasks ── `LearningTask`: what the loop asks of a task; of_classes, of_pixels and of_objects are three
 scenes ── `PixelData`, `median_frequency_weights`: images with a label for each pixel
 objects ── `ObjectData`: images with boxes or masks; contents: what of them is left in a view
@@ -46,6 +47,7 @@ from signet.training.checkpoints import forget
 from signet.training.heads import Head, head_of, set_head, with_head
 from signet.training.loop import train
 from signet.training.objects import ObjectData
+from signet.training.optimisation import Optimisation
 from signet.training.pace import images_per_second
 from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import Trained, TrainingData, TrainSettings
@@ -55,6 +57,7 @@ from signet.training.stages import Stage, all_but_last, stages_of
 __all__ = [
     "Head",
     "ObjectData",
+    "Optimisation",
     "PixelData",
     "Stage",
     "TrainSettings",

@@ -185,12 +185,12 @@ class _Run:
         done = (moment.epoch - 1) * self.steps + moment.step
         total = settings.epochs * self.steps
         seed_step(self.device, settings.seed, _DRAWN_BY_NETWORK, moment.epoch, moment.step)
-        set_rates(self.optimizer, rate_factor(done, total, settings.warmup))
+        set_rates(self.optimizer, rate_factor(done, total, settings.optimisation.warmup))
         loss = self.task.loss(self.module, examples)
         self._check_finite("loss", float(loss.detach()))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        limit = settings.clip or math.inf
+        limit = settings.optimisation.clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), limit)
         self._check_finite("gradient", float(norm))
         self.optimizer.step()

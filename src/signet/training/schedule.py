@@ -59,7 +59,7 @@ def optimizer_of(module: nn.Module, settings: TrainSettings) -> torch.optim.Adam
         if parameter.requires_grad:
             in_head = is_in_head(name, settings.classifier)
             rate = settings.head_rate if in_head else settings.backbone_rate
-            decay = 0.0 if parameter.ndim <= 1 or name in excepted else settings.weight_decay
+            decay = 0.0 if parameter.ndim <= 1 or name in excepted else settings.optimisation.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
     if not any(rate > 0 for rate, _ in groups):
         raise BadRequest(

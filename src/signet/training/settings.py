@@ -16,6 +16,8 @@ from signet.arrays import Array, Floats, Integers, frozen
 from signet.errors import BadDataset, BadRequest
 from signet.geometry import Size
 from signet.programs import Program
+from signet.training.checks import Range, Whole, check_fields
+from signet.training.optimisation import Optimisation
 from signet.training.stages import Classifier
 
 Augmentation = Literal["none", "light", "medium"]
@@ -84,8 +86,7 @@ class TrainSettings:
         batch: images of one step.
         head_rate: greatest learning rate of the head.
         backbone_rate: greatest learning rate of all else; 0 freezes it, whole.
-        weight_decay: of AdamW; norms, biases and all other vectors have none.
-        warmup: share of all steps in which the rate rises from 0; then it falls as a half cosine to 0.
+        optimisation: how a step is made.
         label_smoothing: share of the target that all classes have in common; pixels and objects have none.
         augmentation: "none", "light" (crop of at least 0.6 of the area, mirror image, slight colour) or
             "medium" (stronger, and two small random operations).
@@ -95,7 +96,6 @@ class TrainSettings:
         patience: epochs without a better validation before the run ends early; 0 never ends early.
         select: what "better" means: the task's figure ("accuracy": the accuracy of classes, the mIoU of
             pixels, the AP of objects; equal ones by the loss), or the loss, which objects do not have.
-        clip: greatest norm of the gradient; 0 does not clip.
         ema: decay of the running average of the weights (`averaging`), which is then what is validated and
             kept; 0.99 to 0.9999 are usual, more for more steps. 0 validates and keeps the weights themselves.
         frozen: names of stages (see `stages_of`) that do not learn, or dotted prefixes of them.
@@ -119,15 +119,13 @@ class TrainSettings:
     batch: int = 32
     head_rate: float = 1e-3
     backbone_rate: float = 1e-4
-    weight_decay: float = 0.02
-    warmup: float = 0.1
+    optimisation: Optimisation = dataclasses.field(default_factory=Optimisation)
     label_smoothing: float = 0.1
     augmentation: Augmentation = "light"
     flip: bool = True
     mosaic: float = 0.0
     patience: int = 5
     select: Selection = "accuracy"
-    clip: float = 1.0
     ema: float = 0.0
     frozen: tuple[str, ...] = ()
     batchnorm: BatchNormPolicy = "frozen"
@@ -140,14 +138,7 @@ class TrainSettings:
     memory_bytes: int = 2 << 30
 
     def __post_init__(self) -> None:
-        for name, least, most in _WHOLE:
-            _check_whole(name, getattr(self, name), least, most)
-        for field in _RANGES:
-            _check_range(field, getattr(self, field.name))
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                words = ", ".join(map(repr, allowed))
-                raise BadRequest(f"{name}: expected one of {words}; got {getattr(self, name)!r}.")
+        check_fields(self, _WHOLE, _RANGES, _CHOICES)
         if self.mosaic and self.augmentation == "none":
             raise BadRequest(
                 f"mosaic: expected 0 without augmentation, which shows every picture whole, got "
@@ -199,60 +190,26 @@ class Trained:
         return self.kept["logits"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    name: str
-    low: float
-    high: float
-    advice: str = ""
-    open_end: bool = False
-
-
-_WHOLE: tuple[tuple[str, int, int | None], ...] = (
-    ("epochs", 1, None),
-    ("batch", 1, None),
-    ("patience", 0, None),
-    ("seed", 0, 2**63 - 1),
-    ("threads", 1, None),
-    ("memory_bytes", 0, None),
+_WHOLE = (
+    Whole("epochs", 1),
+    Whole("batch", 1),
+    Whole("patience", 0),
+    Whole("seed", 0, 2**63 - 1),
+    Whole("threads", 1),
+    Whole("memory_bytes", 0),
 )
 _HIGH_RATE = "AdamW moves every weight by about the rate at each step: more destroys what was pretrained."
 _RANGES = (
-    _Range("head_rate", 0, _GREATEST_RATE, _HIGH_RATE),
-    _Range("backbone_rate", 0, _GREATEST_RATE, _HIGH_RATE),
-    _Range("weight_decay", 0, 1),
-    _Range("warmup", 0, 1, "It is a share of all steps.", open_end=True),
-    _Range("label_smoothing", 0, 1, "It is the share that all classes have in common.", open_end=True),
-    _Range("clip", 0, math.inf, open_end=True),
-    _Range("mosaic", 0, 1, "It is a share of the views."),
-    _Range("ema", 0, 1, "At 1 the average never leaves the weights it began with.", open_end=True),
-    _Range("checkpoint_seconds", 0, math.inf, open_end=True),
-    _Range("budget_seconds", 0, math.inf, open_end=True),
+    Range("head_rate", 0, _GREATEST_RATE, _HIGH_RATE),
+    Range("backbone_rate", 0, _GREATEST_RATE, _HIGH_RATE),
+    Range("label_smoothing", 0, 1, "It is the share that all classes have in common.", open_end=True),
+    Range("mosaic", 0, 1, "It is a share of the views."),
+    Range("ema", 0, 1, "At 1 the average never leaves the weights it began with.", open_end=True),
+    Range("checkpoint_seconds", 0, math.inf, open_end=True),
+    Range("budget_seconds", 0, math.inf, open_end=True),
 )
 _CHOICES: dict[str, tuple[str, ...]] = {
     "augmentation": ("none", "light", "medium"),
     "batchnorm": ("frozen", "batch"),
     "select": ("accuracy", "loss"),
 }
-
-
-def _check_whole(name: str, value: object, least: int, most: int | None) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        raise BadRequest(f"{name}: expected a whole number of at least {least}, got {value!r}.")
-
-
-def _check_range(wanted: _Range, value: object) -> None:
-    fits = (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and wanted.low <= value <= wanted.high
-        and not (wanted.open_end and value == wanted.high)
-    )
-    if not fits:
-        if wanted.high == math.inf:
-            words = f"a finite number of at least {wanted.low:g}"
-        else:
-            words = f"{wanted.low:g} to {'below ' if wanted.open_end else ''}{wanted.high:g}"
-        advice = f" {wanted.advice}" if wanted.advice else ""
-        raise BadRequest(f"{wanted.name}: expected {words}, got {value!r}.{advice}")

@@ -1,0 +1,57 @@
+"""The options of `signet finetune` that no other command has: most are a setting of the recipe, and win."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signet.cli import options as o
+
+
+class StrategyName(enum.StrEnum):
+    """How much of the model is trained."""
+
+    auto = "auto"
+    probe = "probe"
+    head = "head"
+    partial = "partial"
+    full = "full"
+    scratch = "scratch"
+
+
+class HeadName(enum.StrEnum):
+    """What is put on the backbone."""
+
+    auto = "auto"
+    linear = "linear"
+    unet = "unet"
+    fpn = "fpn"
+    deeplabv3plus = "deeplabv3plus"
+    yolo = "yolo"
+    faster_rcnn = "faster-rcnn"
+    mask_rcnn = "mask-rcnn"
+
+
+DatasetPath = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="Images with classes, boxes, masks or labelled pixels.")
+]
+Out = Annotated[Path, typer.Option("--out", help="The seal to write: X.signet.")]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Every setting, as TOML.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any setting of the recipe; may be repeated."),
+]
+Strategy = Annotated[StrategyName | None, typer.Option("--strategy", help="What is trained.")]
+Head = Annotated[
+    HeadName | None,
+    typer.Option("--head", help="linear for classes; unet ... for pixels; yolo ... for objects."),
+]
+Golden = Annotated[
+    o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
