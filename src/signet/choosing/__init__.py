@@ -1,0 +1,4 @@
+"""Which pretrained model suits a dataset: what others published, and what is measured on the images.
+
+published ── accuracies after fine-tuning, ten networks on eight datasets, and scores that foretell them
+"""
