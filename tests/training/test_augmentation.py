@@ -14,8 +14,9 @@ from signet.decoding import read
 from signet.preprocessing import prepare
 from signet.programs import Program
 from signet.steps import Layout, Read, Resize
-from signet.training.augmentation import STRENGTHS, augmented, generator_of, whole
+from signet.training.augmentation import augmented, generator_of, whole
 from signet.training.pictures import Batches
+from signet.training.variation import STRENGTHS
 
 
 def batches(tiny: ModuleType, images: Path, **changes: object) -> Batches:
@@ -23,7 +24,7 @@ def batches(tiny: ModuleType, images: Path, **changes: object) -> Batches:
     return Batches(data.train, data.program, tiny.settings(**changes), learning=True)
 
 
-@pytest.mark.parametrize("kind", ["light", "medium"])
+@pytest.mark.parametrize("kind", ["light", "medium", "strong"])
 def test_a_view_depends_on_seed_epoch_and_image_only(tiny: ModuleType, images: Path, kind: str) -> None:
     some = batches(tiny, images, augmentation=kind)
     forward = some.batch(np.arange(8), 1).numpy()

@@ -24,7 +24,11 @@ from signet.training import TrainSettings, train
         ("budget_seconds", -1, r"budget_seconds: expected a finite number"),
         ("mosaic", 1.5, r"mosaic: expected 0 to 1, got 1\.5\. It is a share of the views"),
         ("ema", 1, r"ema: expected 0 to below 1, got 1\. At 1 the average never leaves"),
-        ("augmentation", "heavy", r"augmentation: expected one of 'none', 'light', 'medium'; got 'heavy'"),
+        (
+            "augmentation",
+            "heavy",
+            r"augmentation: expected one of 'none', 'light', 'medium', 'strong'; got 'heavy'",
+        ),
         ("batchnorm", "eval", r"batchnorm: expected one of 'frozen', 'batch'"),
         ("select", "f1", r"select: expected one of 'accuracy', 'loss'"),
         ("classifier", "", r"classifier: expected the dotted name"),

@@ -23,7 +23,7 @@ from signet.datasets import from_coco
 from signet.masks import Mask
 from signet.programs import Program
 from signet.steps import Layout, Pad, Range, Read, Resize
-from signet.training import ObjectData, TrainSettings
+from signet.training import ObjectData, Optimisation, TrainSettings
 
 LABELS = ("square", "disc")
 COLOURS = np.array([(70, 70, 70), (210, 60, 50), (50, 80, 220)])
@@ -186,7 +186,7 @@ def settings(**changes: Any) -> TrainSettings:
         "batch": 2,
         "head_rate": 2e-2,
         "backbone_rate": 1e-2,
-        "clip": 10.0,
+        "optimisation": Optimisation(clip=10.0),
         "checkpoint_seconds": 0.0,
         "threads": 1,
         "patience": 0,

@@ -2,6 +2,9 @@
 
 settings ── `TrainingData`, `TrainSettings`, `Trained`; checks ── how they are checked
 optimisation ── `Optimisation`: how a step is made
+variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment
+    and mixing do it
+objective ── the loss of labels of images (class_losses), imbalance; teaching: what a teacher says of them
 tasks ── `LearningTask`: what the loop asks of a task; of_classes, of_pixels and of_objects are three
 scenes ── `PixelData`, `median_frequency_weights`: images with a label for each pixel
 objects ── `ObjectData`: images with boxes or masks; contents: what of them is left in a view
@@ -46,6 +49,7 @@ from __future__ import annotations
 from signet.training.checkpoints import forget
 from signet.training.heads import Head, head_of, set_head, with_head
 from signet.training.loop import train
+from signet.training.objective import Objective
 from signet.training.objects import ObjectData
 from signet.training.optimisation import Optimisation
 from signet.training.pace import images_per_second
@@ -53,16 +57,21 @@ from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
 from signet.training.stages import Stage, all_but_last, stages_of
+from signet.training.teaching import Teaching
+from signet.training.variation import Variation
 
 __all__ = [
     "Head",
     "ObjectData",
+    "Objective",
     "Optimisation",
     "PixelData",
     "Stage",
+    "Teaching",
     "TrainSettings",
     "Trained",
     "TrainingData",
+    "Variation",
     "all_but_last",
     "forget",
     "head_of",

@@ -1,13 +1,13 @@
-"""Mild changes to training pictures, each a function of (seed, epoch, image) and of nothing else.
+"""Changes to one training picture, each a function of (seed, epoch, image) and of nothing else.
 
 So a resumed run sees the same pictures as an uninterrupted one, in whatever order or thread they are made.
+How far they go is `variation`'s; what is laid over pictures, and how they are mixed, is `mixing`'s.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -16,35 +16,10 @@ from torchvision.transforms.v2 import functional
 
 from signet.arrays import Bytes
 from signet.geometry import Size
-from signet.training.settings import Augmentation
+from signet.training.variation import Strength
 
 _TRIES = 10
 _GREY = (128, 128, 128)
-
-
-@dataclass(frozen=True, slots=True)
-class Strength:
-    """How far a picture is changed.
-
-    Attributes:
-        area: least share of the picture that a crop keeps; 1 keeps all of it.
-        ratio: greatest factor between the crop's proportions and those of the input.
-        colour: greatest relative change of brightness, contrast and saturation.
-        operations: small random operations after that.
-        mirror: half of the pictures are mirror images.
-    """
-
-    area: float
-    ratio: float
-    colour: float
-    operations: int
-    mirror: bool = True
-
-
-STRENGTHS: dict[Augmentation, Strength] = {
-    "light": Strength(area=0.6, ratio=4 / 3, colour=0.15, operations=0),
-    "medium": Strength(area=0.4, ratio=4 / 3, colour=0.3, operations=2),
-}
 
 
 def generator_of(*keys: int) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Learning one class an image: cross-entropy, validated by accuracy.
+"""Learning labels of images: one that is right, validated by accuracy, or several, by average precision.
 
 Shape suffixes: N images of a batch, M validation images, C classes or channels, H rows, W columns.
 """
@@ -15,26 +15,64 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signet.arrays import Integers
+from signet.answers import logistic, softmax
+from signet.arrays import Floats, Integers
 from signet.errors import BadRequest
+from signet.geometry import Size
+from signet.metrics.multilabel import mean_average_precision
+from signet.training.augmentation import generator_of
+from signet.training.class_losses import class_loss, judged_loss, label_loss, teacher_loss
+from signet.training.imbalance import balanced_draw, weights_of
+from signet.training.mixing import mixed, mixed_targets
 from signet.training.pictures import Batches
 from signet.training.prefix import KeptPrefix, kept_prefix
 from signet.training.settings import TrainingData, TrainSettings
-from signet.training.sizing import program_at
+from signet.training.sizing import program_at, size_in
 from signet.training.tasks import Examples, Judgement, answered
+from signet.training.variation import strength_of
+
+# Roles of random numbers; others are in loop.py and pictures.py.
+_MIXED, _BALANCED = 7, 8
 
 
 class ClassTask:
     """The task of `TrainingData`; see `LearningTask`."""
 
-    figure = "validation_accuracy"
-
     def __init__(self, data: TrainingData, settings: TrainSettings) -> None:
         program = program_at(data.program, data.size) if data.size else data.program
-        self.data, self.settings = data, settings
-        self.learned = Batches(data.train, program, settings, learning=True)
+        self.data, self.settings, self.program = data, settings, program
+        self.sizes = self._sizes()
+        self.learned = self._batches(self.sizes[0])
         self.judged = Batches(data.validation, program, settings, learning=False)
+        self.strength = strength_of(settings.augmentation, settings.variation, flip=settings.flip)
+        self.targets_NC = data.shares_of("train")
+        counts = (self.targets_NC > 0).sum(axis=0)
+        self.weights_C = torch.from_numpy(weights_of(counts, settings.objective.class_weights))
         self.prefix: KeptPrefix | None = None
+        if settings.objective.sampling == "balanced" and not data.exclusive:
+            raise BadRequest(
+                "sampling: expected 'natural' where several labels of an image can be right, got 'balanced': "
+                "an image of a rare label may show frequent ones too. Use class_weights."
+            )
+
+    def _sizes(self) -> tuple[Size | None, ...]:
+        """The input sizes over the epochs; None is the program's own."""
+        sizes, own = self.settings.sizes, self.program.input_size()
+        if sizes and sizes[-1] != own:
+            raise BadRequest(
+                f"sizes: expected the last to be {own}, at which the network is judged and used, got "
+                f"{sizes[-1]}. Change it, or the size of the data."
+            )
+        return sizes or (None,)
+
+    def _batches(self, size: Size | None) -> Batches:
+        program = program_at(self.program, size) if size else self.program
+        return Batches(self.data.train, program, self.settings, learning=True)
+
+    @property
+    def figure(self) -> str:
+        """What epochs are compared by."""
+        return "validation_accuracy" if self.data.exclusive else "validation_ap"
 
     @property
     def count(self) -> int:
@@ -54,8 +92,8 @@ class ClassTask:
         data = self.data
         images = {
             part: [
-                [*Path(path).parts[-2:], _size(path), int(target)]
-                for path, target in zip(paths, targets, strict=True)
+                [*Path(path).parts[-2:], _size(path), target]
+                for path, target in zip(paths, targets.astype(int).tolist(), strict=True)
             ]
             for part, paths, targets in (
                 ("train", data.train, data.train_targets),
@@ -68,11 +106,12 @@ class ClassTask:
             "program": data.program.digest,
             "size": data.size,
             "digest": data.digest,
+            "teacher": data.teaching.facts() if data.teaching else None,
         }
 
     def settle(self, module: nn.Module, frozen: AbstractSet[str]) -> None:
         """Without augmentation, compute once what the frozen start of the network makes of every image."""
-        if self.settings.augmentation != "none":
+        if self.strength.changes or len(self.sizes) > 1:
             return
         # In the order of the images and in equal parts, whatever came before: a resumed run gets the same.
         parts = np.array_split(np.arange(self.count), self.steps)
@@ -82,29 +121,71 @@ class ClassTask:
             self.prefix = kept_prefix(module, frozen, batches, self.settings)
 
     def examples(self, indices: Integers, epoch: int) -> Examples:
-        """Images, or what the frozen start made of them; and int64 (N,) classes."""
-        make = self.prefix.batch if self.prefix else self.learned.batch
-        return Examples(make(indices, epoch), torch.from_numpy(self.data.train_targets[indices]))
+        """Images, or what the frozen start made of them; and what is right.
+
+        Targets are float32 (N, P, C): the labels' shares, and with a teacher what it says, softened.
+        """
+        places = self._drawn(epoch)[indices]
+        targets = self.targets_NC[places][:, None]
+        teaching = self.data.teaching
+        if teaching and teaching.logits is not None:
+            targets = np.concatenate([targets, self._softened(teaching.logits[places])], axis=1)
+        if self.prefix:
+            return Examples(self.prefix.batch(places, epoch), torch.from_numpy(targets))
+        self._resize(epoch)
+        views = self.learned.views(places, epoch, indices)
+        generators = [generator_of(self.settings.seed, _MIXED, epoch, key) for key in indices.tolist()]
+        views, shares = mixed(views, self.strength.mixup, self.strength.cutmix, generators)
+        targets = mixed_targets(targets, shares)
+        if teaching and teaching.teach is not None:
+            targets = np.concatenate([targets, self._softened(teaching.teach(views))], axis=1)
+        return Examples(self.learned.finished(views), torch.from_numpy(targets))
+
+    def _softened(self, logits_NC: Floats) -> Floats:
+        """A teacher's scores at the temperature, float32 (N, 1, C)."""
+        temperature = self.settings.objective.temperature
+        if self.data.exclusive:
+            return softmax(logits_NC / np.float32(temperature))[:, None]
+        return logistic(logits_NC, temperature)[:, None]
+
+    def _resize(self, epoch: int) -> None:
+        """Go over to the size of an epoch; what is kept of the pictures is of one size at a time."""
+        size = size_in(epoch, self.settings.epochs, self.sizes)
+        if size is not None and size != self.learned.size:
+            self.learned = self._batches(size)
+
+    def _drawn(self, epoch: int) -> Integers:
+        """int64 (count,), the images of an epoch: each once, or each class alike."""
+        if self.settings.objective.sampling == "natural":
+            return np.arange(self.count)
+        return balanced_draw(self.data.train_targets, generator_of(self.settings.seed, _BALANCED, epoch))
 
     def loss(self, module: nn.Module, examples: Examples) -> Tensor:
-        """Cross-entropy with smoothed labels."""
+        """See `class_losses`."""
+        objective, exclusive = self.settings.objective, self.data.exclusive
         logits_NC = self._logits(module, examples.images, self.prefix)
-        targets_N = examples.targets.to(logits_NC.device)
-        return nn.functional.cross_entropy(
-            logits_NC, targets_N, label_smoothing=self.settings.label_smoothing
-        )
+        targets_NPC = examples.targets.to(logits_NC.device)
+        cost = class_loss if exclusive else label_loss
+        weights_C = self.weights_C.to(logits_NC.device)
+        labels = cost(logits_NC, targets_NPC[:, 0], objective, self.settings.label_smoothing, weights_C)
+        if targets_NPC.shape[1] == 1:
+            return labels
+        distance = teacher_loss(logits_NC, targets_NPC[:, 1], objective.temperature, exclusive=exclusive)
+        return (1 - objective.teacher_weight) * labels + objective.teacher_weight * distance
 
     def judge(self, module: nn.Module) -> Judgement:
-        """Accuracy, and cross-entropy without smoothing; `logits`, float32 (M, C), are kept."""
-        count = len(self.data.validation)
+        """Accuracy or average precision, and the plain log loss; `logits`, float32 (M, C), are kept."""
+        data = self.data
+        count = len(data.validation)
         parts = np.array_split(np.arange(count), math.ceil(count / self.settings.batch))
         logits_MC = torch.cat([self._logits(module, self.judged.batch(part, 0)).cpu() for part in parts])
-        targets_M = torch.tensor(self.data.validation_targets)
-        row = {
-            "validation_loss": float(nn.functional.cross_entropy(logits_MC.double(), targets_M)),
-            self.figure: float((logits_MC.argmax(1) == targets_M).double().mean()),
-        }
-        return Judgement(row, {"logits": logits_MC})
+        truth_MC = torch.from_numpy(data.shares_of("validation"))
+        if data.exclusive:
+            value = float((logits_MC.argmax(1) == truth_MC.argmax(1)).double().mean())
+        else:
+            value = mean_average_precision(logits_MC.numpy(), data.validation_targets)
+        loss = judged_loss(logits_MC, truth_MC, exclusive=data.exclusive)
+        return Judgement({"validation_loss": loss, self.figure: value}, {"logits": logits_MC})
 
     def _logits(self, module: nn.Module, images: Tensor, prefix: KeptPrefix | None = None) -> Tensor:
         """Float32 (N, C) of a batch, or of what a prefix made of it; of several heads, those of the last."""

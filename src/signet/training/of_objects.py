@@ -22,7 +22,7 @@ from signet.metrics.average_precision import label_figures
 from signet.metrics.matching import Objects, match
 from signet.training.objects import ObjectData, ObjectScenes
 from signet.training.settings import TrainSettings
-from signet.training.tasks import Examples, Judgement, answered
+from signet.training.tasks import Examples, Judgement, answered, refuse_settings_of_labels
 
 AP50 = "validation_ap50"
 
@@ -39,6 +39,7 @@ class ObjectTask:
     figure = "validation_ap"
 
     def __init__(self, data: ObjectData, settings: TrainSettings) -> None:
+        refuse_settings_of_labels(settings, "objects")
         if settings.select == "loss":
             raise BadRequest(
                 "select: expected 'accuracy' (here the average precision), got 'loss'. Networks that find "

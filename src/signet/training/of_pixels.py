@@ -26,7 +26,7 @@ from signet.segments import UNLABELLED, SegmentMap
 from signet.training.losses import pixel_loss
 from signet.training.scenes import Judged, PixelData, Scenes
 from signet.training.settings import TrainSettings
-from signet.training.tasks import Examples, Judgement, answered
+from signet.training.tasks import Examples, Judgement, answered, refuse_settings_of_labels
 
 TENSOR = "logits"
 
@@ -37,6 +37,7 @@ class PixelTask:
     figure = "validation_miou"
 
     def __init__(self, data: PixelData, settings: TrainSettings) -> None:
+        refuse_settings_of_labels(settings, "labelled pixels")
         self.data, self.settings = data, settings
         self.labels = data.train.labels
         self.learned = Scenes(data.train, data.program, settings)

@@ -6,7 +6,6 @@ Shape suffixes: N images, H rows, W columns, C channels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +19,20 @@ from signet.errors import BadGraph
 from signet.images import Image
 from signet.preprocessing import numeric, prepare
 from signet.programs import Program
-from signet.steps import GEOMETRIC, Read
-from signet.training.augmentation import STRENGTHS, augmented, generator_of
+from signet.steps import GEOMETRIC, Read, Step
+from signet.training.augmentation import augmented, generator_of
+from signet.training.mixing import erased
+from signet.training.randaugment import randaugmented
 from signet.training.settings import TrainSettings
+from signet.training.variation import UNCHANGED, strength_of
 
 KEPT_SIDE = 1.3
 """Short side of a kept picture over the longer side of the input: a crop of 0.6 of the area is still not
 enlarged."""
 
-AUGMENTATION = 2  # the role of these random numbers; other roles are in loop.py
+# Roles of random numbers; others are in loop.py, mosaics.py and of_classes.py. What is laid over a view has
+# numbers of its own, so that the view is the same with and without it.
+AUGMENTATION, _OVERLAY = 2, 6
 
 
 class Pictures:
@@ -59,32 +63,38 @@ class Pictures:
 
 
 class Batches:
-    """The batches of one set of images, as the network takes them."""
+    """The batches of one set of images, as the network takes them.
+
+    Attributes:
+        size: (height, width) of the views; (0, 0) where it depends on the image.
+        pictures: the images, decoded.
+    """
 
     def __init__(
         self, paths: Sequence[str | Path], program: Program, settings: TrainSettings, *, learning: bool
     ) -> None:
         first = program.steps[0]
         size = program.input_size()
-        strength = STRENGTHS.get(settings.augmentation) if learning else None
-        strength = replace(strength, mirror=settings.flip) if strength else None
-        if not isinstance(first, Read) or (strength and size is None):
+        strength = strength_of(settings.augmentation, settings.variation, flip=settings.flip)
+        self._strength = strength if learning else UNCHANGED
+        self._moved = learning and settings.augmentation != "none"
+        if not isinstance(first, Read) or (self._strength.changes and size is None):
             raise BadGraph(
                 "training: expected a program that gives every image one size, got one whose size depends on "
                 "the image. Train with augmentation 'none' and a batch of 1."
             )
-        self._strength = strength
-        self._size = size or (0, 0)
+        self.size = size or (0, 0)
         self._seed = settings.seed
-        if strength is None:
+        self._later: tuple[Step, ...]
+        if self._moved:
+            self._later = tuple(step for step in program.steps if not isinstance(step, GEOMETRIC))
+            side = round(KEPT_SIDE * max(self.size))
+            self.pictures = Pictures(paths, first, lambda image: _reduced(image, side), settings.memory_bytes)
+        else:
             self._later = program.split()[1]
             self.pictures = Pictures(
                 paths, first, lambda image: _prepared(image, program), settings.memory_bytes
             )
-        else:
-            self._later = tuple(step for step in program.steps if not isinstance(step, GEOMETRIC))
-            side = round(KEPT_SIDE * max(self._size))
-            self.pictures = Pictures(paths, first, lambda image: _reduced(image, side), settings.memory_bytes)
 
     def batch(self, indices: Integers, epoch: int) -> Tensor:
         """Float32 (N, C, H, W) of some images, as they look in one epoch.
@@ -93,15 +103,45 @@ class Batches:
             BadInput: an image cannot be read.
             BadGraph: the program ends with another layout.
         """
-        arrays = [self._view(index, epoch) for index in indices.tolist()]
-        return as_network_input(numeric(np.stack(arrays), self._later))
+        return self.finished(self.views(indices, epoch))
 
-    def _view(self, index: int, epoch: int) -> Array:
-        pixels = self.pictures[index]
-        if self._strength is None:
-            return pixels
-        generator = generator_of(self._seed, AUGMENTATION, epoch, index)
-        return augmented(pixels, self._size, self._strength, generator)
+    def views(self, indices: Integers, epoch: int, keys: Integers | None = None) -> Array:
+        """Some images as they look in one epoch, uint8 (N, H, W, 3) (or what the program's first steps make).
+
+        Args:
+            indices: of the images.
+            epoch: from 1.
+            keys: whole numbers (N,) that decide what is drawn beside the epoch; the indices when None. Where
+                an image comes several times an epoch, they let it look different each time.
+        """
+        drawn = indices if keys is None else keys
+        pairs = zip(indices.tolist(), drawn.tolist(), strict=True)
+        return np.stack([self._view(index, epoch, key) for index, key in pairs])
+
+    def finished(self, views: Array) -> Tensor:
+        """Float32 (N, C, H, W) of views: the steps of the program that are left.
+
+        Raises:
+            BadGraph: the program ends with another layout.
+        """
+        return as_network_input(numeric(views, self._later))
+
+    def _view(self, index: int, epoch: int, key: int) -> Array:
+        view, strength = self.pictures[index], self._strength
+        if self._moved:
+            view = augmented(view, self.size, strength, generator_of(self._seed, AUGMENTATION, epoch, key))
+        if strength.randaugment or strength.erasing:
+            if view.dtype != np.uint8 or view.ndim != 3:
+                raise BadGraph(
+                    "training: expected a program that resizes pictures before it computes with them, for "
+                    f"randaugment and erasing without another augmentation; got {view.dtype} {view.shape}. "
+                    "Choose the augmentation 'light', or leave both out."
+                )
+            generator = generator_of(self._seed, _OVERLAY, epoch, key)
+            if strength.randaugment:
+                view = randaugmented(view, strength.randaugment, generator)
+            view = erased(view, strength.erasing, generator)
+        return view
 
 
 def as_network_input(images_NCHW: Array) -> Tensor:

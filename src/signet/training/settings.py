@@ -5,22 +5,24 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
 
-from signet.arrays import Array, Floats, Integers, frozen
+from signet.arrays import Array, Floats, frozen
 from signet.errors import BadDataset, BadRequest
 from signet.geometry import Size
 from signet.programs import Program
 from signet.training.checks import Range, Whole, check_fields
+from signet.training.objective import Objective
 from signet.training.optimisation import Optimisation
 from signet.training.stages import Classifier
+from signet.training.teaching import Teaching
+from signet.training.variation import Augmentation, Variation, strength_of
 
-Augmentation = Literal["none", "light", "medium"]
 BatchNormPolicy = Literal["frozen", "batch"]
 Selection = Literal["accuracy", "loss"]
 
@@ -33,46 +35,69 @@ class TrainingData:
 
     Attributes:
         train: image files.
-        train_targets: int64 (N,), 0 to classes - 1.
+        train_targets: int64 (N,), 0 to classes - 1; or bool (N, C) where several labels of an image can be
+            right, or none.
         validation: image files that are never learned from.
-        validation_targets: int64 (M,).
-        classes: C, at least 2; every class has an image in `train`.
+        validation_targets: int64 (M,), or bool (M, C) likewise, with at least one that is right.
+        classes: C, at least 2 (of several labels 1); every class has an image in `train`.
         program: the evaluation preprocessing that the result will be used with.
         size: (height, width) of the network's input, when it is to differ from the program's own; the
             program is then taken to that size by `program_at`, and the result must be used with that.
+        teaching: what a teacher says of the training images, or None.
         digest: what else identifies the data (the caller's own fingerprint); part of what a resume compares.
     """
 
     train: Sequence[str | Path]
-    train_targets: Integers
+    train_targets: Array
     validation: Sequence[str | Path]
-    validation_targets: Integers
+    validation_targets: Array
     classes: int
     program: Program
     size: Size | None = None
+    teaching: Teaching | None = None
     digest: str = ""
 
     def __post_init__(self) -> None:
-        if self.classes < 2:
-            raise BadDataset(f"training: expected at least 2 classes, got {self.classes}.")
+        least = 2 if self.exclusive else 1
+        if self.classes < least:
+            raise BadDataset(f"training: expected at least {least} classes, got {self.classes}.")
         for name, paths in (("train", self.train), ("validation", self.validation)):
-            targets = frozen(getattr(self, f"{name}_targets"), f"{name} targets", "int64", (len(paths),))
+            kind, shape = ("int64", (len(paths),)) if self.exclusive else ("bool", (len(paths), self.classes))
+            targets = frozen(getattr(self, f"{name}_targets"), f"{name} targets", kind, shape)
             object.__setattr__(self, f"{name}_targets", targets)
             object.__setattr__(self, name, tuple(paths))
             if not len(paths):
                 raise BadDataset(f"training: expected images in the {name} part, got none.")
-            if targets.min() < 0 or targets.max() >= self.classes:
+            if self.exclusive and (targets.min() < 0 or targets.max() >= self.classes):
                 raise BadDataset(
                     f"{name} targets: expected 0 to {self.classes - 1}, "
                     f"got {targets.min()} to {targets.max()}."
                 )
-        empty = np.flatnonzero(np.bincount(self.train_targets, minlength=self.classes) == 0)
+        if not self.exclusive and not self.validation_targets.any():
+            raise BadDataset(
+                "training: expected a label in the validation part, by which epochs are told apart; got "
+                f"{len(self.validation)} images without any."
+            )
+        if self.teaching is not None:
+            self.teaching.check((len(self.train), self.classes))
+        empty = np.flatnonzero(~self.shares_of("train").any(axis=0))
         if len(empty):
             raise BadDataset(
                 f"training: expected images of each of {self.classes} classes, got none of class "
                 f"{', '.join(map(str, empty[:5].tolist()))}. What is never seen cannot be learned: add "
                 "images of it, or leave the class out."
             )
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether one label of an image is right."""
+        return np.ndim(self.train_targets) == 1
+
+    def shares_of(self, part: Literal["train", "validation"]) -> Floats:
+        """float32 (N, C): 1 for what is right, else 0."""
+        targets = getattr(self, f"{part}_targets")
+        shares: Floats = np.eye(self.classes, dtype=np.float32)[targets] if self.exclusive else targets
+        return shares.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +113,13 @@ class TrainSettings:
         backbone_rate: greatest learning rate of all else; 0 freezes it, whole.
         optimisation: how a step is made.
         label_smoothing: share of the target that all classes have in common; pixels and objects have none.
-        augmentation: "none", "light" (crop of at least 0.6 of the area, mirror image, slight colour) or
-            "medium" (stronger, and two small random operations).
+        objective: the loss of labels of images, and how much each class counts.
+        augmentation: "none", "light" (crop of at least 0.6 of the area, mirror image, slight colour),
+            "medium" (stronger, and two small random operations) or, of labels of images, "strong"
+            (RandAugment, boxes of noise, mixed pictures).
+        variation: what is set beside that level, of labels of images only.
+        sizes: (height, width) of the input over the epochs, of labels of images only: the epochs are dealt to
+            them in equal parts, and the last is the one that the network is judged at. () for that alone.
         flip: whether left and right may be exchanged; False for letters, digits and all that has a side.
         mosaic: share of the views that show four pictures instead of one (`mosaics`); of objects only, none
             in the last epochs, and none without augmentation.
@@ -121,7 +151,10 @@ class TrainSettings:
     backbone_rate: float = 1e-4
     optimisation: Optimisation = dataclasses.field(default_factory=Optimisation)
     label_smoothing: float = 0.1
+    objective: Objective = field(default_factory=Objective)
     augmentation: Augmentation = "light"
+    variation: Variation = field(default_factory=Variation)
+    sizes: tuple[Size, ...] = ()
     flip: bool = True
     mosaic: float = 0.0
     patience: int = 5
@@ -149,11 +182,12 @@ class TrainSettings:
         if isinstance(self.frozen, str):
             raise BadRequest(f"frozen: expected a tuple of stage names, got the text {self.frozen!r}.")
         object.__setattr__(self, "frozen", tuple(self.frozen))
+        object.__setattr__(self, "sizes", tuple(tuple(size) for size in self.sizes))
 
     def deciding(self) -> dict[str, Any]:
         """The settings that the result depends on: plain JSON, for a fingerprint."""
         aside = ["checkpoint_seconds", "budget_seconds"]
-        if self.augmentation != "none":
+        if strength_of(self.augmentation, self.variation, flip=self.flip).changes:
             aside.append("memory_bytes")  # else it decides whether the frozen start is computed once
         fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in aside}
         return {**fields, "frozen": list(self.frozen)}
@@ -209,7 +243,7 @@ _RANGES = (
     Range("budget_seconds", 0, math.inf, open_end=True),
 )
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "augmentation": ("none", "light", "medium"),
+    "augmentation": ("none", "light", "medium", "strong"),
     "batchnorm": ("frozen", "batch"),
     "select": ("accuracy", "loss"),
 }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from signet.errors import BadRequest
 from signet.geometry import Size
 from signet.programs import Program
 from signet.steps import Crop, Pad, Resize, Step
+
+T = TypeVar("T")
 
 
 def program_at(program: Program, size: Size) -> Program:
@@ -34,6 +38,21 @@ def program_at(program: Program, size: Size) -> Program:
     if size == now:
         return program
     return Program(tuple(_scaled(step, now, size) for step in program.steps))
+
+
+def size_in(epoch: int, epochs: int, sizes: Sequence[T]) -> T:
+    """The size of an epoch, where the epochs are dealt to sizes in equal parts, in order.
+
+    Args:
+        epoch: from 1.
+        epochs: of the whole run.
+        sizes: at least one. With fewer epochs than sizes the first ones are left out.
+
+    Source: J. Howard et al., "fast.ai DAWNBench" (2018), progressive resizing; M. Tan, Q. Le,
+        "EfficientNetV2" (2021), section 4, which finds that augmentation should grow with it.
+    """
+    chosen = sizes[-min(len(sizes), epochs) :]
+    return chosen[min(epoch - 1, epochs - 1) * len(chosen) // epochs]
 
 
 def _scaled(step: Step, now: Size, to: Size) -> Step:

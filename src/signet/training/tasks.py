@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import fields
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from signet.arrays import Integers
+from signet.errors import BadRequest
 from signet.training.settings import TrainSettings
 
 
@@ -104,3 +106,32 @@ def answered(module: nn.Module, images_NCHW: Tensor, settings: TrainSettings) ->
     images_NCHW = images_NCHW.to(settings.device, memory_format=torch.channels_last)
     with torch.autocast(images_NCHW.device.type, torch.bfloat16, enabled=settings.bf16):
         return module(images_NCHW)
+
+
+def refuse_settings_of_labels(settings: TrainSettings, learned: str) -> None:
+    """Refuse what is for labels of images where something else is learned.
+
+    Args:
+        settings: of the run.
+        learned: what is, in words.
+
+    Raises:
+        BadRequest: a setting that would have no effect, or would part pictures from what lies on them.
+    """
+    if settings.augmentation == "strong":
+        raise BadRequest(
+            f"augmentation: expected 'none', 'light' or 'medium' where {learned} are learned, got 'strong', "
+            "which mixes pictures and turns them."
+        )
+    if settings.sizes:
+        raise BadRequest(
+            f"sizes: expected none where {learned} are learned, got {settings.sizes}: their views have many "
+            "scales already. Leave it out."
+        )
+    for name, group in (("variation", settings.variation), ("objective", settings.objective)):
+        changed = [field.name for field in fields(group) if getattr(group, field.name) != field.default]
+        if changed:
+            raise BadRequest(
+                f"{name}: expected no {', '.join(changed)} where {learned} are learned, whose views and "
+                "losses are others. Leave it out."
+            )

@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 from signet.arrays import Bytes, Integers
 from signet.geometry import Geometry, Size
 from signet.training.augmentation import coloured, photometric
-from signet.training.settings import Augmentation
+from signet.training.variation import Augmentation
 
 _GREY = (128, 128, 128)
 Resampling = PillowImage.Resampling
