@@ -19,7 +19,7 @@ from signet.preprocessing import prepare
 from signet.programs import Program
 from signet.progress import Progress
 from signet.steps import Layout, Read, Resize
-from signet.training import ObjectData, train
+from signet.training import TIMED, ObjectData, train
 from signet.training.objects import ObjectScenes
 from signet.training.of_objects import ObjectTask
 
@@ -100,7 +100,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     for name, tensor in straight.best.items():
         assert torch.equal(tensor, resumed.best[name]), name
     rows = [
-        [{key: value for key, value in row.items() if key != "seconds"} for row in result.history]
+        [{key: value for key, value in row.items() if key not in TIMED} for row in result.history]
         for result in (straight, resumed)
     ]
     assert rows[0] == rows[1]

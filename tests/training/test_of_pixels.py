@@ -20,7 +20,7 @@ from signet.preprocessing import prepare
 from signet.programs import Program
 from signet.progress import Progress
 from signet.steps import Layout, Read, Resize
-from signet.training import PixelData, TrainSettings, median_frequency_weights, stages_of, train
+from signet.training import TIMED, PixelData, TrainSettings, median_frequency_weights, stages_of, train
 from signet.training.scenes import Scenes, in_frame
 
 
@@ -107,7 +107,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         assert torch.equal(tensor, resumed.best[name]), name
     assert np.array_equal(straight.kept["sums"], resumed.kept["sums"])
     rows = [
-        [{key: value for key, value in row.items() if key != "seconds"} for row in result.history]
+        [{key: value for key, value in row.items() if key not in TIMED} for row in result.history]
         for result in (straight, resumed)
     ]
     assert rows[0] == rows[1]

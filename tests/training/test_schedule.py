@@ -1,53 +1,71 @@
-"""Rates over the steps, and who has which."""
+"""How the rate, and with "one-cycle" the momentum, go over the steps."""
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
 
 from signet.training import Optimisation
-from signet.training.schedule import optimizer_of, rate_factor, set_rates
+from signet.training.schedule import FAST, FIRST, SLOW, rate_factor, set_rates
+
+
+def factors(steps: int = 100, **how: object) -> list[float]:
+    return [rate_factor(step, steps, Optimisation(**how)) for step in range(steps)]  # type: ignore[arg-type]
 
 
 def test_the_rate_rises_in_a_line_and_falls_as_a_cosine() -> None:
-    factors = [rate_factor(step, 100, 0.1) for step in range(100)]
-    assert factors[:3] == pytest.approx([0.1, 0.2, 0.3])
-    assert factors[9] == factors[10] == 1.0
-    assert factors[55] == pytest.approx(0.5)
-    assert factors[10:] == sorted(factors[10:], reverse=True)
-    assert 0 < factors[99] < 0.001
-    assert rate_factor(0, 1, 0.0) == 1.0
+    found = factors()
+    assert found[:3] == pytest.approx([0.1, 0.2, 0.3])
+    assert found[9] == found[10] == 1.0
+    assert found[55] == pytest.approx(0.5)
+    assert found[10:] == sorted(found[10:], reverse=True)
+    assert 0 < found[99] < 0.001
+    assert factors(1, warmup=0.0) == [1.0]
 
 
-def test_norms_and_biases_have_no_decay_and_the_head_its_own_rate(tiny: ModuleType) -> None:
-    module = tiny.network()
-    names = {id(parameter): name for name, parameter in module.named_parameters()}
-    optimizer = optimizer_of(module, tiny.settings(optimisation=Optimisation(weight_decay=0.3)))
-    set_rates(optimizer, 0.5)
-    seen = {
-        names[id(parameter)]: (group["lr"], group["weight_decay"])
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
-    assert seen["stem.0.weight"] == (0.005, 0.3)
-    assert seen["stem.1.weight"] == seen["stem.1.bias"] == (0.005, 0.0)
-    assert seen["head.weight"] == (0.015, 0.3)
-    assert seen["head.bias"] == (0.015, 0.0)
-    assert len(seen) == len(names)
+def test_each_schedule_goes_as_it_is_named() -> None:
+    assert factors(schedule="constant", warmup=0.0) == [1.0] * 100
+    assert factors(schedule="constant")[:2] == pytest.approx([0.1, 0.2])
+    linear = factors(schedule="linear", warmup=0.0)
+    assert linear == pytest.approx([1 - step / 100 for step in range(100)])
+    stepped = factors(schedule="step", warmup=0.0, step_at=(0.3, 0.6), step_factor=0.5)
+    assert stepped == [1.0] * 30 + [0.5] * 30 + [0.25] * 40
 
 
-def test_what_a_network_excepts_from_decay_has_none() -> None:
-    timm = pytest.importorskip("timm")
-    module = timm.create_model("vit_tiny_patch16_224", pretrained=False, depth=1, num_classes=3)
-    names = {id(parameter): name for name, parameter in module.named_parameters()}
-    from signet.training import TrainSettings
+def test_one_cycle_is_torchs_own() -> None:
+    layer = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=101)
+    ours = torch.optim.SGD([{"params": list(layer.parameters()), "greatest": 1.0}], lr=0.1, momentum=0.9)
+    for step in range(101):
+        set_rates(ours, step, 101, Optimisation(schedule="one-cycle"))
+        # The top lies at a step of ours, between two of theirs.
+        assert ours.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"], abs=0.05)
+        assert ours.param_groups[0]["momentum"] == pytest.approx(
+            optimizer.param_groups[0]["momentum"], abs=0.005
+        )
+        optimizer.step()
+        theirs.step() if step < 100 else None
+    adam = torch.optim.AdamW([{"params": list(layer.parameters()), "greatest": 1.0}])
+    set_rates(adam, 0, 100, Optimisation(schedule="one-cycle"))
+    assert adam.param_groups[0]["betas"] == (SLOW, 0.999)
+    assert adam.param_groups[0]["lr"] == pytest.approx(FIRST)
+    set_rates(adam, 30, 100, Optimisation(schedule="one-cycle"))
+    assert adam.param_groups[0]["betas"] == (FAST, 0.999)
+    assert adam.param_groups[0]["lr"] == 1.0
 
-    optimizer = optimizer_of(module, TrainSettings(classifier="head"))
-    decay = {
-        names[id(parameter)]: group["weight_decay"]
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
-    assert decay["pos_embed"] == decay["cls_token"] == 0
-    assert decay["blocks.0.attn.qkv.weight"] > 0
+
+@given(
+    steps=st.integers(1, 300),
+    schedule=st.sampled_from(["cosine", "linear", "constant", "one-cycle", "step"]),
+    warmup=st.floats(0, 0.9),
+)
+def test_no_factor_leaves_0_to_1_and_some_step_has_nearly_the_greatest(
+    steps: int, schedule: str, warmup: float
+) -> None:
+    found = factors(steps, schedule=schedule, warmup=warmup)
+    assert all(0 <= factor <= 1 for factor in found)
+    assert steps < 10 or max(found) > 0.9

@@ -23,7 +23,7 @@ from torch import nn
 
 from signet.programs import Program
 from signet.steps import Crop, Layout, Normalise, Range, Read, Resize
-from signet.training import Trained, TrainingData, TrainSettings, train
+from signet.training import TIMED, Trained, TrainingData, TrainSettings, train
 
 PROGRAM = Program(
     (
@@ -106,7 +106,7 @@ def settings(**changes: Any) -> TrainSettings:
 def same(one: Trained, other: Trained) -> bool:
     """Whether two results are the same, to the bit, but for the seconds."""
     rows = [
-        [{key: value for key, value in row.items() if key != "seconds"} for row in result.history]
+        [{key: value for key, value in row.items() if key not in TIMED} for row in result.history]
         for result in (one, other)
     ]
     states = one.best.keys() == other.best.keys() and all(

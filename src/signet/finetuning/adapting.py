@@ -129,7 +129,7 @@ def _plan(run: _Run) -> Plan:
 
 def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
     """Train, measure and seal."""
-    from signet.training import train
+    from signet.training import TIMED, train
 
     made, work = run.adaptation, run.work
     done = train(
@@ -154,7 +154,7 @@ def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
         report = dataclasses.replace(report, notes=(NOTHING_FOUND, *report.notes))
         card = dataclasses.replace(card, good_for="learning further: it answers nothing right yet")
     history = tuple(
-        {key: float(value) for key, value in row.items() if key != "seconds"} for row in done.history
+        {key: float(value) for key, value in row.items() if key not in TIMED} for row in done.history
     )
     record = {
         "chosen": "fine-tuned",

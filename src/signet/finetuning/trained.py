@@ -150,7 +150,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         job: the run.
         probe: its strength is used again at the training's size.
     """
-    from signet.training import TrainingData, set_head, train
+    from signet.training import TIMED, TrainingData, set_head, train
 
     parts, plan, recipe, work = job.parts, job.plan, job.recipe, job.work
     size = plan.input_size or (224, 224)
@@ -188,7 +188,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     graph = work.folder / "tuned.onnx"
     tracing.export(source, graph)
     history = tuple(
-        {key: float(value) for key, value in row.items() if key != "seconds"} for row in done.history
+        {key: float(value) for key, value in row.items() if key not in TIMED} for row in done.history
     )
     return TrainedNetwork(
         Rebuilt(spec, state),

@@ -143,7 +143,7 @@ def _lead(losses: Sequence[str]) -> str:
 
 def _are_fractions(history: Sequence[Mapping[str, float]], name: str) -> bool:
     # Learning rates and seconds are no measure of success and would flatten the panel.
-    if name in ("learning_rate", "lr", "seconds"):
+    if name in ("learning_rate", "lr", "seconds", "idle"):
         return False
     values = [_number(row.get(name)) for row in history]
     return all(value is None or 0 <= value <= 1 for value in values)

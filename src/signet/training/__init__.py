@@ -1,7 +1,9 @@
 """Fine-tuning of a torch module: the loop, and all that makes its result exact.
 
 settings ── `TrainingData`, `TrainSettings`, `Trained`; checks ── how they are checked
-optimisation ── `Optimisation`: how a step is made
+optimisation ── `Optimisation`: how a step is made; optimizers ── torch's, and who learns how fast
+schedule ── how the rate goes; micro_batches ── a step in parts; activations ── computed twice, not kept
+feeding ── threads that make batches
 variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment
     and mixing do it
 objective ── the loss of labels of images (class_losses), imbalance; teaching: what a teacher says of them
@@ -54,13 +56,14 @@ from signet.training.objects import ObjectData
 from signet.training.optimisation import Optimisation
 from signet.training.pace import images_per_second
 from signet.training.scenes import PixelData, median_frequency_weights
-from signet.training.settings import Trained, TrainingData, TrainSettings
+from signet.training.settings import TIMED, Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
 from signet.training.stages import Stage, all_but_last, stages_of
 from signet.training.teaching import Teaching
 from signet.training.variation import Variation
 
 __all__ = [
+    "TIMED",
     "Head",
     "ObjectData",
     "Objective",

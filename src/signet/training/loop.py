@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signet.arrays import Integers
 from signet.errors import BadRequest, CheckFailed
 from signet.progress import OnProgress, Progress, silent
 from signet.training import checkpoints
+from signet.training.activations import recomputed_activations
 from signet.training.augmentation import generator_of
 from signet.training.averaging import Average
 from signet.training.exactness import bounded_threads, own_random_states, seed_step
+from signet.training.feeding import Feed
 from signet.training.freezing import freeze, set_learning_mode
+from signet.training.micro_batches import is_out_of_memory, parts_of, statistics_kept_on_error
 from signet.training.moments import (
     Moment,
     fingerprint_of,
@@ -36,15 +38,14 @@ from signet.training.objects import ObjectData
 from signet.training.of_classes import ClassTask
 from signet.training.of_objects import ObjectTask
 from signet.training.of_pixels import PixelTask
+from signet.training.optimizers import frozen_by, frozen_in, optimizer_of
 from signet.training.scenes import PixelData
-from signet.training.schedule import frozen_by, optimizer_of, rate_factor, set_rates
+from signet.training.schedule import set_rates
 from signet.training.settings import Trained, TrainingData, TrainSettings
 from signet.training.tasks import Examples, LearningTask
 
 # Roles of random numbers, so that no two draw from one stream; augmentation has 2, mosaics have 4.
 _ORDER, _DRAWN_BY_NETWORK = 1, 3
-
-_AHEAD = 2  # batches that are prepared while the network computes
 
 
 def train(
@@ -108,12 +109,14 @@ class _Run:
         self.folder, self.on_progress = folder, on_progress
         self.device = _device(settings.device)
         self.fingerprint = fingerprint_of(module, task.facts(), settings)
-        self.frozen = frozen_by(module, settings)
-        freeze(module, self.frozen)
+        # The optimizer and the average are of all that learns some day; until then it has no gradient.
+        freeze(module, frozen_by(module, settings))
         # Channels last is what the CPU's and the GPU's convolutions are quick in.
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimizer_of(module, settings)
         self.average = Average(module, settings.ema)
+        self.frozen = frozen_in(module, settings, 1)
+        self.feed = Feed(task.examples, settings.workers, processor=self.device.type == "cpu")
         self.steps = task.steps
         self.moment = Moment()
         self.best: dict[str, Tensor] = {}
@@ -130,11 +133,18 @@ class _Run:
             )
         else:
             self._judge(0.0)  # the network as it was given: what training must beat
-        if not self.moment.finished:
-            self._set_learning_mode()
-            self.task.settle(self.module, self.frozen)
+        settled = False
         while not self.moment.finished:
-            self._epoch()
+            frozen = frozen_in(self.module, self.settings, self.moment.epoch)
+            if not settled or frozen != self.frozen:
+                self.frozen = frozen
+                freeze(self.module, frozen)
+                self._set_learning_mode()
+                self.task.settle(self.module, frozen)
+                settled = True
+            with self._activations():
+                idle = self._epoch()
+            self.feed.adapt(idle)
         self.module.load_state_dict(self.best, strict=True)
         moment = self.moment
         return Trained(
@@ -144,52 +154,45 @@ class _Run:
             kept={name: tensor.numpy() for name, tensor in self.kept.items()},
             stopped_early=moment.stopped_early,
             seconds=moment.seconds,
+            notes=self._notes(),
         )
 
     def _set_learning_mode(self) -> None:
         settings = self.settings
         set_learning_mode(self.module, self.frozen, settings.batchnorm, settings.classifier)
 
-    def _epoch(self) -> None:
-        """What is left of the epoch under way."""
+    def _activations(self) -> AbstractContextManager[None]:
+        if not self.settings.optimisation.checkpoint_activations:
+            return nullcontext()
+        return recomputed_activations(self.module, self.settings.classifier, self.frozen)
+
+    def _epoch(self) -> float:
+        """What is left of the epoch under way; the share of its time that was spent waiting for batches."""
         settings, epoch = self.settings, self.moment.epoch
         self._set_learning_mode()
         order = generator_of(settings.seed, _ORDER, epoch).permutation(self.task.count)
         parts = np.array_split(order, self.steps)[self.moment.step :]
         out_of_time = False
-        for indices, examples in self._prepared(parts):
+        self.feed.start()
+        for indices, examples in self.feed.batches(parts, epoch):
             self._step(len(indices), examples)
             out_of_time = 0 < settings.budget_seconds < self.moment.seconds
             if out_of_time:
                 break
             if self.moment.step < self.steps and self._since_saved() >= settings.checkpoint_seconds:
                 self._save()
-        self._judge(self.moment.loss / max(1, self.moment.images), out_of_time)
-
-    def _prepared(self, parts: list[Integers]) -> Iterator[tuple[Integers, Examples]]:
-        """(indices, examples) of each part, made in a thread of its own while the network computes."""
-        epoch = self.moment.epoch
-        with ThreadPoolExecutor(1, "signet-batches") as worker:
-            waiting: list[Future[Examples]] = []
-            try:
-                for place, indices in enumerate(parts):
-                    for ahead in parts[place + len(waiting) : place + 1 + _AHEAD]:
-                        waiting.append(worker.submit(self.task.examples, ahead, epoch))
-                    yield indices, waiting.pop(0).result()
-            finally:
-                worker.shutdown(wait=True, cancel_futures=True)
+        idle = self.feed.idle()
+        self._judge(self.moment.loss / max(1, self.moment.images), out_of_time, idle)
+        return idle
 
     def _step(self, count: int, examples: Examples) -> None:
         """One update."""
         settings, moment = self.settings, self.moment
         done = (moment.epoch - 1) * self.steps + moment.step
         total = settings.epochs * self.steps
-        seed_step(self.device, settings.seed, _DRAWN_BY_NETWORK, moment.epoch, moment.step)
-        set_rates(self.optimizer, rate_factor(done, total, settings.optimisation.warmup))
-        loss = self.task.loss(self.module, examples)
-        self._check_finite("loss", float(loss.detach()))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        set_rates(self.optimizer, done, total, settings.optimisation)
+        loss = self._gradients(count, examples)
+        moment = self.moment
         limit = settings.optimisation.clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), limit)
         self._check_finite("gradient", float(norm))
@@ -198,13 +201,64 @@ class _Run:
         self.moment = replace(
             moment,
             step=moment.step + 1,
-            loss=moment.loss + float(loss.detach()) * count,
+            loss=moment.loss + loss * count,
             images=moment.images + count,
         )
         self._tick()
         self._tell(done + 1, total)
 
-    def _judge(self, train_loss: float, out_of_time: bool = False) -> None:
+    def _gradients(self, count: int, examples: Examples) -> float:
+        """The loss of a step, and its gradient in the parameters; in smaller parts where memory runs out.
+
+        Raises:
+            CheckFailed: there is no memory for a single image; or the loss is no finite number.
+        """
+        accumulate = self.settings.optimisation.accumulate
+        while True:
+            parts = min(count, accumulate << self.moment.halved)
+            try:
+                with statistics_kept_on_error(self.module):
+                    return self._added_up(count, examples, parts)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if parts == count:
+                    raise CheckFailed(
+                        "training: memory ran out for a single image. Give a smaller input_size, freeze more "
+                        "stages, or set checkpoint_activations."
+                    ) from error
+            # Out of the handler: what the error holds of the failed pass is free now.
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.moment = replace(self.moment, halved=self.moment.halved + 1)
+
+    def _added_up(self, count: int, examples: Examples, parts: int) -> float:
+        """The mean loss of a step's images, and the sum of the parts' gradients."""
+        settings, moment = self.settings, self.moment
+        seed_step(self.device, settings.seed, _DRAWN_BY_NETWORK, moment.epoch, moment.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for part in parts_of(examples, count, parts):
+            loss = self.task.loss(self.module, part.examples) * part.share
+            total += float(loss.detach())
+            self._check_finite("loss", total)
+            loss.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    def _notes(self) -> tuple[str, ...]:
+        """What a person should know of how it went."""
+        halved, settings = self.moment.halved, self.settings
+        if not halved:
+            return ()
+        together = -(-settings.batch // (1 << halved))
+        return (
+            f"memory ran out with {settings.batch} images at once: from then on {together} went through the "
+            f"network at once, and their gradients were added up; a step still learned from "
+            f"{settings.step_images}.",
+        )
+
+    def _judge(self, train_loss: float, out_of_time: bool = False, idle: float | None = None) -> None:
         """End an epoch: validate, remember the best, decide whether to go on, and write it down."""
         moment, settings = self.moment, self.settings
         self.module.eval()
@@ -218,6 +272,8 @@ class _Run:
         }
         if moment.epoch:
             row["train_loss"] = train_loss
+        if idle is not None:
+            row["idle"] = idle
         for name, value in judged.row.items():
             self._check_finite(name.replace("_", " "), value)
         history = moment.history
@@ -234,6 +290,7 @@ class _Run:
             best_epoch=best_epoch,
             history=(*history, row),
             seconds=self.moment.seconds,
+            halved=moment.halved,
             finished=last or tired or out_of_time,
             stopped_early=(tired or out_of_time) and not last,
         )
@@ -263,6 +320,8 @@ class _Run:
     def _tell(self, done: int, total: int) -> None:
         best = self.moment.history[self.moment.best_epoch] if self.moment.history else None
         note = f"{self.task.figure.replace('_', ' ')} {best[self.task.figure]:.3f}" if best else ""
+        if self.moment.halved:
+            note = f"{note}, memory ran out: batches in {1 << self.moment.halved} parts"
         self.on_progress(Progress("fine-tuning", done, total, unit="steps", note=note))
 
     def _check_finite(self, what: str, value: float) -> None:

@@ -33,6 +33,7 @@ class Moment:
         epoch_seconds: of them, in the epoch under way.
         finished: whether the run is over.
         stopped_early: whether patience or the budget ended it.
+        halved: how often the images that go through at once were halved, because memory ran out.
     """
 
     epoch: int = 0
@@ -45,6 +46,7 @@ class Moment:
     epoch_seconds: float = 0.0
     finished: bool = False
     stopped_early: bool = False
+    halved: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -102,7 +104,8 @@ def to_checkpoint(
     tensors |= {f"average/{name}": _copied(tensor) for name, tensor in average.tensors.items()}
     for name, parameter in module.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer/{key}/{name}"] = _copied(value)
+            if isinstance(value, Tensor):
+                tensors[f"optimizer/{key}/{name}"] = _copied(value)
     return Checkpoint(tensors, moment.to_dict())
 
 

@@ -6,6 +6,7 @@ Shape suffixes: N images of a batch, M validation images, C classes or channels,
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -49,6 +50,7 @@ class ClassTask:
         counts = (self.targets_NC > 0).sum(axis=0)
         self.weights_C = torch.from_numpy(weights_of(counts, settings.objective.class_weights))
         self.prefix: KeptPrefix | None = None
+        self._asking = threading.Lock()  # batches are made by several threads; a teacher need not bear that
         if settings.objective.sampling == "balanced" and not data.exclusive:
             raise BadRequest(
                 "sampling: expected 'natural' where several labels of an image can be right, got 'balanced': "
@@ -82,7 +84,7 @@ class ClassTask:
     @property
     def steps(self) -> int:
         """Of one epoch; the last is never larger than a batch."""
-        return math.ceil(self.count / self.settings.batch)
+        return math.ceil(self.count / self.settings.step_images)
 
     def facts(self) -> Mapping[str, Any]:
         """Of each image its name, its folder's name and its size in bytes, and its class.
@@ -138,7 +140,9 @@ class ClassTask:
         views, shares = mixed(views, self.strength.mixup, self.strength.cutmix, generators)
         targets = mixed_targets(targets, shares)
         if teaching and teaching.teach is not None:
-            targets = np.concatenate([targets, self._softened(teaching.teach(views))], axis=1)
+            with self._asking:
+                said = teaching.teach(views)
+            targets = np.concatenate([targets, self._softened(said)], axis=1)
         return Examples(self.learned.finished(views), torch.from_numpy(targets))
 
     def _softened(self, logits_NC: Floats) -> Floats:

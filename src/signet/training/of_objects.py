@@ -58,7 +58,7 @@ class ObjectTask:
     @property
     def steps(self) -> int:
         """Of one epoch; none is smaller than a batch, where there are images for one, as with pixels."""
-        return max(1, self.count // self.settings.batch)
+        return max(1, self.count // self.settings.step_images)
 
     def facts(self) -> Mapping[str, Any]:
         """Fingerprints of the rows, which hold every box and mask; the program's; how answers are read."""

@@ -62,7 +62,7 @@ class PixelTask:
 
         A BatchNorm in a new head gathers statistics: a single image has none where its map is one cell.
         """
-        return max(1, self.count // self.settings.batch)
+        return max(1, self.count // self.settings.step_images)
 
     def facts(self) -> Mapping[str, Any]:
         """Digests of the rows, which read the label images, and of the program."""

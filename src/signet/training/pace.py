@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from signet.geometry import Size
 from signet.training.exactness import bounded_threads, own_random_states
 from signet.training.freezing import freeze, set_learning_mode
-from signet.training.schedule import frozen_by, optimizer_of
+from signet.training.optimizers import frozen_by, optimizer_of
 from signet.training.settings import TrainSettings
 
 _STEPS = 3

@@ -1,90 +1,85 @@
-"""The optimizer: which parameters learn how fast, and how the rate goes over the steps."""
+"""How the learning rate, and with "one-cycle" the momentum, go over the steps of a run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import nn
 
-from signet.errors import BadRequest
-from signet.training.settings import TrainSettings
-from signet.training.stages import frozen_parameters, is_in_head
+from signet.training.optimisation import Optimisation
+
+RISE, FIRST, LAST = 0.3, 1 / 25, 1 / 250_000
+"""Of "one-cycle": the share of the steps in which the rate rises, where it begins, and where it ends.
+
+Source: torch `OneCycleLR`, whose defaults these are (`pct_start`, `div_factor`, `final_div_factor`)."""
+
+SLOW, FAST = 0.95, 0.85
+"""Its momentum where the rate is low, and where it is highest.
+
+Source: L. Smith, "A disciplined approach to neural network hyper-parameters" (2018), section 4.3."""
 
 
-def rate_factor(step: int, steps: int, warmup: float) -> float:
-    """Share of the greatest learning rate at a step: a rise in a line, then half a cosine down to 0.
+def rate_factor(step: int, steps: int, how: Optimisation) -> float:
+    """Share of the greatest learning rate at a step.
 
     Args:
         step: from 0.
         steps: of the whole run.
-        warmup: share of the steps in which it rises.
+        how: schedule, warm-up.
 
-    Source: I. Loshchilov, F. Hutter, "SGDR" (2017), equation 5 without restarts; P. Goyal et al., "Accurate,
-        Large Minibatch SGD" (2017), section 2.2, for the warm-up.
+    Source: I. Loshchilov, F. Hutter, "SGDR" (2017), equation 5 without restarts, for "cosine"; P. Goyal et
+        al., "Accurate, Large Minibatch SGD" (2017), section 2.2, for the warm-up, and section 5.1 for "step";
+        L. Smith, N. Topin, "Super-Convergence" (2017), section 3, for "one-cycle".
     """
-    rising = round(warmup * steps)
+    if how.schedule == "one-cycle":
+        return _one_cycle(step, steps, FIRST, 1.0, LAST)
+    rising = round(how.warmup * steps)
     if step < rising:
         return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+    done = (step - rising) / max(1, steps - rising)
+    match how.schedule:
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        case "linear":
+            return 1 - done
+        case "step":
+            return float(how.step_factor ** sum(step >= share * steps for share in how.step_at))
+        case _:
+            return 1.0
 
 
-def frozen_by(module: nn.Module, settings: TrainSettings) -> frozenset[str]:
-    """Names of the parameters that do not learn: those in frozen stages, or all but the head's at rate 0.
+def set_rates(optimizer: torch.optim.Optimizer, step: int, steps: int, how: Optimisation) -> None:
+    """Give each group its rate, and with "one-cycle" its momentum, for a step.
 
-    Raises:
-        UnknownName: `settings.frozen` names a stage that is none.
+    Args:
+        optimizer: of `optimizer_of`; changed in place.
+        step: from 0.
+        steps: of the whole run.
+        how: the schedule.
     """
-    if settings.backbone_rate > 0:
-        return frozen_parameters(module, settings.classifier, settings.frozen)
-    names = (name for name, _ in module.named_parameters())
-    return frozenset(name for name in names if not is_in_head(name, settings.classifier))
-
-
-def optimizer_of(module: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW over what may learn, in groups that know their greatest rate (`greatest`).
-
-    Norms, biases and all other vectors have no weight decay, nor have what the network itself excepts
-    (timm's `no_weight_decay`: position embeddings, class tokens).
-
-    Raises:
-        BadRequest: nothing may learn.
-
-    Source: I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm 2.
-    """
-    excepted = _excepted(module)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            in_head = is_in_head(name, settings.classifier)
-            rate = settings.head_rate if in_head else settings.backbone_rate
-            decay = 0.0 if parameter.ndim <= 1 or name in excepted else settings.optimisation.weight_decay
-            groups.setdefault((rate, decay), []).append(parameter)
-    if not any(rate > 0 for rate, _ in groups):
-        raise BadRequest(
-            "training: expected parameters that learn, got none: all stages are frozen or all rates are 0. "
-            "Freeze fewer stages, or set head_rate above 0."
-        )
-    rows = [
-        {"params": parameters, "lr": 0.0, "weight_decay": decay, "greatest": rate}
-        for (rate, decay), parameters in groups.items()
-    ]
-    return torch.optim.AdamW(rows, fused=True)
-
-
-def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Give each group its rate for the next step."""
+    factor = rate_factor(step, steps, how)
     for group in optimizer.param_groups:
         group["lr"] = group["greatest"] * factor
+        if how.schedule == "one-cycle":
+            _set_momentum(group, _one_cycle(step, steps, SLOW, FAST, SLOW))
 
 
-def _excepted(module: nn.Module) -> frozenset[str]:
-    """Names that the network, or a part of it, wants free of weight decay."""
-    found: set[str] = set()
-    for name, part in module.named_modules():
-        names = getattr(part, "no_weight_decay", None)
-        stated: object = names() if callable(names) else ()
-        if isinstance(stated, Iterable):
-            found.update(f"{name}.{inner}" if name else str(inner) for inner in stated)
-    return frozenset(found)
+def _one_cycle(step: int, steps: int, first: float, middle: float, last: float) -> float:
+    """Half a cosine from the first value to the middle one, and half a cosine to the last."""
+    top = max(1, round(RISE * steps))
+    if step < top:
+        return _between(first, middle, step / top)
+    return _between(middle, last, (step - top) / max(1, steps - 1 - top))
+
+
+def _between(start: float, end: float, done: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _set_momentum(group: dict[str, Any], momentum: float) -> None:
+    """What a group has of it: a momentum, or the first of Adam's two decays."""
+    if "betas" in group:
+        group["betas"] = (momentum, group["betas"][1])
+    elif "momentum" in group:
+        group["momentum"] = momentum

@@ -16,7 +16,7 @@ from signet.arrays import Array, Floats, frozen
 from signet.errors import BadDataset, BadRequest
 from signet.geometry import Size
 from signet.programs import Program
-from signet.training.checks import Range, Whole, check_fields
+from signet.training.checks import Range, Whole, check_fields, check_whole
 from signet.training.objective import Objective
 from signet.training.optimisation import Optimisation
 from signet.training.stages import Classifier
@@ -27,6 +27,9 @@ BatchNormPolicy = Literal["frozen", "batch"]
 Selection = Literal["accuracy", "loss"]
 
 _GREATEST_RATE = 0.1
+
+TIMED = frozenset({"seconds", "idle"})
+"""What of a row of the history is time, and differs between two runs of the same result."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +111,7 @@ class TrainSettings:
         classifier: dotted name of the head inside the module, or names of the modules that it consists of; it
             learns with `head_rate`.
         epochs: passes over the training images.
-        batch: images of one step.
+        batch: images that go through the network at once; a step is of `step_images`.
         head_rate: greatest learning rate of the head.
         backbone_rate: greatest learning rate of all else; 0 freezes it, whole.
         optimisation: how a step is made.
@@ -129,6 +132,7 @@ class TrainSettings:
         ema: decay of the running average of the weights (`averaging`), which is then what is validated and
             kept; 0.99 to 0.9999 are usual, more for more steps. 0 validates and keeps the weights themselves.
         frozen: names of stages (see `stages_of`) that do not learn, or dotted prefixes of them.
+        thaw: (name, epoch) of stages that are frozen, too, but learn from the beginning of that epoch on.
         batchnorm: "frozen": every BatchNorm uses its stored statistics and leaves them as they are;
             "batch": those outside frozen stages use and gather the statistics of each batch. A head that was
             made for the task gathers its own under both.
@@ -136,6 +140,8 @@ class TrainSettings:
         threads: of torch while it trains; what was set before is restored. One fewer than there are
             processors leaves one to the thread that makes the batches; with more threads than processors are
             free, all wait for each other.
+        workers: threads that make batches; 0 begins with one, and takes more where the network waits. The
+            result does not depend on it.
         device: as torch names it.
         bf16: compute in bfloat16 where torch's autocast thinks it safe.
         checkpoint_seconds: between checkpoints within an epoch; one is written at each epoch's end anyway.
@@ -161,9 +167,11 @@ class TrainSettings:
     select: Selection = "accuracy"
     ema: float = 0.0
     frozen: tuple[str, ...] = ()
+    thaw: tuple[tuple[str, int], ...] = ()
     batchnorm: BatchNormPolicy = "frozen"
     seed: int = 0
     threads: int = 1
+    workers: int = 0
     device: str = "cpu"
     bf16: bool = False
     checkpoint_seconds: float = 60.0
@@ -183,10 +191,30 @@ class TrainSettings:
             raise BadRequest(f"frozen: expected a tuple of stage names, got the text {self.frozen!r}.")
         object.__setattr__(self, "frozen", tuple(self.frozen))
         object.__setattr__(self, "sizes", tuple(tuple(size) for size in self.sizes))
+        object.__setattr__(self, "thaw", tuple((name, epoch) for name, epoch in self.thaw))
+        self._check_thaw()
+
+    @property
+    def step_images(self) -> int:
+        """Images that one step learns from."""
+        return self.batch * self.optimisation.accumulate
+
+    def _check_thaw(self) -> None:
+        for name, epoch in self.thaw:
+            check_whole(Whole(f"thaw: {name}", 1), epoch)
+            if name in self.frozen:
+                raise BadRequest(
+                    f"thaw: expected stages that learn some day, got {name!r}, which `frozen` keeps as it "
+                    "is. Name it in one of the two."
+                )
+        if self.thaw and not self.backbone_rate:
+            raise BadRequest(
+                "thaw: expected a backbone_rate above 0, got 0, at which what thaws would not learn either."
+            )
 
     def deciding(self) -> dict[str, Any]:
         """The settings that the result depends on: plain JSON, for a fingerprint."""
-        aside = ["checkpoint_seconds", "budget_seconds"]
+        aside = ["checkpoint_seconds", "budget_seconds", "workers"]
         if strength_of(self.augmentation, self.variation, flip=self.flip).changes:
             aside.append("memory_bytes")  # else it decides whether the frozen start is computed once
         fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in aside}
@@ -204,11 +232,13 @@ class Trained:
         history: for each epoch from 0 (the module as given, no training loss): `epoch`, `train_loss`,
             `validation_loss` (of objects there is none), the task's figures (0 to 1: `validation_accuracy`
             of classes, `validation_miou` of pixels, `validation_ap` and `validation_ap50` of objects),
-            `learning_rate` (the greatest, at its end), `seconds`.
+            `learning_rate` (the greatest, at its end), `seconds`, and `idle`, the share of the epoch's steps
+            that the network waited for batches. `TIMED` names those that differ from run to run.
         kept: what the task keeps of the validation at the best epoch, by name: of classes `logits`, of pixels
             `sums`, int64 (M, 3, C): `PixelCounts.sums` of each image, in original pixels; of objects nothing.
         stopped_early: whether patience or the budget ended the run.
         seconds: of training, those before a resume included.
+        notes: what a person should know of how it went, in sentences.
     """
 
     best: Mapping[str, Tensor]
@@ -217,6 +247,7 @@ class Trained:
     kept: Mapping[str, Array]
     stopped_early: bool
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def validation_logits(self) -> Floats:
@@ -230,6 +261,7 @@ _WHOLE = (
     Whole("patience", 0),
     Whole("seed", 0, 2**63 - 1),
     Whole("threads", 1),
+    Whole("workers", 0),
     Whole("memory_bytes", 0),
 )
 _HIGH_RATE = "AdamW moves every weight by about the rate at each step: more destroys what was pretrained."

@@ -84,7 +84,7 @@ class LearningTask(Protocol):
     def examples(self, indices: Integers, epoch: int) -> Examples:
         """Some training images as they look in one epoch: a function of the seed and these, nothing else.
 
-        It is called from a thread of its own, one call at a time.
+        It is called from threads of their own, and calls may overlap.
 
         Raises:
             BadInput: an image cannot be read.
