@@ -13,7 +13,7 @@ from signet.naming import shown
 from signet.recipe_fields import checked, plain, setting, specs_of
 
 Strategy = Literal["auto", "probe", "head", "partial", "full", "scratch"]
-Augmentation = Literal["none", "light", "medium"]
+Augmentation = Literal["none", "light", "medium", "strong"]
 
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """Weight of half the squared norm beside the mean loss of an image, on standardised features."""
@@ -40,10 +40,28 @@ class Recipe:
         backbone_rate: highest learning rate of all below the head.
         weight_decay: AdamW's; not on norms and biases.
         warmup: fraction of all steps in which the rates rise.
-        class_weights: of pixels' labels in the loss: "median" (the median frequency over each one's own) or
-            "none".
+        class_weights: how much a class counts in the loss: of pixels' labels "median" (the median frequency
+            over each one's own); of labels of images "inverse" (one over its images) or "balanced" (by the
+            effective number of images); or "none". None for median of pixels, none of images.
+        sampling: "natural": every image once an epoch; "balanced": every class alike, one label an image.
+        loss: of labels of images: "cross-entropy", "focal" (what is nearly right counts less) or "bce" (of
+            each label on its own); None for cross-entropy, and bce where several labels can be right.
+        focusing: gamma of the focal loss.
         label_smoothing: fraction of the target that is spread over all classes; pixels have none.
-        augmentation: "none", "light" (flip, crops of 60 to 100 %), "medium" (also colour, crops from 40 %).
+        augmentation: "none", "light" (flip, crops of 60 to 100 %), "medium" (also colour, crops from 40 %)
+            or, of labels of images, "strong" (crops from 30 %, and the four below at 7, 0.25, 0.1 and 1).
+        randaugment: magnitude of two operations of RandAugment, to 30; None as the level has it.
+        erasing: share of the pictures of which a box is noise; None likewise.
+        mixup: alpha of the shares in which pictures are blended, 0 for none; None likewise.
+        cutmix: alpha of the areas that another picture covers, 0 for none; None likewise.
+        progressive: sizes of the input, in pixels, to which the epochs are dealt in equal parts; the last is
+            the one that is sealed. Empty for that alone.
+        teacher: a model that knows the same labels, from whose answers the network learns too: a seal, or
+            what else can be loaded.
+        teacher_views: "once": the teacher is asked once of each image; "each": of every view that the network
+            sees; None for once without augmentation, else each.
+        teacher_temperature: by which both answers are softened before they are compared.
+        teacher_weight: share of the loss that is the distance from the teacher.
         mosaic: share of the training pictures that are made of four, where objects are learned; None for the
             plan's choice.
         ema: decay of the mean of the weights that is judged and kept, where objects are learned; 0 keeps the
@@ -83,9 +101,21 @@ class Recipe:
     backbone_rate: float = setting(1e-4, 0, 0.1)
     weight_decay: float = setting(0.02, 0, 1)
     warmup: float = setting(0.1, 0, 0.9)
-    class_weights: Literal["median", "none"] = "median"
+    class_weights: Literal["median", "inverse", "balanced", "none"] | None = None
+    sampling: Literal["natural", "balanced"] = "natural"
+    loss: Literal["cross-entropy", "focal", "bce"] | None = None
+    focusing: float = setting(2.0, 0, 10)
     label_smoothing: float = setting(0.1, 0, 0.9)
     augmentation: Augmentation = "light"
+    randaugment: float | None = setting(None, 0, 30)
+    erasing: float | None = setting(None, 0, 1)
+    mixup: float | None = setting(None, 0, 100)
+    cutmix: float | None = setting(None, 0, 100)
+    progressive: tuple[int, ...] = setting((), 16, 2048)
+    teacher: str | None = None
+    teacher_views: Literal["once", "each"] | None = None
+    teacher_temperature: float = setting(2.0, 0.1, 100)
+    teacher_weight: float = setting(0.5, 0, 1)
     mosaic: float | None = setting(None, 0, 1)
     ema: float | None = setting(None, 0, 0.99999)
     flip: bool = True
@@ -110,6 +140,21 @@ class Recipe:
     def __post_init__(self) -> None:
         for spec, kind in specs_of(Recipe).values():
             object.__setattr__(self, spec.name, checked(spec, kind, getattr(self, spec.name)))
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """The last of the sizes that grow is the input size, whether it is named twice or once."""
+        if not self.progressive:
+            return
+        if list(self.progressive) != sorted(set(self.progressive)):
+            raise BadRequest(f"recipe: progressive: expected sizes that grow, got {list(self.progressive)}.")
+        last = self.progressive[-1]
+        if self.input_size not in (None, last):
+            raise BadRequest(
+                f"recipe: progressive ends with {last} and input_size is {self.input_size}: expected one "
+                "size, since the last is the one that is sealed. Leave input_size out."
+            )
+        object.__setattr__(self, "input_size", last)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:

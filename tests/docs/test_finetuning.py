@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from signet.cli.finetune_options import HeadName
 from signet.finetuning import detectors, segmenters
 from signet.finetuning.adaptations import FROZEN_STAGES
@@ -37,6 +39,20 @@ def test_the_settings_are_those_of_the_package() -> None:
     assert segmenters.PACE.batch == 4
 
 
-def test_the_recipe_is_one() -> None:
-    (block,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    assert Recipe.from_dict(tomllib.loads(block)).input_size == 384
+def test_the_levels_of_augmentation_are_those_of_the_package() -> None:
+    pytest.importorskip("torch")
+    from signet.training.variation import STRENGTHS
+
+    strong = STRENGTHS["strong"]
+    four = (strong.randaugment, strong.erasing, strong.mixup, strong.cutmix)
+    assert "{:g}, {:g}, {:g} and {:g}".format(*four) in PAGE
+    for name in ("light", "medium", "strong"):
+        assert f"`{name}` (crops from {100 * STRENGTHS[name].area:.0f} %" in PAGE
+
+
+def test_the_recipes_are_some() -> None:
+    read = [
+        Recipe.from_dict(tomllib.loads(block)) for block in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    ]
+    assert any(recipe.input_size == 384 for recipe in read)
+    assert any(recipe.augmentation == "strong" for recipe in read)

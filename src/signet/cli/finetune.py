@@ -76,6 +76,7 @@ def finetune(
                 overwrite=overwrite,
                 run=RunSettings(
                     resume=resume,
+                    offline=offline,
                     on_progress=terminal.on_progress,
                     on_plan=lambda plan: _say_plan(terminal, plan),
                 ),

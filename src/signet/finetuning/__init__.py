@@ -1,5 +1,6 @@
 """Fine-tuning: a pretrained model learns the labels of images, or their pixels or objects, and is sealed.
 
+refusals ── settings that the dataset or the strategy has no use for; lessons ── those of labels of images
 plans ── what is going to be done, and why, before it starts
 partition ── which images are learned from, which decide, which are kept for the end
 probes ── the frozen network's features and the head fitted on them; no torch

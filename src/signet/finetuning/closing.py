@@ -109,6 +109,7 @@ def close(
                 "digest": candidate.parent.digest,
                 "weights_digest": candidate.parent.card.weights_digest,
             },
+            **_taught_by(job, record),
             **({"parent": dict(candidate.parent.card.lineage)} if candidate.parent.card.lineage else {}),
         },
         origin=f"fine-tuned from {candidate.parent.card.name} by {plan.strategy}",
@@ -134,7 +135,7 @@ def close(
             "data_fingerprint": fingerprint(parts.digests, parts.development.targets.tolist()),
             "split_fingerprint": fingerprint(parts.digests, parts.validation.tolist(), parts.folds.tolist()),
             "strategy": plan.strategy,
-            "recipe": recipe.to_dict(),
+            "recipe": recorded(recipe),
             **record,
         },
         calibration={"method": "temperature scaling", "temperature": temperature},
@@ -150,7 +151,13 @@ def golden_words(parts: Parts, plan_size: tuple[int, int] | None, recipe: Recipe
     return tuple(image.words() for image in chosen)
 
 
-def identity_of(found: Pretrained, dataset: Dataset[Any], recipe: Recipe, strategy: str) -> dict[str, Any]:
+def identity_of(
+    found: Pretrained,
+    dataset: Dataset[Any],
+    recipe: Recipe,
+    strategy: str,
+    teacher: Pretrained | None = None,
+) -> dict[str, Any]:
     """What decides the result of a run: plain JSON, by which a resume knows its own."""
     settings = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_DECIDING}
     return {
@@ -158,7 +165,24 @@ def identity_of(found: Pretrained, dataset: Dataset[Any], recipe: Recipe, strate
         "data": dataset.fingerprint,
         "strategy": strategy,
         "recipe": settings,
+        **({"teacher": teacher.digest} if teacher else {}),
     }
+
+
+def recorded(recipe: Recipe) -> dict[str, Any]:
+    """The recipe for the record; of a teacher that is a file its name, which tells of no folder."""
+    values = recipe.to_dict()
+    if recipe.teacher is not None and Path(recipe.teacher).expanduser().exists():
+        values["teacher"] = PurePath(recipe.teacher).name
+    return values
+
+
+def _taught_by(job: Job, record: Mapping[str, Any]) -> dict[str, Any]:
+    """For the lineage, where a teacher had its part in what is sealed."""
+    teacher = job.teacher
+    if teacher is None or record["chosen"] == "probe":
+        return {}
+    return {"taught_by": {"name": teacher.card.name, "digest": teacher.digest}}
 
 
 def plain(figures: Mapping[str, Interval]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Job:
         work: the folder of the run.
         resume: continue from what lies there.
         on_progress: told of every long step.
+        teacher: from whose answers the network learns too.
     """
 
     start: Pretrained
@@ -34,6 +35,7 @@ class Job:
     work: Workplace
     resume: bool = False
     on_progress: OnProgress = silent
+    teacher: Pretrained | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,10 @@ class RunSettings:
         resume: continue an interrupted run of the same model, data and recipe.
         on_progress: told of every long step.
         on_plan: told the plan, before anything long begins.
+        offline: never ask the network, for a teacher.
     """
 
     resume: bool = False
     on_progress: OnProgress = silent
     on_plan: Callable[[Plan], None] | None = None
+    offline: bool = False

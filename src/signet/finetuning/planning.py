@@ -13,6 +13,7 @@ from signet.datasets import Dataset
 from signet.decoding import read
 from signet.engines.contract import usable_processors
 from signet.errors import BadInput
+from signet.finetuning import lessons, teachers
 from signet.finetuning.closing import golden_words
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
@@ -33,6 +34,7 @@ def make_plan(
     parts: Parts,
     recipe: Recipe,
     strategy: Strategy,
+    teacher: Pretrained | None = None,
 ) -> Plan:
     """Decide what the recipe leaves open, and try how long it takes.
 
@@ -42,6 +44,7 @@ def make_plan(
         parts: which images are for what.
         recipe: what is decided already.
         strategy: what is trained, and why.
+        teacher: from whose answers the network learns too.
     """
     name, why = strategy
     side = _typical_side(parts)
@@ -71,7 +74,7 @@ def make_plan(
             trained="a linear head on frozen features, "
             f"its strength chosen by {recipe.folds}-fold cross-validation",
             frozen="the whole network",
-            why=why,
+            why=(*why, *lessons.unused(recipe)),
             golden=golden_words(parts, start.card.input_size, recipe),
             seconds={**seconds, "closing": 5.0},
         )
@@ -89,7 +92,7 @@ def make_plan(
         **common,
         trained=f"a linear head first (the probe); then from its weights {_learning(name, stages)}",
         frozen=f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing",
-        why=(*why, *_batchnorm_reason(recipe)),
+        why=(*why, *_batchnorm_reason(recipe), *lessons.reasons(recipe)),
         input_size=size,
         stages=stages,
         epochs=1,
@@ -99,12 +102,18 @@ def make_plan(
         np.clip(round(IMAGES_IN_ALL / max(1, len(parts.training))), LEAST_EPOCHS, MOST_EPOCHS)
     )
     each = (len(parts.training) + len(parts.validation) / 3) * seconds_per_image(start, draft, recipe)
+    each *= lessons.pace_of(recipe, epochs)
     if recipe.budget_seconds and each * epochs > recipe.budget_seconds and recipe.epochs is None:
         epochs = max(1, int(recipe.budget_seconds / each))
         reason = f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds"
         draft = dataclasses.replace(draft, why=(*draft.why, reason))
     seconds = {**seconds, "training": each * epochs, "closing": 15.0}
-    return dataclasses.replace(draft, epochs=epochs, seconds=seconds)
+    if teacher is not None:
+        asked = teachers.seconds_per_image(teacher, parts.development.paths, recipe) * len(parts.training)
+        seconds["training"] += asked * (epochs if teachers.asked_each(recipe) else 1)
+        draft = dataclasses.replace(draft, why=(*draft.why, teachers.words(teacher, recipe)))
+    why = (*draft.why, *lessons.growing(recipe, epochs))
+    return dataclasses.replace(draft, epochs=epochs, seconds=seconds, why=why)
 
 
 def _learning(strategy: str, stages: tuple[str, ...]) -> str:

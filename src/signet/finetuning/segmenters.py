@@ -89,7 +89,7 @@ def adaptation(found: Pretrained, parts: Dealt, recipe: Recipe) -> Adaptation:
     def data() -> Any:
         from signet.training import PixelData, median_frequency_weights
 
-        weights = median_frequency_weights(parts.training) if recipe.class_weights == "median" else None
+        weights = median_frequency_weights(parts.training) if recipe.class_weights != "none" else None
         digest = ",".join(parts.digests)
         return PixelData(parts.training, parts.validation, program, weights=weights, digest=digest)
 

@@ -13,8 +13,10 @@ from signet import tracing
 from signet.arrays import Floats
 from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
+from signet.finetuning import teachers
 from signet.finetuning.jobs import Job
 from signet.finetuning.joining import Rebuilt, module_of, write_state
+from signet.finetuning.lessons import lesson_of
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import all_readable, at_size, features_of
 from signet.graphs.opening import open_graph
@@ -133,12 +135,14 @@ def seconds_per_image(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> flo
     from signet.training import images_per_second
 
     size = plan.input_size or (224, 224)
-    if not takes_size(pretrained, size):
-        own = pretrained.card.input_size
-        raise BadRequest(
-            f"recipe: input_size {size[0]}: {pretrained.card.name} takes no images of that size"
-            f"{f', only of {own[0]}x{own[1]}' if own else ''}. Leave it out, or give a size that it takes."
-        )
+    named = "progressive" if recipe.progressive else "input_size"
+    for each in (*((side, side) for side in recipe.progressive), size):
+        if not takes_size(pretrained, each):
+            own = pretrained.card.input_size
+            raise BadRequest(
+                f"recipe: {named} {each[0]}: {pretrained.card.name} takes no images of that size"
+                f"{f', only of {own[0]}x{own[1]}' if own else ''}. Leave it out, or give one that it takes."
+            )
     module, classifier = _with_head(at_size(pretrained, size), plan.labels)
     return 1 / images_per_second(module, settings_of(plan, recipe, classifier), size)
 
@@ -168,17 +172,21 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     first = work.arrays("head", head)
     module, classifier = _with_head(sized, classes)
     set_head(module, classifier, first["weights"], first["bias"])
-    data = TrainingData(
-        known.paths,
-        known.targets,
-        unseen.paths,
-        unseen.targets,
-        classes,
-        sized.card.program,
-        digest=",".join(parts.digests),
-    )
     settings = settings_of(plan, recipe, classifier)
-    done = train(module, data, settings, folder=work.training, resume=job.resume, on_progress=job.on_progress)
+    with teachers.lessons(job.teacher, known.paths, parts.labels, recipe) as teaching:
+        data = TrainingData(
+            known.paths,
+            known.targets,
+            unseen.paths,
+            unseen.targets,
+            classes,
+            sized.card.program,
+            teaching=teaching,
+            digest=",".join(parts.digests),
+        )
+        done = train(
+            module, data, settings, folder=work.training, resume=job.resume, on_progress=job.on_progress
+        )
     state = {name: np.array(tensor.cpu().numpy()) for name, tensor in done.best.items()}
     spec = _spec(sized, classes, classifier)
     weights = write_state(state, work.folder / "tuned.safetensors")
@@ -226,6 +234,7 @@ def settings_of(plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...]) -
             weight_decay=recipe.weight_decay, warmup=recipe.warmup, clip=recipe.gradient_clip
         ),
         label_smoothing=recipe.label_smoothing,
+        **lesson_of(recipe),
         augmentation=recipe.augmentation,
         flip=recipe.flip,
         patience=PATIENCE if recipe.patience is None else recipe.patience,

@@ -17,10 +17,9 @@ from signet.batches import Outputs
 from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.duplicates import duplicate_groups
-from signet.errors import AlreadyExists, BadDataset, BadRequest, WrongTask
+from signet.errors import AlreadyExists, BadDataset, WrongTask
 from signet.finetuning import adapting, closing, scoring
 from signet.finetuning.adapted import Adapted
-from signet.finetuning.detector_networks import FAMILIES
 from signet.finetuning.jobs import Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
 from signet.finetuning.outcome import Candidate, Finetuned, by_key
@@ -36,8 +35,10 @@ from signet.finetuning.probes import (
     opened,
     probe_settings,
 )
+from signet.finetuning.refusals import refuse_unfit
 from signet.finetuning.starting import starting_point
 from signet.finetuning.strategies import dealt, strategy_for
+from signet.finetuning.teachers import teacher_of
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
 from signet.fingerprints import Fingerprints, read_fingerprints
@@ -102,47 +103,31 @@ def finetune(
         if isinstance(model, Pretrained)
         else starting_point(model, chosen, on_progress=ways.on_progress)
     )
+    refuse_unfit(chosen, dataset)
     if dataset.task != "classify":
         adapted = adapting.adapt(found, dataset, target, chosen, ways, overwrite)
         return dataclasses.replace(adapted, seconds=time.monotonic() - begin)
-    _check_classes(chosen, dataset)
     if found.card.output.head not in ("softmax", "sigmoid", "embedding"):
         raise WrongTask(
             f"{found.card.name} (task {found.card.task!r}) and {dataset.source} (one label an image): "
             "expected a classifier or a model that gives vectors, since a dataset of classes makes a "
             "classifier."
         )
+    teacher = teacher_of(chosen, dataset, offline=ways.offline, on_progress=ways.on_progress)
     start = featured(found)
     strategy = strategy_for(found, chosen)
-    identity = closing.identity_of(found, dataset, chosen, strategy.name)
+    identity = closing.identity_of(found, dataset, chosen, strategy.name, teacher)
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
         parts, strategy = dealt(dataset, chosen, strategy, ways.on_progress)
         plan = Plan.from_dict(
-            work.values("plan", lambda: make_plan(start, dataset, parts, chosen, strategy).to_dict())
+            work.values("plan", lambda: make_plan(start, dataset, parts, chosen, strategy, teacher).to_dict())
         )
         if ways.on_plan is not None:
             ways.on_plan(plan)
-        job = Job(start, parts, plan, chosen, work, ways.resume, ways.on_progress)
+        job = Job(start, parts, plan, chosen, work, ways.resume, ways.on_progress, teacher)
         done = _sealed(job, dataset, target, overwrite)
         work.remove()
     return dataclasses.replace(done, seconds=time.monotonic() - begin)
-
-
-def _check_classes(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Refuse what is for pixels and objects, where images have labels.
-
-    Raises:
-        WrongTask: the recipe's head is not for labels of images.
-        BadRequest: nor is its augmentation or averaging.
-    """
-    if recipe.head not in ("auto", "linear"):
-        wanted = f"objects (--head {recipe.head})" if recipe.head in FAMILIES else "a label for each pixel"
-        raise WrongTask(
-            f"{dataset.source}: expected {wanted}, got one label an image, for which the head is linear."
-        )
-    for name in ("mosaic", "ema"):
-        if getattr(recipe, name):
-            raise BadRequest(f"recipe: {name}: expected a dataset of objects, got one label an image.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

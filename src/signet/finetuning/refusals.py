@@ -1,0 +1,109 @@
+"""Settings that a dataset, or a strategy, has no use for: refused in words, before anything long begins."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from signet.datasets import Dataset
+from signet.errors import BadRequest, WrongTask
+from signet.finetuning.detector_networks import FAMILIES
+from signet.naming import shown
+from signet.recipes import Recipe
+
+LEARNED_WITH = (
+    "mixup",
+    "cutmix",
+    "erasing",
+    "randaugment",
+    "loss",
+    "focusing",
+    "sampling",
+    "progressive",
+    "teacher",
+    "teacher_views",
+    "teacher_temperature",
+    "teacher_weight",
+)
+"""Settings of a training on labels of images; a probe, pixels and objects have no use for them."""
+
+_OF_OBJECTS = ("mosaic", "ema")
+_TRUTHS = {"segment": "labelled pixels", "detect": "boxes", "instances": "objects with masks"}
+
+
+def changed(recipe: Recipe, names: tuple[str, ...]) -> list[str]:
+    """Those of some settings that are not as they are left out."""
+    fields = {field.name: field for field in dataclasses.fields(Recipe)}
+    return [name for name in names if getattr(recipe, name) != fields[name].default]
+
+
+def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
+    """Refuse what the recipe asks for, and the dataset's truth makes no sense of.
+
+    Raises:
+        WrongTask: the recipe's head is not for that truth (of pixels and objects the makers of their networks
+            say so).
+        BadRequest: nor is another setting.
+    """
+    if dataset.task != "classify":
+        _refuse_for_views(recipe, dataset)
+        return
+    source = shown(dataset.source)
+    if recipe.head not in ("auto", "linear"):
+        wanted = f"objects (--head {recipe.head})" if recipe.head in FAMILIES else "a label for each pixel"
+        raise WrongTask(
+            f"{dataset.source}: expected {wanted}, got {_labels(dataset)}, for which the head is linear."
+        )
+    for name in _OF_OBJECTS:
+        if getattr(recipe, name):
+            raise BadRequest(f"recipe: {name}: expected a dataset of objects, got {_labels(dataset)}.")
+    if recipe.class_weights == "median":
+        raise BadRequest(
+            f"recipe: class_weights 'median': expected labelled pixels, got {_labels(dataset)}. "
+            "Use 'inverse', 'balanced' or 'none'."
+        )
+    unused = changed(recipe, (*LEARNED_WITH, "class_weights")) if recipe.strategy == "probe" else []
+    if unused:
+        raise BadRequest(
+            f"recipe: {', '.join(unused)}: expected a strategy that trains, got 'probe', which is a fit on "
+            "features. Leave it out, or use --strategy partial."
+        )
+    if recipe.teacher is None and changed(recipe, ("teacher_views",)):
+        raise BadRequest("recipe: teacher_views: expected a teacher, got none. Name one: teacher = MODEL.")
+    if dataset.exclusive:
+        return
+    if recipe.sampling == "balanced":
+        raise BadRequest(
+            f"recipe: sampling 'balanced': {source} has several labels an image, and an image of a rare one "
+            "may show frequent ones too. Use class_weights = 'inverse' or 'balanced'."
+        )
+    if recipe.loss == "cross-entropy":
+        raise BadRequest(
+            f"recipe: loss 'cross-entropy': {source} has several labels an image, each a question of its "
+            "own. Use 'bce' or 'focal', or leave it out."
+        )
+
+
+def _refuse_for_views(recipe: Recipe, dataset: Dataset[Any]) -> None:
+    truth = _TRUTHS[dataset.task]
+    unfit = changed(recipe, LEARNED_WITH)
+    if unfit:
+        raise BadRequest(
+            f"recipe: {', '.join(unfit)}: expected labels of images, got {truth}, whose views and losses are "
+            "others. Leave it out."
+        )
+    if recipe.augmentation == "strong":
+        raise BadRequest(
+            f"recipe: augmentation 'strong' mixes pictures and turns them, which {truth} do not survive: "
+            "expected 'none', 'light' or 'medium'."
+        )
+    fitting = (None, "none", "median") if dataset.task == "segment" else (None, "none")
+    if recipe.class_weights not in fitting:
+        words = " or ".join(repr(word) for word in fitting if word)
+        raise BadRequest(
+            f"recipe: class_weights {recipe.class_weights!r}: expected {words} for {truth}. Leave it out."
+        )
+
+
+def _labels(dataset: Dataset[Any]) -> str:
+    return "one label an image" if dataset.exclusive else "labels of images"
