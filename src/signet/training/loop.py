@@ -21,17 +21,26 @@ from signet.progress import OnProgress, Progress, silent
 from signet.training import checkpoints
 from signet.training.activations import recomputed_activations
 from signet.training.augmentation import generator_of
-from signet.training.averaging import Average
+from signet.training.averaging import Soup, first_epoch, weights_of
+from signet.training.ending import decided, mixed
 from signet.training.exactness import bounded_threads, own_random_states, seed_step
 from signet.training.feeding import Feed
-from signet.training.freezing import freeze, set_learning_mode
+from signet.training.freezing import (
+    batchnorm_policies,
+    freeze,
+    held_tensors,
+    refuse_moving,
+    set_learning_mode,
+)
+from signet.training.holding import Held
+from signet.training.judging import Judge, check_finite
 from signet.training.micro_batches import is_out_of_memory, parts_of, statistics_kept_on_error
 from signet.training.moments import (
     Moment,
     fingerprint_of,
     from_checkpoint,
     is_better,
-    state_of,
+    ranked,
     to_checkpoint,
 )
 from signet.training.objects import ObjectData
@@ -39,9 +48,10 @@ from signet.training.of_classes import ClassTask
 from signet.training.of_objects import ObjectTask
 from signet.training.of_pixels import PixelTask
 from signet.training.optimizers import frozen_by, frozen_in, optimizer_of
+from signet.training.overfitting import SLOWER
 from signet.training.scenes import PixelData
-from signet.training.schedule import set_rates
-from signet.training.settings import Trained, TrainingData, TrainSettings
+from signet.training.schedule import change_rates, set_rates
+from signet.training.settings import BatchNormPolicy, Trained, TrainingData, TrainSettings
 from signet.training.tasks import Examples, LearningTask
 
 # Roles of random numbers, so that no two draw from one stream; augmentation has 2, mosaics have 4.
@@ -110,16 +120,20 @@ class _Run:
         self.device = _device(settings.device)
         self.fingerprint = fingerprint_of(module, task.facts(), settings)
         # The optimizer and the average are of all that learns some day; until then it has no gradient.
-        freeze(module, frozen_by(module, settings))
+        never = frozen_by(module, settings)
+        freeze(module, never)
+        refuse_moving(module, never, settings.classifier, dict(settings.batchnorm_stages))
+        self.held = Held.of(module.state_dict(), held_tensors(module, never, self._policies(never)))
         # Channels last is what the CPU's and the GPU's convolutions are quick in.
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimizer_of(module, settings)
-        self.average = Average(module, settings.ema)
+        self.weights = weights_of(module, settings)
         self.frozen = frozen_in(module, settings, 1)
+        self.judge = Judge(module, task, settings, self._policies(self.frozen), self.held)
         self.feed = Feed(task.examples, settings.workers, processor=self.device.type == "cpu")
         self.steps = task.steps
         self.moment = Moment()
-        self.best: dict[str, Tensor] = {}
+        self.best: Mapping[str, Tensor] = {}
         self.kept: Mapping[str, Tensor] = {}
         self.saved_at = self.ticked_at = time.monotonic()
 
@@ -129,7 +143,7 @@ class _Run:
         found = checkpoints.newest(self.folder, self.fingerprint) if resume else None
         if found is not None:
             self.moment, self.best, self.kept = from_checkpoint(
-                found, self.module, self.optimizer, self.average
+                found, self.module, self.optimizer, self.weights
             )
         else:
             self._judge(0.0)  # the network as it was given: what training must beat
@@ -139,6 +153,7 @@ class _Run:
             if not settled or frozen != self.frozen:
                 self.frozen = frozen
                 freeze(self.module, frozen)
+                self.judge = replace(self.judge, policies=self._policies(frozen))
                 self._set_learning_mode()
                 self.task.settle(self.module, frozen)
                 settled = True
@@ -154,12 +169,24 @@ class _Run:
             kept={name: tensor.numpy() for name, tensor in self.kept.items()},
             stopped_early=moment.stopped_early,
             seconds=moment.seconds,
-            notes=self._notes(),
+            held=self.held,
+            notes=(*moment.notes, *self._notes()),
         )
+
+    def _policies(self, frozen: frozenset[str]) -> Mapping[str, BatchNormPolicy]:
+        settings = self.settings
+        stages = dict(settings.batchnorm_stages)
+        return batchnorm_policies(self.module, frozen, settings.batchnorm, settings.classifier, stages)
 
     def _set_learning_mode(self) -> None:
         settings = self.settings
-        set_learning_mode(self.module, self.frozen, settings.batchnorm, settings.classifier)
+        set_learning_mode(
+            self.module,
+            self.frozen,
+            settings.batchnorm,
+            settings.classifier,
+            dict(settings.batchnorm_stages),
+        )
 
     def _activations(self) -> AbstractContextManager[None]:
         if not self.settings.optimisation.checkpoint_activations:
@@ -169,6 +196,9 @@ class _Run:
     def _epoch(self) -> float:
         """What is left of the epoch under way; the share of its time that was spent waiting for batches."""
         settings, epoch = self.settings, self.moment.epoch
+        if epoch == 1 and not self.moment.step:
+            # Before the first step, and again by a run that was stopped before it: both give the same bits.
+            self.judge.adapt()
         self._set_learning_mode()
         order = generator_of(settings.seed, _ORDER, epoch).permutation(self.task.count)
         parts = np.array_split(order, self.steps)[self.moment.step :]
@@ -191,13 +221,15 @@ class _Run:
         done = (moment.epoch - 1) * self.steps + moment.step
         total = settings.epochs * self.steps
         set_rates(self.optimizer, done, total, settings.optimisation)
+        held = settings.swa_rate if moment.epoch >= first_epoch(settings) else None
+        change_rates(self.optimizer, SLOWER**moment.steps_back, held)
         loss = self._gradients(count, examples)
         moment = self.moment
         limit = settings.optimisation.clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), limit)
         self._check_finite("gradient", float(norm))
         self.optimizer.step()
-        self.average.update(done + 1)
+        self.weights.update(done + 1)
         self.moment = replace(
             moment,
             step=moment.step + 1,
@@ -260,46 +292,52 @@ class _Run:
 
     def _judge(self, train_loss: float, out_of_time: bool = False, idle: float | None = None) -> None:
         """End an epoch: validate, remember the best, decide whether to go on, and write it down."""
-        moment, settings = self.moment, self.settings
-        self.module.eval()
-        with torch.no_grad(), self.average.in_place():
-            judged = self.task.judge(self.module)
-            state = state_of(self.module)
+        moment, settings, history = self.moment, self.settings, self.moment.history
+        if moment.epoch:
+            self.weights.gather(moment.epoch)
+        found = self.judge.at_end_of(moment.epoch, self.weights)
         row: dict[str, float] = {
             "epoch": moment.epoch,
-            **judged.row,
+            **found.row,
             "learning_rate": max(float(group["lr"]) for group in self.optimizer.param_groups),
         }
         if moment.epoch:
             row["train_loss"] = train_loss
         if idle is not None:
             row["idle"] = idle
-        for name, value in judged.row.items():
+        for name, value in found.row.items():
             self._check_finite(name.replace("_", " "), value)
-        history = moment.history
-        better = not history or is_better(row, history[moment.best_epoch], settings.select, self.task.figure)
-        if better:
-            self.best, self.kept = state, judged.kept
-        best_epoch = moment.epoch if better else moment.best_epoch
+        if not history or is_better(row, history[moment.best_epoch], settings.select, self.task.figure):
+            self.best, self.kept = found.state, found.kept
+            moment = replace(moment, best_epoch=moment.epoch)
         self._tick()
         row["seconds"] = self.moment.epoch_seconds
-        tired = 0 < settings.patience <= moment.epoch - best_epoch
-        last = moment.epoch >= settings.epochs
-        self.moment = Moment(
-            epoch=moment.epoch + 1,
-            best_epoch=best_epoch,
-            history=(*history, row),
-            seconds=self.moment.seconds,
-            halved=moment.halved,
-            finished=last or tired or out_of_time,
-            stopped_early=(tired or out_of_time) and not last,
-        )
+        self.moment = replace(moment, history=(*history, row), seconds=self.moment.seconds)
+        before, self.moment = moment, decided(self.moment, settings, self.task.figure, out_of_time)
+        if self.moment.steps_back > before.steps_back:
+            self._step_back()
+        if isinstance(self.weights, Soup):
+            self._keep_soup(self.weights)
         self._save()
         self._tell(moment.epoch * self.steps, settings.epochs * self.steps)
 
+    def _keep_soup(self, soup: Soup) -> None:
+        """Remember the best epochs; at the end of the run, keep what is mixed of them where it helps."""
+        soup.keep(ranked(self.moment.history, self.settings.select, self.task.figure))
+        if self.moment.finished:
+            self.moment, found = mixed(self.moment, soup, self.judge, self.settings, self.task.figure)
+            if found is not None:
+                self.best, self.kept = found.state, found.kept
+
+    def _step_back(self) -> None:
+        """The network as it was at its best epoch, and an optimizer that remembers nothing."""
+        self.module.load_state_dict(self.best, strict=True)
+        self.optimizer.state.clear()
+        self.weights.restart()
+
     def _save(self) -> None:
         checkpoint = to_checkpoint(
-            self.moment, self.module, self.optimizer, self.best, self.kept, self.average
+            self.moment, self.module, self.optimizer, self.best, self.kept, self.weights
         )
         checkpoints.save(self.folder, checkpoint, self.fingerprint)
         self.saved_at = time.monotonic()
@@ -325,18 +363,7 @@ class _Run:
         self.on_progress(Progress("fine-tuning", done, total, unit="steps", note=note))
 
     def _check_finite(self, what: str, value: float) -> None:
-        settings = self.settings
-        if not math.isfinite(value) and not self.moment.epoch:
-            raise CheckFailed(
-                f"training: expected a finite {what} before anything was learned, got {value}. The network's "
-                "weights or its preprocessing are not what they should be; verify the model first."
-            )
-        if not math.isfinite(value):
-            raise CheckFailed(
-                f"training stopped in epoch {self.moment.epoch}, step {self.moment.step + 1}: expected a "
-                f"finite {what}, got {value}. Lower backbone_rate (now {settings.backbone_rate:g}) and "
-                f"head_rate (now {settings.head_rate:g}) to a third, or freeze more stages."
-            )
+        check_finite(what, value, self.moment.epoch, self.moment.step, self.settings)
 
 
 def _task_of(data: TrainingData | PixelData | ObjectData, settings: TrainSettings) -> LearningTask:

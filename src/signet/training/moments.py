@@ -6,15 +6,16 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from signet.training.averaging import Average
+from signet.training.averaging import Weights
 from signet.training.checkpoints import Checkpoint
+from signet.training.holding import tensors_digest
 from signet.training.settings import Selection, TrainSettings
 
 
@@ -32,8 +33,11 @@ class Moment:
         seconds: spent so far.
         epoch_seconds: of them, in the epoch under way.
         finished: whether the run is over.
-        stopped_early: whether patience or the budget ended it.
+        stopped_early: whether patience, the budget or overfitting ended it.
         halved: how often the images that go through at once were halved, because memory ran out.
+        steps_back: how often the run has gone back to its best epoch.
+        since: the epoch after which it last did.
+        notes: what a person must know of the run, in sentences.
     """
 
     epoch: int = 0
@@ -47,15 +51,22 @@ class Moment:
     finished: bool = False
     stopped_early: bool = False
     halved: int = 0
+    steps_back: int = 0
+    since: int = 0
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {**dataclasses.asdict(self), "history": [dict(row) for row in self.history]}
+        return {
+            **dataclasses.asdict(self),
+            "history": [dict(row) for row in self.history],
+            "notes": list(self.notes),
+        }
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Moment:
         """From the JSON form."""
-        return cls(**{**facts, "history": tuple(facts["history"])})
+        return cls(**{**facts, "history": tuple(facts["history"]), "notes": tuple(facts["notes"])})
 
 
 def is_better(row: Mapping[str, float], best: Mapping[str, float], select: Selection, figure: str) -> bool:
@@ -75,6 +86,14 @@ def is_better(row: Mapping[str, float], best: Mapping[str, float], select: Selec
     return row[figure] > best[figure]
 
 
+def ranked(history: Sequence[Mapping[str, float]], select: Selection, figure: str) -> tuple[int, ...]:
+    """The epochs after the start, the best by validation first; see `is_better`."""
+    epochs = range(1, len(history))
+    if select == "loss":
+        return tuple(sorted(epochs, key=lambda epoch: _loss(history[epoch])))
+    return tuple(sorted(epochs, key=lambda epoch: (-history[epoch][figure], _loss(history[epoch]))))
+
+
 def state_of(module: nn.Module) -> dict[str, Tensor]:
     """A copy of a module's whole state, contiguous, on the CPU."""
     return {name: _copied(tensor) for name, tensor in module.state_dict().items()}
@@ -86,7 +105,7 @@ def to_checkpoint(
     optimizer: torch.optim.Optimizer,
     best: Mapping[str, Tensor],
     kept: Mapping[str, Tensor],
-    average: Average,
+    average: Weights,
 ) -> Checkpoint:
     """All that is needed to go on from a moment.
 
@@ -96,7 +115,7 @@ def to_checkpoint(
         optimizer: its present state.
         best: the module's state at the best epoch.
         kept: what the task keeps of the validation at the best epoch; names without a slash.
-        average: of the weights.
+        average: which weights are judged and kept.
     """
     tensors = {f"module/{name}": tensor for name, tensor in state_of(module).items()}
     tensors |= {f"best/{name}": tensor.clone() for name, tensor in best.items()}
@@ -110,7 +129,7 @@ def to_checkpoint(
 
 
 def from_checkpoint(
-    checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Optimizer, average: Average
+    checkpoint: Checkpoint, module: nn.Module, optimizer: torch.optim.Optimizer, average: Weights
 ) -> tuple[Moment, dict[str, Tensor], dict[str, Tensor]]:
     """(moment, best state, what was kept of its validation); module and optimizer are brought to that moment.
 
@@ -118,7 +137,7 @@ def from_checkpoint(
         checkpoint: what was written.
         module: of the same architecture; changed in place.
         optimizer: over its parameters; changed in place.
-        average: of its weights; changed in place.
+        average: which of its weights are judged and kept; changed in place.
     """
     parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}, "average": {}}
     moving: dict[str, dict[str, Tensor]] = {}
@@ -152,14 +171,10 @@ def fingerprint_of(module: nn.Module, facts: Mapping[str, Any], settings: TrainS
         facts: of the data, plain JSON: `LearningTask.facts`.
         settings: of the run.
     """
-    network = hashlib.sha256()
-    for name, tensor in state_of(module).items():
-        network.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        network.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.ndim else _scalar(tensor))
     return {
         "settings": _digest(settings.deciding()),
         "data": _digest(facts),
-        "network weights": network.hexdigest(),
+        "network weights": tensors_digest(state_of(module)),
     }
 
 
@@ -174,7 +189,3 @@ def _copied(tensor: Tensor) -> Tensor:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _scalar(tensor: Tensor) -> bytes:
-    return repr(tensor.item()).encode()

@@ -49,6 +49,8 @@ class ClassTask:
         self.targets_NC = data.shares_of("train")
         counts = (self.targets_NC > 0).sum(axis=0)
         self.weights_C = torch.from_numpy(weights_of(counts, settings.objective.class_weights))
+        same = not self.strength.changes and len(self.sizes) == 1
+        self.plain = self.learned if same else Batches(data.train, program, settings, learning=False)
         self.prefix: KeptPrefix | None = None
         self._asking = threading.Lock()  # batches are made by several threads; a teacher need not bear that
         if settings.objective.sampling == "balanced" and not data.exclusive:
@@ -176,6 +178,13 @@ class ClassTask:
             return labels
         distance = teacher_loss(logits_NC, targets_NPC[:, 1], objective.temperature, exclusive=exclusive)
         return (1 - objective.teacher_weight) * labels + objective.teacher_weight * distance
+
+    def look_back(self, module: nn.Module, indices: Integers) -> float:
+        """The plain log loss, as of validation."""
+        make = self.prefix.batch if self.prefix else self.plain.batch
+        logits_NC = self._logits(module, make(indices, 0), self.prefix).cpu()
+        truth_NC = torch.from_numpy(self.targets_NC[indices])
+        return judged_loss(logits_NC, truth_NC, exclusive=self.data.exclusive)
 
     def judge(self, module: nn.Module) -> Judgement:
         """Accuracy or average precision, and the plain log loss; `logits`, float32 (M, C), are kept."""

@@ -82,6 +82,11 @@ class ObjectTask:
             parts: Mapping[str, Tensor] = module.losses(images_N3HW, targets)  # type: ignore[operator]
         return torch.stack([part.float() for part in parts.values()]).sum()
 
+    def look_back(self, module: nn.Module, indices: Integers) -> None:
+        """The images alone: there is no loss without training."""
+        judged = self.learned.whole(indices)
+        answered(module, torch.from_numpy(np.asarray(judged.batch.arrays)), self.settings)
+
     def judge(self, module: nn.Module) -> Judgement:
         """COCO's AP and AP50 in original pixels, of masks where there are any; nothing is kept.
 

@@ -82,6 +82,13 @@ class PixelTask:
         weights_C = None if self.weights_C is None else self.weights_C.to(self.settings.device)
         return pixel_loss(logits_NCHW, labels_NHW, weights_C)
 
+    def look_back(self, module: nn.Module, indices: Integers) -> float:
+        """Cross-entropy of the labelled pixels, without weights of labels."""
+        judged = self.learned.whole(indices)
+        logits_NCHW = self._logits(module, torch.from_numpy(np.asarray(judged.batch.arrays))).cpu()
+        entropy, pixels = _entropy(logits_NCHW, torch.from_numpy(judged.labels).long())
+        return entropy / max(1, pixels)
+
     def judge(self, module: nn.Module) -> Judgement:
         """Figures as `signet evaluate` has them, cross-entropy of the prepared pixels; `sums` are kept."""
         sums: list[Integers] = []
@@ -91,10 +98,8 @@ class PixelTask:
             judged = self.judged.whole(part)
             logits_NCHW = self._logits(module, torch.from_numpy(np.asarray(judged.batch.arrays))).cpu()
             labels_NHW = torch.from_numpy(judged.labels).long()
-            entropy += float(
-                functional.cross_entropy(logits_NCHW, labels_NHW, ignore_index=UNLABELLED, reduction="sum")
-            )
-            pixels += int((labels_NHW != UNLABELLED).sum())
+            loss, labelled = _entropy(logits_NCHW, labels_NHW)
+            entropy, pixels = entropy + loss, pixels + labelled
             sums.extend(self._sums(logits_NCHW, judged))
         table = np.stack(sums)
         miou = float(mean_where_defined(pixel_figures(table.sum(axis=0, keepdims=True)).iou)[0])
@@ -122,3 +127,9 @@ class PixelTask:
         if logits_NCHW.shape[-2:] != size:
             logits_NCHW = functional.interpolate(logits_NCHW.float(), size, mode="bilinear")
         return logits_NCHW.float().contiguous()
+
+
+def _entropy(logits_NCHW: Tensor, labels_NHW: Tensor) -> tuple[float, int]:
+    """(sum of the cross-entropy of labelled pixels, how many there are)."""
+    total = functional.cross_entropy(logits_NCHW, labels_NHW, ignore_index=UNLABELLED, reduction="sum")
+    return float(total), int((labels_NHW != UNLABELLED).sum())

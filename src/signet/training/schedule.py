@@ -65,6 +65,18 @@ def set_rates(optimizer: torch.optim.Optimizer, step: int, steps: int, how: Opti
             _set_momentum(group, _one_cycle(step, steps, SLOW, FAST, SLOW))
 
 
+def change_rates(optimizer: torch.optim.Optimizer, times: float, held: float | None = None) -> None:
+    """Change the rates that a schedule has set, all alike.
+
+    Args:
+        optimizer: of `optimizer_of`; changed in place.
+        times: what each rate is multiplied by.
+        held: share of the greatest rates that comes in place of the schedule's; None for the schedule's own.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = (group["lr"] if held is None else group["greatest"] * held) * times
+
+
 def _one_cycle(step: int, steps: int, first: float, middle: float, last: float) -> float:
     """Half a cosine from the first value to the middle one, and half a cosine to the last."""
     top = max(1, round(RISE * steps))

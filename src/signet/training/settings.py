@@ -17,13 +17,16 @@ from signet.errors import BadDataset, BadRequest
 from signet.geometry import Size
 from signet.programs import Program
 from signet.training.checks import Range, Whole, check_fields, check_whole
+from signet.training.holding import Held
 from signet.training.objective import Objective
 from signet.training.optimisation import Optimisation
 from signet.training.stages import Classifier
 from signet.training.teaching import Teaching
 from signet.training.variation import Augmentation, Variation, strength_of
 
-BatchNormPolicy = Literal["frozen", "batch"]
+BatchNormPolicy = Literal["frozen", "batch", "re-estimated", "adapt"]
+BATCHNORM_POLICIES: tuple[BatchNormPolicy, ...] = ("frozen", "batch", "re-estimated", "adapt")
+Overfitting = Literal["off", "stop", "step-back"]
 Selection = Literal["accuracy", "loss"]
 
 _GREATEST_RATE = 0.1
@@ -131,11 +134,21 @@ class TrainSettings:
             pixels, the AP of objects; equal ones by the loss), or the loss, which objects do not have.
         ema: decay of the running average of the weights (`averaging`), which is then what is validated and
             kept; 0.99 to 0.9999 are usual, more for more steps. 0 validates and keeps the weights themselves.
+        swa_start: share of the epochs after which the plain mean of their weights is gathered, judged and
+            kept (`EpochAverage`); 0 for none.
+        swa_rate: the rate from there on, constant, over the greatest.
+        soup: greatest number of epochs that a greedy soup of weights is tried from (`Soup`); 0 for none.
+        overfitting: what becomes of a run that learns its images by heart (`overfitting`): "stop" ends it,
+            "step-back" goes on from the best epoch at a lower rate, twice at most; "off" does not look.
+            Objects have no loss of validation to tell it by.
         frozen: names of stages (see `stages_of`) that do not learn, or dotted prefixes of them.
         thaw: (name, epoch) of stages that are frozen, too, but learn from the beginning of that epoch on.
         batchnorm: "frozen": every BatchNorm uses its stored statistics and leaves them as they are;
-            "batch": those outside frozen stages use and gather the statistics of each batch. A head that was
-            made for the task gathers its own under both.
+            "batch": those outside frozen stages use and gather the statistics of each batch;
+            "re-estimated": likewise, and before each validation theirs are computed anew over the training
+            images (`batch_statistics`); "adapt": theirs are computed anew once, before the first step, and
+            then kept. A head that was made for the task gathers its own under all.
+        batchnorm_stages: (stage, policy) for stages with another one.
         seed: decides order, augmentation, dropout.
         threads: of torch while it trains; what was set before is restored. One fewer than there are
             processors leaves one to the thread that makes the batches; with more threads than processors are
@@ -166,9 +179,14 @@ class TrainSettings:
     patience: int = 5
     select: Selection = "accuracy"
     ema: float = 0.0
+    swa_start: float = 0.0
+    swa_rate: float = 0.5
+    soup: int = 0
+    overfitting: Overfitting = "off"
     frozen: tuple[str, ...] = ()
     thaw: tuple[tuple[str, int], ...] = ()
     batchnorm: BatchNormPolicy = "frozen"
+    batchnorm_stages: tuple[tuple[str, BatchNormPolicy], ...] = ()
     seed: int = 0
     threads: int = 1
     workers: int = 0
@@ -185,6 +203,16 @@ class TrainSettings:
                 f"mosaic: expected 0 without augmentation, which shows every picture whole, got "
                 f"{self.mosaic!r}. Choose the augmentation 'light' or 'medium', or no mosaics."
             )
+        averages = [name for name in ("ema", "swa_start", "soup") if getattr(self, name)]
+        if len(averages) > 1:
+            raise BadRequest(
+                f"averaging: expected one average of the weights, got {' and '.join(averages)}. Leave all "
+                "but one at 0."
+            )
+        for stage, policy in self.batchnorm_stages:
+            if policy not in BATCHNORM_POLICIES:
+                words = ", ".join(map(repr, BATCHNORM_POLICIES))
+                raise BadRequest(f"batchnorm of {stage}: expected one of {words}; got {policy!r}.")
         if not self.classifier or not all(self.classifier):
             raise BadRequest("classifier: expected the dotted name of the head, got an empty one.")
         if isinstance(self.frozen, str):
@@ -236,9 +264,14 @@ class Trained:
             that the network waited for batches. `TIMED` names those that differ from run to run.
         kept: what the task keeps of the validation at the best epoch, by name: of classes `logits`, of pixels
             `sums`, int64 (M, 3, C): `PixelCounts.sums` of each image, in original pixels; of objects nothing.
-        stopped_early: whether patience or the budget ended the run.
+        stopped_early: whether patience, the budget or overfitting ended the run.
         seconds: of training, those before a resume included.
+<<<<<<< HEAD
         notes: what a person should know of how it went, in sentences.
+=======
+        held: what was frozen, with its digest; it was compared at the end of every epoch.
+        notes: what a person must know of the run, in sentences: that it went back, or what was averaged.
+>>>>>>> 5a5dfee (BatchNorm statistics by policy and stage, averages of weights, the overfitting watch, and the proof of what was held)
     """
 
     best: Mapping[str, Tensor]
@@ -247,6 +280,10 @@ class Trained:
     kept: Mapping[str, Array]
     stopped_early: bool
     seconds: float
+<<<<<<< HEAD
+=======
+    held: Held
+>>>>>>> 5a5dfee (BatchNorm statistics by policy and stage, averages of weights, the overfitting watch, and the proof of what was held)
     notes: tuple[str, ...] = ()
 
     @property
@@ -263,6 +300,7 @@ _WHOLE = (
     Whole("threads", 1),
     Whole("workers", 0),
     Whole("memory_bytes", 0),
+    Whole("soup", 0),
 )
 _HIGH_RATE = "AdamW moves every weight by about the rate at each step: more destroys what was pretrained."
 _RANGES = (
@@ -271,11 +309,14 @@ _RANGES = (
     Range("label_smoothing", 0, 1, "It is the share that all classes have in common.", open_end=True),
     Range("mosaic", 0, 1, "It is a share of the views."),
     Range("ema", 0, 1, "At 1 the average never leaves the weights it began with.", open_end=True),
+    Range("swa_start", 0, 1, "It is a share of the epochs.", open_end=True),
+    Range("swa_rate", 0, 1, "It is a share of the greatest rate."),
     Range("checkpoint_seconds", 0, math.inf, open_end=True),
     Range("budget_seconds", 0, math.inf, open_end=True),
 )
 _CHOICES: dict[str, tuple[str, ...]] = {
     "augmentation": ("none", "light", "medium", "strong"),
-    "batchnorm": ("frozen", "batch"),
+    "batchnorm": BATCHNORM_POLICIES,
+    "overfitting": ("off", "stop", "step-back"),
     "select": ("accuracy", "loss"),
 }

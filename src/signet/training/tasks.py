@@ -95,6 +95,16 @@ class LearningTask(Protocol):
         """float32 (), the mean over the images, with its gradient."""
         ...
 
+    def look_back(self, module: nn.Module, indices: Integers) -> float | None:
+        """Send some training images through the network, prepared as those of validation are.
+
+        Nothing is augmented, and no gradient is recorded; the mode of the network's layers is the caller's.
+
+        Returns:
+            Their mean loss, as validation has it; None where validation has none.
+        """
+        ...
+
     def judge(self, module: nn.Module) -> Judgement:
         """Validate; the module is in evaluation mode, and no gradient is recorded."""
         ...

@@ -1,0 +1,67 @@
+"""Training images seen once more, as validation sees its own: for statistics, and for the gap of losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from torch import nn
+
+from signet.arrays import Integers
+from signet.training.batch_statistics import re_estimate
+from signet.training.tasks import LearningTask
+
+STATISTICS_IMAGES = 4096
+"""Images that BatchNorm statistics are computed from: all of a small set, evenly many of a larger one. The
+figures of Wu and Johnson (2021), section 3, no longer change beyond about a thousand."""
+
+SAMPLE_IMAGES = 256
+"""Training images whose loss is compared with that of validation, always the same ones."""
+
+
+def sample_loss(task: LearningTask, module: nn.Module, batch: int) -> float | None:
+    """The mean loss of a fixed sample of the training images, without augmentation.
+
+    Args:
+        task: whose images these are.
+        module: in evaluation mode; no gradient is recorded by the caller.
+        batch: images at a time.
+
+    Returns:
+        The same loss as that of validation; None where the task has none.
+    """
+    indices = _evenly(task.count, SAMPLE_IMAGES)
+    total = 0.0
+    for part in _parts(indices, batch):
+        loss = task.look_back(module, part)
+        if loss is None:
+            return None
+        total += loss * len(part)
+    return total / len(indices)
+
+
+def re_estimated(task: LearningTask, module: nn.Module, names: Iterable[str], batch: int) -> tuple[str, ...]:
+    """Compute the statistics of some BatchNorm layers anew; see `re_estimate`.
+
+    Args:
+        task: whose training images are seen.
+        module: changed in place; in evaluation mode afterwards.
+        names: of the layers.
+        batch: images at a time, as while learning: a layer normalises by the batch on the way.
+    """
+
+    def passes() -> None:
+        for part in _parts(_evenly(task.count, STATISTICS_IMAGES), batch):
+            task.look_back(module, part)
+
+    return re_estimate(module, names, passes)
+
+
+def _evenly(count: int, most: int) -> Integers:
+    taken = min(count, most)
+    return np.arange(taken, dtype=np.int64) * count // taken
+
+
+def _parts(indices: Integers, batch: int) -> list[Integers]:
+    """Equal parts, none smaller than a batch where there are images for one: one image has no variance."""
+    return np.array_split(indices, max(1, len(indices) // batch))
