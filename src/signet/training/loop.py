@@ -41,6 +41,7 @@ from signet.training.moments import (
     from_checkpoint,
     is_better,
     ranked,
+    set_state,
     to_checkpoint,
 )
 from signet.training.objects import ObjectData
@@ -160,7 +161,7 @@ class _Run:
             with self._activations():
                 idle = self._epoch()
             self.feed.adapt(idle)
-        self.module.load_state_dict(self.best, strict=True)
+        set_state(self.module, self.best)
         moment = self.moment
         return Trained(
             best=self.best,
@@ -331,7 +332,7 @@ class _Run:
 
     def _step_back(self) -> None:
         """The network as it was at its best epoch, and an optimizer that remembers nothing."""
-        self.module.load_state_dict(self.best, strict=True)
+        set_state(self.module, self.best)
         self.optimizer.state.clear()
         self.weights.restart()
 

@@ -266,12 +266,8 @@ class Trained:
             `sums`, int64 (M, 3, C): `PixelCounts.sums` of each image, in original pixels; of objects nothing.
         stopped_early: whether patience, the budget or overfitting ended the run.
         seconds: of training, those before a resume included.
-<<<<<<< HEAD
-        notes: what a person should know of how it went, in sentences.
-=======
         held: what was frozen, with its digest; it was compared at the end of every epoch.
         notes: what a person must know of the run, in sentences: that it went back, or what was averaged.
->>>>>>> 5a5dfee (BatchNorm statistics by policy and stage, averages of weights, the overfitting watch, and the proof of what was held)
     """
 
     best: Mapping[str, Tensor]
@@ -280,10 +276,7 @@ class Trained:
     kept: Mapping[str, Array]
     stopped_early: bool
     seconds: float
-<<<<<<< HEAD
-=======
     held: Held
->>>>>>> 5a5dfee (BatchNorm statistics by policy and stage, averages of weights, the overfitting watch, and the proof of what was held)
     notes: tuple[str, ...] = ()
 
     @property
