@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from torch import nn
 from signet.errors import BadRequest
 from signet.progress import Progress
 from signet.training import train
-from signet.training.averaging import Average
+from signet.training.averaging import Average, EpochAverage, Soup
 
 
 class Stop(Exception):
@@ -100,3 +102,138 @@ def test_the_average_is_what_is_kept_and_a_resume_goes_on_with_it(
     assert tiny.same(straight, run("stopped", resume=True, ema=0.99))
     with pytest.raises(BadRequest, match="other settings"):
         run("stopped", resume=True)
+
+
+# --- the mean of epochs -------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(first=st.integers(1, 5), values=st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=12))
+def test_the_mean_of_the_last_epochs_is_their_plain_mean(first: int, values: list[float]) -> None:
+    module = layer(0.0)
+    average = EpochAverage(module, first)
+    for epoch, value in enumerate(values, 1):
+        nn.init.constant_(module.weight, value)
+        average.gather(epoch)
+        assert average.mixed is (epoch >= first)
+        with average.in_place():
+            wanted = np.mean(values[first - 1 : epoch]) if epoch >= first else value
+            assert module.weight.item() == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+        assert module.weight.item() == pytest.approx(value)
+
+
+def test_stochastic_weight_averaging_holds_the_rate_and_keeps_the_mean(
+    tiny: ModuleType, images: Path, tmp_path: Path
+) -> None:
+    data = tiny.data_in(images)
+    states: list[dict[str, torch.Tensor]] = []
+
+    def after_each_epoch(moment: Progress) -> None:
+        if moment.done % 6 == 0:
+            states.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
+
+    module = tiny.network()
+    how = tiny.settings(epochs=4, swa_start=0.5, swa_rate=0.4, batchnorm="frozen", checkpoint_seconds=60)
+    done = train(module, data, how, folder=tmp_path, resume=False, on_progress=after_each_epoch)
+    assert [row["learning_rate"] for row in done.history[3:]] == [pytest.approx(0.4 * how.head_rate)] * 2
+    assert done.history[2]["learning_rate"] < 0.4 * how.head_rate + how.head_rate
+    if done.best_epoch == 4:
+        # Told twice at an epoch's end: after its last step, and after it was judged.
+        ends = [states[2 * epoch] for epoch in (3, 4)]
+        mean = (ends[0]["head.weight"] + ends[1]["head.weight"]) / 2
+        torch.testing.assert_close(done.best["head.weight"], mean, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{"swa_start": 0.3, "batchnorm": "batch"}, {"soup": 3}])
+@pytest.mark.parametrize("step", [5, 12, 17])
+def test_a_stop_and_a_resume_change_no_average(
+    tiny: ModuleType, images: Path, tmp_path: Path, changes: dict[str, Any], step: int
+) -> None:
+    def stop(moment: Progress) -> None:
+        if moment.done == step:
+            raise Stop
+
+    data, how = tiny.data_in(images), tiny.settings(epochs=3, select="loss", **changes)
+    straight = train(tiny.network(), data, how, folder=tmp_path / "a", resume=False)
+    with pytest.raises(Stop):
+        train(tiny.network(), data, how, folder=tmp_path / "b", resume=False, on_progress=stop)
+    resumed = train(tiny.network(), data, how, folder=tmp_path / "b", resume=True)
+    assert tiny.same(straight, resumed)
+    assert straight.notes == resumed.notes
+
+
+# --- soup ---------------------------------------------------------------------------------------------------
+
+
+def soup_of(values: list[float], most: int) -> tuple[nn.Linear, Soup]:
+    module = layer(0.0)
+    soup = Soup(module, most)
+    for epoch, value in enumerate(values, 1):
+        nn.init.constant_(module.weight, value)
+        soup.gather(epoch)
+    return module, soup
+
+
+def greedy(values: list[float], order: list[int], target: float) -> float | None:
+    """What the recipe finds, word for word: the next one goes in where the mean comes nearer."""
+    chosen, best = order[:1], abs(values[order[0] - 1] - target)
+    found = None
+    for epoch in order[1:]:
+        distance = abs(float(np.mean([values[place - 1] for place in [*chosen, epoch]])) - target)
+        if distance < best:
+            chosen, best, found = [*chosen, epoch], distance, distance
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    values=st.lists(st.floats(-8, 8, width=16), min_size=2, max_size=7, unique=True), target=st.floats(-4, 4)
+)
+def test_the_soup_is_the_greedy_one(values: list[float], target: float) -> None:
+    module, soup = soup_of(values, most=9)
+    order = sorted(range(1, len(values) + 1), key=lambda epoch: abs(values[epoch - 1] - target))
+    wanted = greedy(values, order, target)
+    start = abs(values[order[0] - 1] - target)
+
+    def better(one: float, found: float | None) -> bool:
+        return one < (start if found is None else found) - 1e-4
+
+    before = module.weight.item()
+    found, chosen = soup.mix(order, lambda: abs(module.weight.item() - target), better)
+    assert module.weight.item() == before
+    if wanted is None or start - wanted > 1e-3:  # else rounding decides
+        assert (found is None) == (wanted is None)
+    if found is not None:
+        mean = float(np.mean([values[epoch - 1] for epoch in chosen]))
+        assert found == pytest.approx(abs(mean - target), abs=1e-4)
+        assert found < start
+        assert order[0] in chosen
+
+
+def test_only_the_best_epochs_are_remembered_and_a_checkpoint_brings_them_back() -> None:
+    _, soup = soup_of([1.0, 2.0, 3.0, 4.0], most=2)
+    soup.keep([3, 1, 4, 2])
+    assert soup.epochs == (1, 3)
+    _, other = soup_of([], most=2)
+    other.restore(soup.tensors)
+    assert other.epochs == (1, 3)
+    assert other.tensors["3/weight"].item() == 3.0
+
+
+def test_a_soup_that_helps_is_a_row_of_its_own_and_is_what_is_kept(
+    tiny: ModuleType, images: Path, tmp_path: Path
+) -> None:
+    how = tiny.settings(
+        epochs=5, soup=5, select="loss", head_rate=0.09, augmentation="none", checkpoint_seconds=60
+    )
+    done = train(tiny.network(), tiny.data_in(images), how, folder=tmp_path, resume=False)
+    last = done.history[-1]
+    assert last["epoch"] == 6 == done.best_epoch
+    assert last["soup"] >= 2
+    assert last["validation_loss"] < min(row["validation_loss"] for row in done.history[:-1])
+    assert re.fullmatch(r"soup: the mean of the weights of epochs [\d, ]+ is kept, as row 6", done.notes[-1])
+
+
+def test_two_averages_at_once_are_refused(tiny: ModuleType) -> None:
+    with pytest.raises(BadRequest, match="expected one average of the weights, got ema and soup"):
+        tiny.settings(ema=0.9, soup=2)

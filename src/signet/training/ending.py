@@ -41,11 +41,13 @@ def decided(moment: Moment, settings: TrainSettings, figure: str, out_of_time: b
             else f"training ended, and epoch {best} is kept"
         )
         notes = (*notes, f"{words}; {consequence}")
-    return Moment(
+    return replace(
+        moment,
         epoch=epoch + 1,
-        best_epoch=best,
-        history=moment.history,
-        seconds=moment.seconds,
+        step=0,
+        loss=0.0,
+        images=0,
+        epoch_seconds=0.0,
         finished=last or early,
         stopped_early=early and not last,
         steps_back=moment.steps_back + goes_back,

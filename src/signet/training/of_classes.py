@@ -20,6 +20,7 @@ from signet.answers import logistic, softmax
 from signet.arrays import Floats, Integers
 from signet.errors import BadRequest
 from signet.geometry import Size
+from signet.metrics.calibration import expected_calibration_error
 from signet.metrics.multilabel import mean_average_precision
 from signet.training.augmentation import generator_of
 from signet.training.class_losses import class_loss, judged_loss, label_loss, teacher_loss
@@ -198,7 +199,12 @@ class ClassTask:
         else:
             value = mean_average_precision(logits_MC.numpy(), data.validation_targets)
         loss = judged_loss(logits_MC, truth_MC, exclusive=data.exclusive)
-        return Judgement({"validation_loss": loss, self.figure: value}, {"logits": logits_MC})
+        row = {"validation_loss": loss, self.figure: value}
+        if data.exclusive and math.isfinite(loss):
+            scores_MC = logits_MC.softmax(1).numpy()
+            right_M = logits_MC.argmax(1).numpy() == np.asarray(data.validation_targets)
+            row["validation_ece"] = float(expected_calibration_error(scores_MC.max(axis=1), right_M)[0])
+        return Judgement(row, {"logits": logits_MC})
 
     def _logits(self, module: nn.Module, images: Tensor, prefix: KeptPrefix | None = None) -> Tensor:
         """Float32 (N, C) of a batch, or of what a prefix made of it; of several heads, those of the last."""
