@@ -136,3 +136,52 @@ def _minimise(objective: Callable[[Array], tuple[float, Array]], start: Array) -
         raise MissingExtra("Fitting a probe", "fit", "scipy") from error
     options = {"maxiter": _ITERATIONS, "gtol": _TOLERANCE, "ftol": 1e-9}
     return np.asarray(minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x)
+
+
+def label_path(problem: Problem, strengths: Sequence[float], evenness: float) -> Iterator[Fitted]:
+    """Logistic regression of each label on its own, all in one L-BFGS, each strength from the one before.
+
+    The loss is the mean over the images of the sum over the labels, and `strength / 2` times the squared norm
+    of the weights. One image more, in the middle of all, has every label by half: the bias of a label that
+    all images have, or none, stays finite.
+
+    Args:
+        problem: `truth` is int64 (N, C), 0 or 1.
+        strengths: strongest first.
+        evenness: of the standardisation.
+
+    Source: as `logistic_path`; the image more is the conjugate prior of P. Diaconis, D. Ylvisaker, Annals of
+        Statistics 7 (1979) 269-281.
+    """
+    mean, divisor = problem.scales(evenness)
+    rows = ((problem.rows - mean.astype(np.float32)) / divisor.astype(np.float32)).astype(np.float32)
+    width, classes = rows.shape[1], problem.classes
+    state = np.zeros((width + 1) * classes)
+    for strength in strengths:
+        state = _minimise(_label_objective(rows, problem.truth, strength), state)
+        weights = state[: width * classes].reshape(width, classes) / divisor[:, None]
+        yield Fitted(weights, state[width * classes :] - mean @ weights)
+
+
+def _label_objective(
+    rows: Floats, truth: Integers, strength: float
+) -> Callable[[Array], tuple[float, Array]]:
+    """Loss and gradient as a function of all weights and biases, float64 (D * C + C,)."""
+    count, width = rows.shape
+    classes = truth.shape[1]
+    cells = width * classes
+    right = truth.astype(np.float32)
+
+    def objective(values: Array) -> tuple[float, Array]:
+        weights, bias = values[:cells].reshape(width, classes), values[cells:]
+        logits = rows @ weights.astype(np.float32) + bias.astype(np.float32)
+        costs = np.logaddexp(0, logits) - right * logits
+        prior = np.logaddexp(0, bias) - bias / 2
+        loss = (costs.sum(dtype=np.float64) + prior.sum()) / count + 0.5 * strength * (weights**2).sum()
+        shares = 0.5 + 0.5 * np.tanh(logits / 2)
+        gaps = (shares - right) / np.float32(count)
+        slope = (rows.T @ gaps).astype(np.float64) + strength * weights
+        aside = gaps.sum(axis=0, dtype=np.float64) + np.tanh(bias / 2) / 2 / count
+        return float(loss), np.concatenate([slope.ravel(), aside])
+
+    return objective

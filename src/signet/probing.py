@@ -140,7 +140,7 @@ def fit_probe(
     problem = _checked(features, targets, classes)
     parts = folds_of(targets, chosen) if folds is None else frozen(folds, "folds", "int64", (len(targets),))
     method = chosen.method or _method_for(problem)
-    with _limited_threads(chosen.threads):
+    with limited_threads(chosen.threads):
         curve, best = _search(problem, parts, chosen, method, on_progress)
         final = next(_SOLVERS[method](problem, (best.strength,), best.evenness))
         scale = _scale(method, best.logits, problem.truth)
@@ -174,7 +174,7 @@ def refit(
         BadDataset: a class without an image.
     """
     problem = _checked(features, targets, classes)
-    with _limited_threads(threads):
+    with limited_threads(threads):
         found = next(_SOLVERS[probe.method](problem, (probe.strength,), probe.evenness))
     # Not found anew: on the images that this fit saw, all answers look surer than they are.
     weights = np.ascontiguousarray(found.weights.T * probe.scale, np.float32)
@@ -348,7 +348,7 @@ def _method_for(problem: Problem) -> Method:
 
 
 @contextmanager
-def _limited_threads(threads: int) -> Iterator[None]:
+def limited_threads(threads: int) -> Iterator[None]:
     """Let linear algebra use so many threads; what was set before is set again afterwards."""
     try:
         import scipy.optimize  # noqa: F401  (its own library of linear algebra must be there to be limited)

@@ -49,6 +49,7 @@ class ClassReport:
         precision: of those called so, the fraction that is.
         recall: of those that are, the fraction called so.
         f1: harmonic mean of the two.
+        ap: average precision, where several labels can be right; else None.
     """
 
     label: str
@@ -56,15 +57,18 @@ class ClassReport:
     precision: Interval
     recall: Interval
     f1: Interval
+    ap: Interval | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
+        several = {} if self.ap is None else {"ap": self.ap.to_dict()}
         return {
             "label": self.label,
             "count": self.count,
             "precision": self.precision.to_dict(),
             "recall": self.recall.to_dict(),
             "f1": self.f1.to_dict(),
+            **several,
         }
 
 

@@ -96,3 +96,30 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 60 pictures to learn from and 30 to test, of one or two of three labels. Not to be changed.
+
+    A disc stands at the left, a square at the right, and a picture may be red.
+    """
+    folder = tmp_path_factory.mktemp("tagged")
+    rows = ["file,label,split"]
+    for number in range(90):
+        random = np.random.default_rng([7, number])
+        labels = [("disc",), ("square",), ("red",), ("disc", "red"), ("disc", "square")][number % 5]
+        pixels = random.integers(0, 90, (36, 48, 3), np.uint8)
+        if "red" in labels:
+            pixels[..., 0] += 110
+        picture = PillowImage.fromarray(pixels)
+        pen = ImageDraw.Draw(picture)
+        top, colour = int(random.integers(2, 14)), (230, 230, int(random.integers(120, 255)))
+        if "disc" in labels:
+            pen.ellipse((3, top, 21, top + 18), fill=colour)
+        if "square" in labels:
+            pen.rectangle((26, top, 44, top + 18), fill=colour)
+        picture.save(folder / f"{number:03}.png")
+        rows.append(f"{number:03}.png,{'|'.join(labels)},{'train' if number < 60 else 'test'}")
+    (folder / "index.csv").write_text("\n".join(rows))
+    return folder

@@ -212,14 +212,6 @@ def test_what_cannot_be_learned_from_says_why(make, words, shapes, tmp_path):
         parts_of(folder, training=False)
 
 
-def test_several_labels_an_image_are_refused(unsplit, tmp_path):
-    table = tmp_path / "data.csv"
-    files = sorted(unsplit.rglob("*.png"))[:4]
-    table.write_text(f"file,label\n{files[0]},a|b\n{files[1]},a\n")
-    with pytest.raises(BadDataset, match="one label an image"):
-        parts_of(table)
-
-
 def test_fractions_that_leave_nothing_are_refused(unsplit):
     with pytest.raises(BadDataset, match="too little to learn from"):
         parts_of(unsplit, Recipe(validation_fraction=0.5, test_fraction=0.4))

@@ -3,6 +3,7 @@
 refusals ── settings that the dataset or the strategy has no use for; lessons ── those of labels of images
 plans ── what is going to be done, and why, before it starts
 partition ── which images are learned from, which decide, which are kept for the end
+label_sets ── one label an image, or several: targets, probes, temperature; label_scores: figures of several
 probes ── the frozen network's features and the head fitted on them; no torch
 trained ── the network trained further from the probe's head; torch
 joining ── a head on a graph, and as weights that can be trained further; no torch

@@ -102,6 +102,7 @@ def close(
     card = card_of(
         candidate.parent.card,
         parts.labels,
+        exclusive=parts.exclusive,
         name=target.name.removesuffix(".signet"),
         lineage={
             "finetuned_from": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -121,15 +121,17 @@ def write_state(state: Mapping[str, Array], path: Path) -> Path:
     return path
 
 
-def card_of(parent: Card, labels: tuple[str, ...], **values: Any) -> Card:
+def card_of(parent: Card, labels: tuple[str, ...], *, exclusive: bool = True, **values: Any) -> Card:
     """The card of a classifier made from another model.
 
     Args:
         parent: the card of the model that it was made from.
         labels: its own.
+        exclusive: whether one label of an image is right; else each has a score of its own.
         values: fields that differ from the parent's.
     """
-    output = OutputContract(head="softmax", tensor=LOGITS, classes=len(labels), features=FEATURES)
+    head: Literal["softmax", "sigmoid"] = "softmax" if exclusive else "sigmoid"
+    output = OutputContract(head=head, tensor=LOGITS, classes=len(labels), features=FEATURES)
     return dataclasses.replace(
         parent,
         **{

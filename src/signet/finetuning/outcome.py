@@ -31,8 +31,9 @@ class Finetuned:
         report: of the sealed model, on images that no decision used.
         probe: figures of the probe on the same images.
         tuned: those of the fine-tuned network; None when only a probe was fitted.
-        gain: how much more of these images the fine-tuned network gets right than the probe, paired.
-        validation: what decided: candidate to its accuracy on the validation images.
+        gain: how much more of these images the fine-tuned network gets right than the probe, paired; where
+            several labels can be right, how much higher its average precision is.
+        validation: what decided: candidate to its accuracy, or average precision, on the validation images.
         history: of the training, one mapping for each epoch.
         kept_epoch: the epoch whose weights were kept, 0 for those of the start.
         seconds: wall time of this process.
@@ -54,6 +55,11 @@ class Finetuned:
     def metrics(self) -> Mapping[str, Interval]:
         """Figures of the sealed model."""
         return self.report.metrics
+
+    @property
+    def figure(self) -> str:
+        """The metric that candidates are compared by: `top1`, or `ap` where several labels can be right."""
+        return "top1" if "top1" in self.metrics else "ap"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the command contract; every key is an identifier."""
@@ -84,15 +90,17 @@ class Finetuned:
         if self.tuned is not None and self.gain is not None:
             gain = self.gain
             lines += [
-                f"probe: {self.probe['top1']}",
-                f"fine-tuned: {self.tuned['top1']}",
+                f"probe: {self.probe[self.figure]}",
+                f"fine-tuned: {self.tuned[self.figure]}",
                 f"difference: {100 * gain.value:+.1f} points "
                 f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
                 f"sealed: the {self.chosen} one, which is {self._better()} on the validation images "
                 f"({self._validated()})",
             ]
         else:
-            lines.append(f"right: {self.probe['top1']}")
+            lines.append(
+                f"{'right' if self.figure == 'top1' else 'average precision'}: {self.probe[self.figure]}"
+            )
         if self.report.unreadable:
             lines.append(f"{len(self.report.unreadable)} images could not be read and are in no figure:")
             lines += [f"  {row.error}" for row in self.report.unreadable[:10]]
@@ -110,9 +118,9 @@ class Finetuned:
 
     def story(self) -> Story:
         """What `signet.reporting.finetuning_page` tells."""
-        rows = [Row("Probe on frozen features", self.probe["top1"], chosen=self.chosen == "probe")]
+        rows = [Row("Probe on frozen features", self.probe[self.figure], chosen=self.chosen == "probe")]
         if self.tuned is not None:
-            rows.append(Row("Fine-tuned", self.tuned["top1"], chosen=self.chosen == "fine-tuned"))
+            rows.append(Row("Fine-tuned", self.tuned[self.figure], chosen=self.chosen == "fine-tuned"))
         return Story(
             model=self.plan.model,
             dataset=self.plan.dataset,

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from signet.arrays import Integers
+from signet.arrays import Array, Integers
 from signet.datasets import Dataset
 from signet.errors import BadDataset
+from signet.finetuning import label_sets
 from signet.fingerprints import Fingerprints, read_fingerprints
 from signet.naming import shown
-from signet.probing import ProbeSettings, folds_of
+from signet.probing import ProbeSettings
 from signet.progress import OnProgress
 from signet.recipes import Recipe
 from signet.records import Mistake
@@ -33,11 +34,11 @@ class Part:
 
     Attributes:
         paths: N files.
-        targets: int64 (N,), positions in the run's labels.
+        targets: int64 (N,), positions in the run's labels; or bool (N, C) where several can be right.
     """
 
     paths: tuple[Path, ...]
-    targets: Integers
+    targets: Array
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -77,6 +78,11 @@ class Parts:
     notes: tuple[str, ...]
 
     @property
+    def exclusive(self) -> bool:
+        """Whether one label of an image is right."""
+        return self.development.targets.ndim == 1
+
+    @property
     def training(self) -> Integers:
         """int64, positions in `development` of the images that training learns from."""
         return np.setdiff1d(np.arange(len(self.development)), self.validation)
@@ -93,13 +99,8 @@ def partition(dataset: Dataset[Any], recipe: Recipe, *, training: bool, on_progr
         on_progress: told while files are read.
 
     Raises:
-        BadDataset: several labels an image, no image, a single class, a class with too few images.
+        BadDataset: no image, a single class, a class with too few images.
     """
-    if not dataset.exclusive:
-        raise BadDataset(
-            f"{shown(dataset.source)}: fine-tuning expects one label an image, got a dataset of several "
-            "labels an image. Keep one label for each."
-        )
     notes = list(dataset.notes)
     rows = _labelled(dataset, notes)
     with_test = "test" in rows.splits
@@ -116,7 +117,8 @@ def partition(dataset: Dataset[Any], recipe: Recipe, *, training: bool, on_progr
     kept, labels, used = _classes(kept, dataset, notes)
     prints = _chosen(prints, np.flatnonzero(readable))
     groups = merge_groups(prints.groups().tolist(), kept.groups)
-    targets = np.searchsorted(used, kept.targets)
+    targets = label_sets.targets_of(kept, used)
+    notes.extend(label_sets.everywhere(kept))
     roles, split_notes = _roles(kept, groups, labels, recipe, training=training, with_test=with_test)
     notes.extend(_copies(groups, roles if training else np.full(len(roles), "train")))
     if training:
@@ -129,7 +131,7 @@ def partition(dataset: Dataset[Any], recipe: Recipe, *, training: bool, on_progr
         labels=labels,
         development=part.subset(development),
         digests=tuple(prints.digests[place] for place in development.tolist()),
-        folds=folds_of(
+        folds=label_sets.folds_of(
             targets[development],
             settings,
             [names[place] for place in development.tolist()],
@@ -267,8 +269,9 @@ def _copies(groups: Integers, roles: np.ndarray[Any, Any]) -> list[str]:
     return []
 
 
-def _check_learned(targets: Integers, labels: tuple[str, ...], dataset: Dataset[Any]) -> None:
-    lacking = [label for place, label in enumerate(labels) if place not in set(targets.tolist())]
+def _check_learned(targets: Array, labels: tuple[str, ...], dataset: Dataset[Any]) -> None:
+    known = label_sets.seen(targets, len(labels))
+    lacking = [label for label, learned in zip(labels, known, strict=True) if not learned]
     if lacking:
         raise BadDataset(
             f"{shown(dataset.source)}: expected images of every class to learn from, got none of "
@@ -281,7 +284,7 @@ def _test_part(rows: Dataset[Any], used: Integers, notes: list[str]) -> Part:
     """The test split, unread; images of classes that are not learned are left out, and counted."""
     every = [entry for entry in rows.entries if entry.split == "test"]
     learned = set(used.tolist())
-    chosen = [entry for entry in every if entry.classes[0] in learned]
+    chosen = [entry for entry in every if learned & set(entry.classes)]
     if not chosen:
         raise BadDataset(
             f"{shown(rows.source)}: expected test images of the classes that are learned, got "
@@ -289,8 +292,8 @@ def _test_part(rows: Dataset[Any], used: Integers, notes: list[str]) -> Part:
         )
     if len(chosen) < len(every):
         notes.append(f"{len(every) - len(chosen)} test images of classes that are not learned are left out.")
-    targets = np.array([entry.classes[0] for entry in chosen], np.int64)
-    return Part(tuple(entry.path for entry in chosen), np.searchsorted(used, targets))
+    kept = dataclasses.replace(rows, entries=tuple(chosen))
+    return Part(kept.paths, label_sets.targets_of(kept, used))
 
 
 def _held_out(part: Part, roles: np.ndarray[Any, Any]) -> Part | None:

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from signet.arrays import Floats, Integers
+from signet.arrays import Array, Floats, Integers
 from signet.cards import InputSpec
 from signet.errors import BadDataset, SignetError
 from signet.features import extract, graph_with_features
 from signet.features.extraction import default_cache
+from signet.finetuning import label_sets
 from signet.finetuning.joining import Head, with_shift
 from signet.geometry import Size
 from signet.models import Model, load
 from signet.networks import ModuleSource, Pretrained
-from signet.probing import Probe, ProbeSettings, fit_probe
+from signet.probing import Probe, ProbeSettings
 from signet.progress import OnProgress
 from signet.recipes import Recipe
 from signet.streaming import settings_for
@@ -77,7 +78,7 @@ def features_of(
 
 def fitted(
     features: Floats,
-    targets: Integers,
+    targets: Array,
     classes: int,
     folds: Integers,
     recipe: Recipe,
@@ -87,7 +88,7 @@ def fitted(
     settings = probe_settings(recipe)
     parts = np.unique(folds, return_inverse=True)[1]
     own = parts if len(np.unique(parts)) > 1 else None
-    return fit_probe(features, targets, classes, folds=own, settings=settings, on_progress=on_progress)
+    return label_sets.fitted(features, targets, classes, own, settings, on_progress)
 
 
 def probe_settings(recipe: Recipe) -> ProbeSettings:

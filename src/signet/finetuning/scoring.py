@@ -7,19 +7,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from signet.answers import softmax
+from signet.answers import logistic, softmax
 from signet.arrays import Array, Floats, Integers
+from signet.finetuning import label_scores
 from signet.finetuning.partition import Part
-from signet.metrics.calibration import log_softmax
+from signet.metrics.calibration import label_log_loss, log_softmax
+from signet.metrics.multilabel import mean_average_precision
 from signet.records import Interval, Mistake, Report
 from signet.statistics import Resampling, paired_difference
-from signet.summaries import summarise
+from signet.summaries import Summary, summarise, summarise_multilabel
 
 MOST_MISTAKES = 200
 
 
 class Judged(NamedTuple):
-    """How a candidate did on the images that decide: fraction right, and mean log loss."""
+    """How a candidate did on the images that decide: fraction right, and mean log loss.
+
+    Where several labels of an image can be right, the mean average precision stands for the fraction.
+    """
 
     accuracy: float
     loss: float
@@ -35,15 +40,19 @@ class Measured(NamedTuple):
     Attributes:
         logits: float32 (N, C).
         temperature: that its scores are divided by.
+        exclusive: whether one label of an image is right.
     """
 
     logits: Floats
     temperature: float
+    exclusive: bool = True
 
     @property
     def scores(self) -> Floats:
-        """Float32 (N, C), rows summing to 1."""
-        return softmax(self.logits / np.float32(self.temperature))
+        """Float32 (N, C): rows summing to 1, or where several labels can be right each on its own."""
+        if self.exclusive:
+            return softmax(self.logits / np.float32(self.temperature))
+        return logistic(self.logits, self.temperature)
 
     @property
     def right(self) -> Integers:
@@ -52,22 +61,28 @@ class Measured(NamedTuple):
         return answers
 
 
-def judged(logits: Array, targets: Integers) -> Judged:
-    """Accuracy and mean log loss of logits."""
+def judged(logits: Array, targets: Array) -> Judged:
+    """Accuracy, or of several labels mean average precision, and mean log loss of logits."""
+    if targets.ndim == 2:
+        return Judged(mean_average_precision(logits, targets), label_log_loss(logits, targets))
     loss = float(-log_softmax(logits)[np.arange(len(targets)), targets].mean())
     return Judged(float((logits.argmax(axis=1) == targets).mean()), loss)
 
 
-def metrics_of(
-    measured: Measured, targets: Integers, labels: tuple[str, ...], seed: int
-) -> dict[str, Interval]:
-    """The figures alone: top1, top5 (with more than 5 classes), f1_macro, ece."""
-    summary = summarise(measured.scores, targets, labels, resampling=Resampling(seed=seed))
-    return dict(summary.metrics)
+def metrics_of(measured: Measured, targets: Array, labels: tuple[str, ...], seed: int) -> dict[str, Interval]:
+    """The figures alone: top1, top5 (of more than 5 classes), f1_macro, ece; or of several labels ap, too."""
+    return dict(_summary(measured, targets, labels, seed).metrics)
 
 
-def gain_of(first: Measured, second: Measured, targets: Integers, seed: int) -> Interval:
-    """How much more of the images the first gets right than the second, paired."""
+def _summary(measured: Measured, targets: Array, labels: tuple[str, ...], seed: int) -> Summary:
+    summary = summarise if measured.exclusive else summarise_multilabel
+    return summary(measured.scores, targets, labels, resampling=Resampling(seed=seed))
+
+
+def gain_of(first: Measured, second: Measured, targets: Array, seed: int) -> Interval:
+    """How much more of the images the first gets right than the second, paired; of several labels, its AP."""
+    if targets.ndim == 2:
+        return label_scores.gain(first.scores, second.scores, targets, seed)
     return paired_difference(first.right == targets, second.right == targets, Resampling(seed=seed))
 
 
@@ -88,7 +103,7 @@ def report_of(
         seed: of the bootstrap.
         about: fields of the report that the answers do not give: seconds, unreadable, provenance, notes.
     """
-    summary = summarise(measured.scores, part.targets, labels, resampling=Resampling(seed=seed))
+    summary = _summary(measured, part.targets, labels, seed)
     return Report(
         metrics=summary.metrics,
         per_class=summary.per_class,
@@ -102,6 +117,8 @@ def report_of(
 
 
 def _mistakes(scores: Floats, part: Part, labels: Sequence[str]) -> tuple[Mistake, ...]:
+    if part.targets.ndim == 2:
+        return _worst(label_scores.mistakes(scores, part.targets, part.paths, labels))
     wrong = []
     for row, path, target in zip(scores, part.paths, part.targets.tolist(), strict=True):
         order = np.argsort(-row, kind="stable")[:3].tolist()
@@ -116,5 +133,10 @@ def _mistakes(scores: Floats, part: Part, labels: Sequence[str]) -> tuple[Mistak
                     top=tuple((labels[place], float(row[place])) for place in order),
                 )
             )
+    return _worst(wrong)
+
+
+def _worst(wrong: list[Mistake]) -> tuple[Mistake, ...]:
+    """The most confident first."""
     wrong.sort(key=lambda mistake: (-mistake.score, mistake.source))
     return tuple(wrong[:MOST_MISTAKES])

@@ -16,12 +16,13 @@ from signet.errors import BadRequest, MissingExtra
 from signet.finetuning import teachers
 from signet.finetuning.jobs import Job
 from signet.finetuning.joining import Rebuilt, module_of, write_state
+from signet.finetuning.label_sets import refitted
 from signet.finetuning.lessons import lesson_of
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import all_readable, at_size, features_of
 from signet.graphs.opening import open_graph
 from signet.networks import GraphFile, ModuleSource, ModuleSpec, Pretrained
-from signet.probing import Probe, refit
+from signet.probing import Probe
 from signet.recipes import Recipe
 from signet.resolving import module_source
 
@@ -166,7 +167,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     def head() -> dict[str, Any]:
         rows, readable, failures = features_of(sized, known.paths, recipe, job.on_progress, digests)
         all_readable(readable, len(known), failures)
-        weights, bias = refit(probe, rows, known.targets, classes)
+        weights, bias = refitted(probe, rows, known.targets, classes)
         return {"weights": weights, "bias": bias}
 
     first = work.arrays("head", head)

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from signet import answers, machine, streaming
-from signet.arrays import Floats, Integers
+from signet.arrays import Array, Floats
 from signet.batches import Outputs
 from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.duplicates import duplicate_groups
 from signet.errors import AlreadyExists, BadDataset, WrongTask
-from signet.finetuning import adapting, closing, scoring
+from signet.finetuning import adapting, closing, label_sets, scoring
 from signet.finetuning.adapted import Adapted
 from signet.finetuning.jobs import Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
@@ -42,9 +42,8 @@ from signet.finetuning.teachers import teacher_of
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
 from signet.fingerprints import Fingerprints, read_fingerprints
-from signet.metrics.calibration import fit_temperature
 from signet.networks import Pretrained
-from signet.probing import Probe, nested_logits, refit
+from signet.probing import Probe
 from signet.recipes import Recipe
 from signet.records import Mistake
 from signet.seals import check_out
@@ -75,7 +74,7 @@ def finetune(
 
     Args:
         model: a catalogue name, a path, or what `resolve` found.
-        dataset: one label an image, one for each pixel, boxes, or objects with masks.
+        dataset: one label an image or several, one for each pixel, boxes, or objects with masks.
         out: the seal to write, `NAME.signet`.
         recipe: every setting; the defaults when None.
         overwrite: replace what is there, and throw away an interrupted run.
@@ -84,7 +83,7 @@ def finetune(
     Raises:
         AlreadyExists: `out` is there and `overwrite` was not given.
         WrongTask: the model neither classifies nor embeds; or the dataset states something else.
-        BadDataset: the images cannot be learned from: too few, one class, several labels an image.
+        BadDataset: the images cannot be learned from: too few, or one class.
         BadRequest: the recipe asks for what this model cannot do.
         MissingExtra: the recipe asks for training, and torch is not installed.
 
@@ -172,10 +171,10 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
         tuned = train_further(job, probe)
     kept, validation = _better(deciding, tuned)
     logits = tuned.validation_logits if kept == "fine-tuned" and tuned is not None else deciding[0]
-    temperature = float(fit_temperature(logits, deciding[1]))
+    temperature = label_sets.temperature_of(logits, deciding[1])
     if training:
         # All is decided: the probe that is measured, and perhaps sealed, learns from all of them.
-        weights, bias = refit(probe, rows, targets, classes)
+        weights, bias = label_sets.refitted(probe, rows, targets, classes)
         probe = dataclasses.replace(probe, weights=weights, bias=bias)
     tested = _measure(job, probe, tuned, rows)
     decided = _Decided(kept, validation, temperature, probe, tuned, rows)
@@ -183,7 +182,7 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
 
 
 def _better(
-    deciding: tuple[Floats, Integers], tuned: TrainedNetwork | None
+    deciding: tuple[Floats, Array], tuned: TrainedNetwork | None
 ) -> tuple[Candidate, dict[str, float]]:
     """The better candidate on the validation images, and what decided."""
     first = scoring.judged(*deciding)
@@ -199,13 +198,9 @@ def _measure(job: Job, probe: Probe, tuned: TrainedNetwork | None, rows: Floats)
     begin = time.monotonic()
     parts, recipe, tell = job.parts, job.recipe, job.on_progress
     if parts.test is None:
-        logits = nested_logits(
-            rows,
-            parts.development.targets,
-            len(parts.labels),
-            parts.folds,
-            settings=probe_settings(recipe),
-            on_progress=tell,
+        targets = parts.development.targets
+        logits = label_sets.nested(
+            rows, targets, len(parts.labels), parts.folds, probe_settings(recipe), tell
         )
         return _Tested(parts.development, logits, None, (), (), time.monotonic() - begin)
     features, readable, failures = features_of(job.start, parts.test.paths, recipe, tell)
@@ -215,7 +210,7 @@ def _measure(job: Job, probe: Probe, tuned: TrainedNetwork | None, rows: Floats)
     unreadable = tuple(
         Mistake(
             str(parts.test.paths[place]),
-            parts.labels[int(parts.test.targets[place])],
+            label_sets.words_of(parts.test.targets, place, parts.labels),
             "",
             0.0,
             0.0,
@@ -292,10 +287,14 @@ def _finished(
     seed, labels = job.recipe.seed, job.parts.labels
     # Nested folds have each their own temperature: this one has seen the images that they measure on.
     nested = job.parts.test is None
-    by_probe = scoring.Measured(tested.probe, temperature if kept == "probe" and not nested else 1.0)
+    by_probe = scoring.Measured(
+        tested.probe, temperature if kept == "probe" and not nested else 1.0, dataset.exclusive
+    )
     by_tuned = None
     if tested.tuned is not None:
-        by_tuned = scoring.Measured(tested.tuned, temperature if kept == "fine-tuned" else 1.0)
+        by_tuned = scoring.Measured(
+            tested.tuned, temperature if kept == "fine-tuned" else 1.0, dataset.exclusive
+        )
     best = by_tuned if kept == "fine-tuned" and by_tuned is not None else by_probe
     targets = tested.part.targets
     report = scoring.report_of(

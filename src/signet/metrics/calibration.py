@@ -6,7 +6,7 @@ import numpy as np
 
 from signet.arrays import Array, Integers
 from signet.errors import BadInput
-from signet.metrics.inputs import single_label
+from signet.metrics.inputs import several_labels, single_label
 from signet.records import Calibration
 
 BINS = 15
@@ -161,3 +161,35 @@ def _log_sums(scaled: Array) -> Array:
     """Logarithm of the sum of the exponentials over the last axis."""
     greatest = scaled.max(axis=-1, keepdims=True)
     return np.asarray(greatest[..., 0] + np.log(np.exp(scaled - greatest).sum(axis=-1)))
+
+
+def label_log_loss(logits: Array, truth: Array) -> float:
+    """Mean over the images of the sum over the labels of -log of the right answer's score.
+
+    Args:
+        logits: float (N, C), before the logistic function, of labels that can all be right.
+        truth: bool (N, C).
+
+    Raises:
+        BadInput: as `inputs.several_labels`.
+    """
+    table, right = several_labels(logits, truth)
+    wide = table.astype(np.float64)
+    return float((np.logaddexp(0, wide) - right * wide).sum(axis=1).mean())
+
+
+def fit_label_temperature(logits: Array, truth: Array) -> float:
+    """As `fit_temperature`, where several labels of an image can be right: one temperature for all labels.
+
+    Each pair of image and label is a question with two answers, whose logits are 0 and that of the label.
+
+    Args:
+        logits: float (N, C), before the logistic function.
+        truth: bool (N, C).
+
+    Raises:
+        BadInput: as `inputs.several_labels`.
+    """
+    table, right = several_labels(logits, truth)
+    own = table.ravel()
+    return fit_temperature(np.stack([np.zeros_like(own), own], axis=1), right.ravel().astype(np.int64))

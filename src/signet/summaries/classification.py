@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,8 +118,9 @@ def summarise_multilabel(
         resampling: draws, seed and level of the intervals.
 
     Returns:
-        Metrics `ap` (mean average precision over the classes that occur), `f1_macro` and `ece` (over all
-        pairs of image and label). The confusion is that of `multilabel.label_confusion`.
+        Metrics `ap` (mean average precision over the classes that occur), `f1_macro`, `f1_micro` and `ece`
+        (the last two over all pairs of image and label); of each class its average precision, too. The
+        confusion is that of `multilabel.label_confusion`.
 
     Raises:
         BadInput: shapes that do not fit, no image, scores outside 0 to 1.
@@ -136,20 +137,27 @@ def summarise_multilabel(
     gaps = ((right - table)[..., None] * members).sum(axis=1)
 
     def figures(drawn: Weights) -> Array:
-        each = classification.class_figures(*np.split(drawn @ sums, 3, axis=1))
-        areas = [
-            multilabel.average_precision(table[:, one], right[:, one], drawn)
-            for one in np.flatnonzero(right.any(axis=0))
-        ]
-        mean = classification.mean_where_defined(np.stack(areas, axis=1))
-        return np.concatenate(
-            [mean[:, None], classification.mean_where_defined(each.f1)[:, None], *each], axis=1
+        parts = np.split(drawn @ sums, 3, axis=1)
+        each = classification.class_figures(*parts)
+        all_pairs = classification.class_figures(*(part.sum(axis=1, keepdims=True) for part in parts))
+        # Of a class that no image has there is none: NaN.
+        areas = np.stack(
+            [
+                multilabel.average_precision(table[:, one], right[:, one], drawn)
+                if right[:, one].any()
+                else np.full(len(drawn), np.nan)
+                for one in range(classes)
+            ],
+            axis=1,
         )
+        means = [classification.mean_where_defined(part)[:, None] for part in (areas, each.f1)]
+        return np.concatenate([*means, all_pairs.f1, areas, *each], axis=1)
 
     def error(drawn: Weights) -> Array:
         return np.asarray(np.abs(drawn @ gaps).sum(axis=1, keepdims=True) / (count * classes))
 
-    precision, macro, *each = bootstrap(figures, count, settings)
+    precision, macro, micro, *each = bootstrap(figures, count, settings)
+    areas, each = each[:classes], each[classes:]
     (miscalibration,) = bootstrap(error, count, settings, method="basic")
     rows = _class_reports(
         labels,
@@ -158,8 +166,8 @@ def summarise_multilabel(
         settings.level,
     )
     return Summary(
-        {"ap": precision, "f1_macro": macro, "ece": _within(miscalibration)},
-        rows,
+        {"ap": precision, "f1_macro": macro, "f1_micro": micro, "ece": _within(miscalibration)},
+        tuple(replace(row, ap=area) for row, area in zip(rows, areas, strict=True)),
         multilabel.label_confusion(given, right),
         calibration.reliability(table.ravel(), right.ravel()),
     )
