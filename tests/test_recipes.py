@@ -39,7 +39,13 @@ OTHERS = {
     "patience": 3,
     "gradient_clip": 0.5,
     "frozen_stages": 2,
-    "freeze_batchnorm": False,
+    "batchnorm": "re-estimated",
+    "batchnorm_stages": {"stages.3": "batch"},
+    "averaging": "ema",
+    "swa_start": 0.5,
+    "swa_rate": 0.25,
+    "soup_epochs": 3,
+    "overfitting": "step-back",
     "input_size": 96,
     "seed": 11,
     "budget_seconds": 60.0,
@@ -97,6 +103,13 @@ def test_an_unknown_setting_has_near_misses():
         ("head_rate", "fast", "a number"),
         ("strategy", "ful", "one of 'auto', 'probe'"),
         ("freeze_batchnorm", 1, "true or false"),
+        ("batchnorm", "live", "one of 'frozen', 'batch', 're-estimated', 'adapt'"),
+        ("batchnorm_stages", {"stem": "live"}, "one of 'frozen', 'batch'"),
+        ("batchnorm_stages", ["stem"], "a table"),
+        ("averaging", "mean", "one of 'none', 'ema', 'swa', 'soup'"),
+        ("swa_start", 1.0, "from 0.01 to 0.99"),
+        ("soup_epochs", 1, "from 2 to 100"),
+        ("overfitting", "back", "one of 'off', 'stop', 'step-back'"),
         ("strengths", [], "a list of numbers"),
         ("strengths", [0.1, -1], "from 1e-12"),
         ("engine", 3, "text"),
@@ -176,3 +189,10 @@ def test_settings_as_a_person_writes_them():
 def test_settings_that_are_none_are_refused(words, message):
     with pytest.raises(BadRequest, match=message):
         settings_in(words)
+
+
+def test_the_earlier_name_of_the_batchnorm_policy_is_read():
+    assert Recipe.from_dict({"freeze_batchnorm": False}) == Recipe(batchnorm="batch")
+    assert Recipe.from_toml("freeze_batchnorm = true") == Recipe()
+    with pytest.raises(BadRequest, match=r"freeze_batchnorm .True. is called batchnorm now.*one of the two"):
+        Recipe.from_dict({"freeze_batchnorm": True, "batchnorm": "batch"})

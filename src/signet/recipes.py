@@ -14,6 +14,7 @@ from signet.recipe_fields import checked, plain, setting, specs_of
 
 Strategy = Literal["auto", "probe", "head", "partial", "full", "scratch"]
 Augmentation = Literal["none", "light", "medium", "strong"]
+BatchNorm = Literal["frozen", "batch", "re-estimated", "adapt"]
 
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """Weight of half the squared norm beside the mean loss of an image, on standardised features."""
@@ -64,15 +65,27 @@ class Recipe:
         teacher_weight: share of the loss that is the distance from the teacher.
         mosaic: share of the training pictures that are made of four, where objects are learned; None for the
             plan's choice.
-        ema: decay of the mean of the weights that is judged and kept, where objects are learned; 0 keeps the
-            weights themselves; None for the plan's choice.
+        ema: decay of the running mean of the weights, where that is judged and kept; 0 keeps the weights
+            themselves; None for the plan's choice.
         flip: whether left and right may be exchanged; False for letters and digits.
         patience: epochs without a better validation after which training ends; 0 never ends early; None for
             5 (where objects are learned 15).
         gradient_clip: greatest norm of all gradients together; 0 clips nothing.
         frozen_stages: leading stages that stay as they are; None for the plan's choice.
-        freeze_batchnorm: BatchNorm keeps its statistics also in trained stages. With few images their own
-            statistics are worse than those of the pretraining.
+        batchnorm: statistics of each BatchNorm that is not frozen: "frozen" keeps those of the pretraining,
+            as those of few images are worse; "batch" gathers those of the batches; "re-estimated" does so,
+            and computes them anew over the training images before each validation; "adapt" computes them anew
+            once, before the first step, and then keeps them. (`freeze_batchnorm = true` or false, as earlier
+            recipes have it, is read as "frozen" or "batch".)
+        batchnorm_stages: another of these for single stages, by name: `{ "stages.3" = "batch" }`.
+        averaging: which weights are judged and kept: "none" those of each epoch, "ema" their running mean,
+            "swa" the plain mean of the last epochs, "soup" the mean of those epochs by which validation gets
+            better; None for the plan's choice.
+        swa_start: share of the epochs after which those come that "swa" averages; None for 0.75.
+        swa_rate: the rate meanwhile, over the highest; None for 0.5.
+        soup_epochs: of how many epochs a "soup" is tried; None for 5.
+        overfitting: what happens when the network learns its images by heart: "stop", "step-back" (to the
+            best epoch, at a lower rate, twice at most) or "off"; None for "stop" where validation has a loss.
         input_size: height and width to train and predict at, of pixels the short side; None for the plan's
             choice.
         seed: of folds, order, augmentation and intervals.
@@ -122,7 +135,13 @@ class Recipe:
     patience: int | None = setting(None, 0, 10_000)
     gradient_clip: float = setting(1.0, 0, 1e6)
     frozen_stages: int | None = setting(None, 0, 10_000)
-    freeze_batchnorm: bool = True
+    batchnorm: BatchNorm = "frozen"
+    batchnorm_stages: Mapping[str, BatchNorm] = setting({})
+    averaging: Literal["none", "ema", "swa", "soup"] | None = None
+    swa_start: float | None = setting(None, 0.01, 0.99)
+    swa_rate: float | None = setting(None, 0.001, 1)
+    soup_epochs: int | None = setting(None, 2, 100)
+    overfitting: Literal["off", "stop", "step-back"] | None = None
     input_size: int | None = setting(None, 16, 2048)
     seed: int = setting(0, 0, 2**63 - 1)
     budget_seconds: float | None = setting(None, 1, 1e8)
@@ -164,6 +183,7 @@ class Recipe:
             BadRequest: an unknown setting (with near misses), another type, a value out of range.
         """
         known = specs_of(Recipe)
+        values = _of_today(values)
         for key in values:
             if key not in known:
                 raise UnknownName("setting of a recipe", str(key), known, f"Known: {', '.join(known)}.")
@@ -269,3 +289,25 @@ def read_recipe(path: str | Path | None, overrides: Mapping[str, Any] | None = N
         except BadRequest as error:
             raise BadRequest(f"{shown(path)}: {error}") from error
     return Recipe.from_dict({**values, **(overrides or {})})
+
+
+def _of_today(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings as they are called now.
+
+    Raises:
+        BadRequest: an earlier one beside the one that it has become, or of another type.
+    """
+    if "freeze_batchnorm" not in values:
+        return values
+    old = values["freeze_batchnorm"]
+    if "batchnorm" in values:
+        raise BadRequest(
+            f"recipe: freeze_batchnorm ({old!r}) is called batchnorm now, which is stated, too: expected one "
+            "of the two. Leave freeze_batchnorm out."
+        )
+    if not isinstance(old, bool):
+        raise BadRequest(
+            f"recipe: freeze_batchnorm is true or false; got {old!r}. It is called batchnorm now."
+        )
+    others = {name: value for name, value in values.items() if name != "freeze_batchnorm"}
+    return {**others, "batchnorm": "frozen" if old else "batch"}

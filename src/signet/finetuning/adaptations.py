@@ -12,6 +12,7 @@ from typing import Any
 from signet.cards import OutputContract, Task
 from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
+from signet.finetuning import steadying
 from signet.finetuning.joining import module_of
 from signet.geometry import Size
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
@@ -57,7 +58,7 @@ class Pace:
             most=self.most,
             patience=self.patience if recipe.patience is None else recipe.patience,
             mosaic=self._mosaic(recipe),
-            ema=self.ema if recipe.ema is None else recipe.ema,
+            ema=steadying.averaged(recipe, self.ema)["ema"],
         )
 
     @property
@@ -200,8 +201,8 @@ def beginning_words(found: Pretrained, recipe: Recipe) -> tuple[str, ...]:
             "every weight begins at random",
             "everything learns at the head's rate, and every BatchNorm gathers its own statistics",
         )
-    if not recipe.freeze_batchnorm:
-        return ("every BatchNorm that is not frozen gathers its own statistics",)
+    if recipe.batchnorm != "frozen" or recipe.batchnorm_stages:
+        return steadying.reasons(recipe, "segment")
     return ("BatchNorm of what is pretrained keeps its statistics, that of new layers gathers its own",)
 
 

@@ -307,7 +307,7 @@ def _golden(run: _Run) -> tuple[GoldenImage, ...]:
 
 def _settings(run: _Run, plan: Plan) -> Any:
     made, recipe = run.adaptation, run.recipe
-    settings = settings_of(plan, recipe, made.head)
+    settings = settings_of(plan, recipe, made.head, made.task)
     if made.kept:
         # What has learned already goes on at the rate of what has; a rate of 0 is for all but the head.
         settings = dataclasses.replace(settings, head_rate=recipe.backbone_rate or recipe.head_rate)

@@ -13,7 +13,7 @@ from signet.datasets import Dataset
 from signet.decoding import read
 from signet.engines.contract import usable_processors
 from signet.errors import BadInput
-from signet.finetuning import lessons, teachers
+from signet.finetuning import lessons, steadying, teachers
 from signet.finetuning.closing import golden_words
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
@@ -92,7 +92,7 @@ def make_plan(
         **common,
         trained=f"a linear head first (the probe); then from its weights {_learning(name, stages)}",
         frozen=f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing",
-        why=(*why, *_batchnorm_reason(recipe), *lessons.reasons(recipe)),
+        why=(*why, *steadying.reasons(recipe, "classify"), *lessons.reasons(recipe)),
         input_size=size,
         stages=stages,
         epochs=1,
@@ -120,12 +120,6 @@ def _learning(strategy: str, stages: tuple[str, ...]) -> str:
     if strategy == "head":
         return "the head alone"
     return "the last stages and the head" if stages else "everything"
-
-
-def _batchnorm_reason(recipe: Recipe) -> tuple[str, ...]:
-    if not recipe.freeze_batchnorm:
-        return ()
-    return ("every BatchNorm keeps its pretrained statistics: those of small batches are worse",)
 
 
 def _measured_on(parts: Parts) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from signet.datasets import Dataset
 from signet.errors import BadRequest, WrongTask
 from signet.finetuning.detector_networks import FAMILIES
+from signet.finetuning.steadying import refuse_unsteady
 from signet.naming import shown
 from signet.recipes import Recipe
 
@@ -27,7 +28,7 @@ LEARNED_WITH = (
 )
 """Settings of a training on labels of images; a probe, pixels and objects have no use for them."""
 
-_OF_OBJECTS = ("mosaic", "ema")
+_OF_OBJECTS = ("mosaic",)
 _TRUTHS = {"segment": "labelled pixels", "detect": "boxes", "instances": "objects with masks"}
 
 
@@ -45,6 +46,7 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
             say so).
         BadRequest: nor is another setting.
     """
+    refuse_unsteady(recipe, dataset.task)
     if dataset.task != "classify":
         _refuse_for_views(recipe, dataset)
         return

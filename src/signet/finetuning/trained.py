@@ -11,6 +11,7 @@ import numpy as np
 
 from signet import tracing
 from signet.arrays import Floats
+from signet.cards import Task
 from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
 from signet.finetuning import teachers
@@ -20,6 +21,7 @@ from signet.finetuning.label_sets import refitted
 from signet.finetuning.lessons import lesson_of
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import all_readable, at_size, features_of
+from signet.finetuning.steadying import steadied
 from signet.graphs.opening import open_graph
 from signet.networks import GraphFile, ModuleSource, ModuleSpec, Pretrained
 from signet.probing import Probe
@@ -210,7 +212,9 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     )
 
 
-def settings_of(plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...]) -> Any:
+def settings_of(
+    plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...], task: Task = "classify"
+) -> Any:
     """The part of plan and recipe that training needs.
 
     From random weights nothing is to be kept: all learns at the head's rate, and every BatchNorm gathers its
@@ -220,6 +224,7 @@ def settings_of(plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...]) -
         plan: epochs, threads, frozen stages.
         recipe: all else.
         classifier: dotted name of the head, or names of its parts.
+        task: of the dataset.
     """
     from signet.training import Optimisation, TrainSettings
 
@@ -240,7 +245,7 @@ def settings_of(plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...]) -
         flip=recipe.flip,
         patience=PATIENCE if recipe.patience is None else recipe.patience,
         frozen=plan.stages,
-        batchnorm="frozen" if recipe.freeze_batchnorm and not scratch else "batch",
+        **steadied(recipe, task, scratch=scratch),
         seed=recipe.seed,
         threads=plan.threads,
         device=recipe.device,
