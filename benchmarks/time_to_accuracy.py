@@ -37,6 +37,7 @@ from tuning.systems import SYSTEMS, Asked
 HERE = Path(__file__).resolve().parent
 OWN = {"signet probe": "probe", "signet": "auto"}
 """Our rows of the table, and the strategy of each."""
+PEERS = ["timm", "fastai", "transformers", "keras"]
 PEER_PACKAGES = ("torch", "timm", "fastai", "transformers", "keras")
 
 
@@ -182,7 +183,7 @@ def main() -> int:
     parser.add_argument("--model", required=True, help="folder of a timm network")
     parser.add_argument("--data", nargs="+", required=True, help="folders with `train` and `test`")
     parser.add_argument("--peers", type=Path, required=True, help="Python of the environment with the peers")
-    parser.add_argument("--programs", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--programs", nargs="+", choices=SYSTEMS, default=PEERS)
     parser.add_argument("--size", type=int, default=96, help="height and width of the peers' input")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)

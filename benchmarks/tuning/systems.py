@@ -37,6 +37,7 @@ class Asked:
         size: height and width of the network's input.
         threads: of torch.
         seed: of order, augmentation and the new head.
+        few: there are few images, of which a person lets a program see more epochs.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Asked:
     size: int
     threads: int
     seed: int
+    few: bool = False
 
     @classmethod
     def read(cls, place: Path) -> Asked:
@@ -76,7 +78,8 @@ Epochs = Iterator[float]
 def with_timm(asked: Asked) -> Epochs:
     """Timm: a full training with its transforms, optimizer and schedule, as its train script does it.
 
-    AdamW at 1e-4 with weight decay 0.05, RandAugment, label smoothing 0.1, a cosine over 10 epochs.
+    AdamW at 1e-4 with weight decay 0.05, RandAugment, label smoothing 0.1, a cosine over 10 epochs; 30
+    of few images, judged at the end alone.
     """
     import timm
     import torch
@@ -84,7 +87,7 @@ def with_timm(asked: Asked) -> Epochs:
     from timm.scheduler import CosineLRScheduler
 
     model = timm.create_model(f"local-dir:{asked.model}", pretrained=True, num_classes=len(asked.labels))
-    size, epochs = (3, asked.size, asked.size), 10
+    size, epochs = (3, asked.size, asked.size), 30 if asked.few else 10
     same: dict[str, Any] = {"mean": MEAN, "std": STD, "interpolation": "bilinear"}
     learning = timm.data.create_transform(size, is_training=True, auto_augment="rand-m9-mstd0.5", **same)
     judging = timm.data.create_transform(size, crop_pct=0.875, **same)
@@ -100,11 +103,15 @@ def with_timm(asked: Asked) -> Epochs:
             loss(model(images), targets).backward()
             optimizer.step()
         schedule.step(epoch + 1)
-        yield _share_right(model, judged)
+        if not asked.few or epoch + 1 == epochs:
+            yield _share_right(model, judged)
 
 
 def with_fastai(asked: Asked) -> Epochs:
-    """Fastai: `vision_learner(...).fine_tune(4)`: one frozen epoch, then four, all values its own."""
+    """Fastai: `vision_learner(...).fine_tune(4)`: one frozen epoch, then four, all values its own.
+
+    Of few images 15, in batches of at most a fourth of them: it drops a last batch that is not full.
+    """
     from fastai.vision.all import (
         Callback,
         ImageDataLoaders,
@@ -117,7 +124,12 @@ def with_fastai(asked: Asked) -> Epochs:
 
     set_seed(asked.seed)
     loaders = ImageDataLoaders.from_folder(
-        asked.data, valid="test", item_tfms=Resize(asked.size), batch_tfms=aug_transforms(), num_workers=0
+        asked.data,
+        valid="test",
+        item_tfms=Resize(asked.size),
+        batch_tfms=aug_transforms(),
+        num_workers=0,
+        bs=min(64, max(2, len(asked.files("train")) // 4)),
     )
 
     class Watch(Callback):  # type: ignore[misc]
@@ -126,7 +138,7 @@ def with_fastai(asked: Asked) -> Epochs:
 
     learner = vision_learner(loaders, f"local-dir:{asked.model}", metrics=accuracy, cbs=[Watch()])
     with learner.no_bar(), learner.no_logging():
-        learner.fine_tune(4)
+        learner.fine_tune(15 if asked.few else 4)
     yield from ()
 
 
@@ -233,11 +245,35 @@ def with_keras(asked: Asked) -> Epochs:
     yield from ()
 
 
+def with_logistic_regression(asked: Asked) -> Epochs:
+    """Scikit-learn's logistic regression, as it comes, on the features of timm's network."""
+    import numpy as np
+    import timm
+    import torch
+    from sklearn.linear_model import LogisticRegression
+
+    network = timm.create_model(f"local-dir:{asked.model}", pretrained=True, num_classes=0).eval()
+    way = timm.data.create_transform(
+        (3, asked.size, asked.size), mean=MEAN, std=STD, interpolation="bilinear", crop_pct=0.875
+    )
+
+    def features(part: str) -> tuple[Any, Any]:
+        files = asked.files(part)
+        batches = torch.utils.data.DataLoader(_Files(files, way), batch_size=64)  # type: ignore[arg-type]
+        with torch.inference_mode():
+            rows = [network(images).numpy() for images, _ in batches]
+        return np.concatenate(rows), np.array([target for _, target in files])
+
+    fitted = LogisticRegression(max_iter=1000).fit(*features("train"))
+    yield float(fitted.score(*features("test")))
+
+
 SYSTEMS: dict[str, Callable[[Asked], Epochs]] = {
     "timm": with_timm,
     "fastai": with_fastai,
     "transformers": with_transformers,
     "keras": with_keras,
+    "linear-probe": with_logistic_regression,
 }
 """Every peer, by the name that the report gives it."""
 
