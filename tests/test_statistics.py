@@ -11,6 +11,8 @@ from signet.statistics import (
     Resampling,
     bootstrap,
     f1_proportion,
+    holm,
+    mcnemar,
     paired_difference,
     proportion,
     weights,
@@ -193,3 +195,35 @@ def test_ten_thousand_images_a_thousand_times_in_about_a_second():
     start = time.process_time()
     summarise(scores, truth, tuple(map(str, range(100))))
     assert time.process_time() - start < 5  # 0.5 s on a free core; wide, for busy machines
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 5))
+def test_mcnemar_is_the_exact_binomial_test(better: int, worse: int, both: int) -> None:
+    from scipy.stats import binomtest
+
+    first = np.array([1] * better + [0] * worse + [1] * both + [0], bool)
+    second = np.array([0] * better + [1] * worse + [1] * both + [0], bool)
+    expected = binomtest(better, better + worse).pvalue if better + worse else 1.0
+    assert mcnemar(first, second) == pytest.approx(expected)
+    assert mcnemar(second, first) == pytest.approx(expected)
+
+
+def test_mcnemar_of_many_images_does_not_underflow() -> None:
+    first = np.arange(200_000) % 2 == 0
+    second = np.arange(200_000) % 5 == 0
+    assert 0 <= mcnemar(first, second) < 1e-300
+    with pytest.raises(BadInput, match="right or wrong"):
+        mcnemar(first, second * 2)
+    with pytest.raises(BadInput, match="right or wrong"):
+        mcnemar(first[1:], second)
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_is_the_step_down_procedure(chances: list[float]) -> None:
+    """Slow: each adjusted p is the least level at which the step-down procedure rejects that hypothesis."""
+    adjusted = holm(chances)
+    order = sorted(range(len(chances)), key=lambda place: chances[place])
+    for rank, place in enumerate(order):
+        before = [(len(chances) - other) * chances[order[other]] for other in range(rank + 1)]
+        assert adjusted[place] == pytest.approx(min(1.0, max(before)))
+        assert adjusted[place] >= chances[place]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from signet.boxes import Boxes
     from signet.cards import Card, Claim, Licence
     from signet.catalogue.finding import find
+    from signet.comparing import compare
+    from signet.comparisons import Comparison
     from signet.decoding import read
     from signet.drawing import cutouts, draw
     from signet.engines.contract import EngineSettings
@@ -50,6 +52,7 @@ _PLACES = {
     "Boxes": "boxes",
     "Card": "cards",
     "Claim": "cards",
+    "Comparison": "comparisons",
     "Classes": "predictions",
     "Embedding": "predictions",
     "EngineSettings": "engines.contract",
@@ -72,6 +75,7 @@ _PLACES = {
     "Video": "video",
     "audit": "auditing",
     "benchmark": "measuring",
+    "compare": "comparing",
     "cutouts": "drawing",
     "draw": "drawing",
     "evaluate": "evaluation",
@@ -95,6 +99,7 @@ __all__ = [
     "Card",
     "Claim",
     "Classes",
+    "Comparison",
     "Embedding",
     "EngineSettings",
     "Features",
@@ -117,6 +122,7 @@ __all__ = [
     "__version__",
     "audit",
     "benchmark",
+    "compare",
     "cutouts",
     "datasets",
     "draw",

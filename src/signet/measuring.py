@@ -13,7 +13,7 @@ import numpy as np
 from signet import machine, storage, streaming
 from signet.agreement import DOOR_SCORE
 from signet.decoding import read
-from signet.errors import BadInput
+from signet.errors import BadInput, EngineError
 from signet.images import Image
 from signet.models import Model
 from signet.predictions import Prediction
@@ -112,6 +112,33 @@ def benchmark(
             first_prediction_seconds=first,
             count=len(readable),
         )
+
+
+def milliseconds_of(model: Model[Any], paths: Sequence[Path], *, least_seconds: float = 0.5) -> float | None:
+    """Milliseconds of one image after another, from file to answer, of a model as it is opened.
+
+    Args:
+        model: opened; one for many images runs each of them on one thread.
+        paths: images; unreadable ones are left out.
+        least_seconds: the images are gone through again until so much time is spent.
+
+    Returns:
+        The median; None where no image can be answered.
+    """
+    times: list[float] = []
+    begin = time.perf_counter()
+    while not times or time.perf_counter() - begin < least_seconds:
+        before = len(times)
+        for path in paths:
+            try:
+                spent = _seconds(lambda path=path: model(path))  # type: ignore[misc]
+            except (BadInput, EngineError):
+                continue
+            times.append(spent)
+        if len(times) == before:
+            return None
+    # The first one warms caches and is not counted.
+    return float(1000 * np.median(times[1:] or times))
 
 
 def _stream(model: Model[Prediction], paths: Sequence[Path]) -> None:

@@ -7,7 +7,8 @@ thousand images and a thousand resamples take well under a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -269,3 +270,58 @@ def _bonett_price(better: int, worse: int, count: int, level: float) -> Interval
     up, down = (better + 1) / (count + 2), (worse + 1) / (count + 2)
     half = NormalDist().inv_cdf((1 + level) / 2) * ((up + down - (up - down) ** 2) / (count + 2)) ** 0.5
     return Interval((better - worse) / count, max(up - down - half, -1.0), min(up - down + half, 1.0))
+
+
+def mcnemar(first: Array, second: Array) -> float:
+    """The exact two-sided p of McNemar's test: would two models that are equally good differ as much?
+
+    Only images on which one is right and the other wrong count: under the null hypothesis each of them falls
+    to either side with a chance of one half.
+
+    Args:
+        first: bool (N,), where one model was right.
+        second: the same of the other, on the same images.
+
+    Returns:
+        0 to 1; 1 where they are right on the same images.
+
+    Raises:
+        BadInput: different lengths, no image, or values other than right and wrong.
+
+    Source: Q. McNemar, Psychometrika 12 (1947) 153-157; exact by the binomial: T. Dietterich, Neural
+        Computation 10 (1998) 1895-1923, section 3.1.
+    """
+    one, other = np.asarray(first), np.asarray(second)
+    whole = all(bool(np.isin(side, (0, 1)).all()) for side in (one, other))
+    if one.shape != other.shape or one.ndim != 1 or not one.size or not whole:
+        raise BadInput(
+            "McNemar's test: expected right or wrong for each image of two models, "
+            f"got shapes {one.shape} and {other.shape}."
+        )
+    only = int((one > other).sum()), int((one < other).sum())
+    count, fewer = sum(only), min(only)
+    if only[0] == only[1]:
+        return 1.0
+    logs = [
+        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) - count * math.log(2)
+        for k in range(fewer + 1)
+    ]
+    return min(1.0, 2 * math.fsum(math.exp(term) for term in logs))
+
+
+def holm(chances: Sequence[float]) -> tuple[float, ...]:
+    """P values of several tests, such that the chance that *any* of them errs is as stated.
+
+    Args:
+        chances: the p of each test, 0 to 1.
+
+    Returns:
+        The adjusted p of each, in the same order, none less than before.
+
+    Source: S. Holm, Scandinavian Journal of Statistics 6 (1979) 65-70.
+    """
+    adjusted, highest = [0.0] * len(chances), 0.0
+    for rank, place in enumerate(sorted(range(len(chances)), key=lambda place: chances[place])):
+        highest = max(highest, min(1.0, (len(chances) - rank) * chances[place]))
+        adjusted[place] = highest
+    return tuple(adjusted)

@@ -31,7 +31,7 @@ class Told(Model):
         super().__init__(dataclasses.replace(model.pretrained, card=card), model.running)
         self.answers = answers
 
-    def answer(self, outputs, batch):
+    def answer(self, outputs, batch, *, min_score=0.0):
         return [self.answers[Path(source).stem] for source in batch.sources]
 
 

@@ -112,6 +112,7 @@ def json_shapes() -> dict[str, list[str]]:
             "predict": [model, *pictures, "nothing.jpg"],
             "embed": [model, *pictures, "nothing.jpg", "--out", out],
             "evaluate": [model, dataset],
+            "compare": [model, str(tiny.make_classifier(folder, "other", tiny.LABELS[::-1])), dataset],
             "audit": [dataset],
             "seal": [model, *pictures, "--out", seal],
             "verify": [seal],

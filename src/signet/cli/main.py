@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "predict:predict",
     "embed": "embed:embed",
     "evaluate": "evaluate:evaluate",
+    "compare": "compare:compare",
     "audit": "audit:audit",
     "finetune": "finetune:finetune",
     "seal": "seal:seal",

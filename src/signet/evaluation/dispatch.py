@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from signet.cards import Card
 from signet.datasets import Dataset
 from signet.errors import WrongTask
-from signet.evaluation.of_classes import measure_classes
-from signet.evaluation.of_objects import measure_objects
-from signet.evaluation.of_pixels import measure_pixels
+from signet.evaluation.of_classes import measure_classes, tally_classes
+from signet.evaluation.of_objects import measure_objects, tally_objects
+from signet.evaluation.of_pixels import measure_pixels, tally_pixels
 from signet.evaluation.question import Question
+from signet.evaluation.tallies import Tally
 from signet.models import Model
 from signet.naming import shown
 from signet.progress import OnProgress, silent
@@ -64,7 +66,38 @@ def evaluate(
         >>> evaluate(load("birds.signet"), open_dataset("birds/")).metrics["top1"]     # doctest: +SKIP
         Interval(value=0.94, low=0.91, high=0.96)
     """
-    card = model.card
+    dataset = fitting(model.card, dataset)
+    question = Question.of(model, dataset, split, seed, on_progress)
+    match model.card.task:
+        case "classify":
+            return measure_classes(question)
+        case "segment":
+            return measure_pixels(question)
+        case _:
+            return dataclasses.replace(measure_objects(question), task=dataset.task)
+
+
+def tally(question: Question) -> Tally:
+    """A model's answers, as far as figures rest on them, on a dataset that fits it.
+
+    Raises:
+        WrongTask, BadDataset: as `evaluate`.
+    """
+    match question.model.card.task:
+        case "classify":
+            return tally_classes(question)
+        case "segment":
+            return tally_pixels(question)
+        case _:
+            return tally_objects(question)
+
+
+def fitting(card: Card, dataset: Dataset[Any]) -> Dataset[Any]:
+    """The dataset as a model of that card is measured on it: of objects with masks a detector sees the boxes.
+
+    Raises:
+        WrongTask: model and dataset do not speak of the same kind of thing.
+    """
     if card.task not in _FITS or (card.task == "classify" and card.output.head not in ("softmax", "sigmoid")):
         raise WrongTask(
             f"{card.name} (task {card.task!r}) gives no labels, so there is nothing to compare "
@@ -79,11 +112,4 @@ def evaluate(
         )
     if (card.task, dataset.task) == ("detect", "instances"):
         dataset = dataset.as_task("detect")
-    question = Question.of(model, dataset, split, seed, on_progress)
-    match card.task:
-        case "classify":
-            return measure_classes(question)
-        case "segment":
-            return measure_pixels(question)
-        case _:
-            return dataclasses.replace(measure_objects(question), task=dataset.task)
+    return dataset

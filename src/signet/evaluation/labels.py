@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from signet.datasets import Dataset
 from signet.errors import BadDataset, WrongTask
 from signet.models import Model
 from signet.naming import shown
+from signet.networks import Pretrained
 
 TWINS = {"crane": "crane bird", "maillot": "maillot tank suit"}
 """Names that most lists of ImageNet's classes give to two of them, and how a list that keeps them apart calls
@@ -34,6 +35,14 @@ class Matched:
     def targets(self, classes: Sequence[int]) -> tuple[int, ...]:
         """The model's indices of an image's classes; those that it lacks are left out."""
         return tuple(self.positions[index] for index in classes if index in self.positions)
+
+    def only(self, among: Collection[int] | None) -> Matched:
+        """Some of the labels, by their index in the dataset; all when None."""
+        if among is None:
+            return self
+        return Matched(
+            {index: place for index, place in self.positions.items() if index in among}, self.notes
+        )
 
     def shared(self, known: Sequence[str]) -> Shared:
         """The labels that both sides have, in the model's order.
@@ -69,7 +78,7 @@ def _table(places: Mapping[int, int]) -> Integers:
     return table
 
 
-def match_labels(model: Model[Any], dataset: Dataset[Any]) -> Matched:
+def match_labels(model: Model[Any] | Pretrained, dataset: Dataset[Any]) -> Matched:
     """Find each label of a dataset in a model's list: those that occur; of objects and pixels all it has.
 
     A dataset that states class indices is taken by them. A name is that of an equal one; where there is

@@ -5,22 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from signet import answers, streaming
 from signet.arrays import Array, Integers
 from signet.batches import Outputs
-from signet.datasets import Dataset
 from signet.errors import BadDataset
-from signet.evaluation.labels import match_labels
+from signet.evaluation.labels import Matched
 from signet.evaluation.question import Question
+from signet.evaluation.tallies import ClassTally, LabelTally
 from signet.models import Model
 from signet.records import Mistake, Report
 from signet.statistics import Resampling
 from signet.streaming import Answered
-from signet.summaries import Summary, summarise, summarise_multilabel
+from signet.summaries import Decided, Summary, summarise, summarise_multilabel
 
 MOST_MISTAKES = 200
 
@@ -32,25 +32,14 @@ def measure_classes(question: Question) -> Report:
         WrongTask: the model knows none of the dataset's labels.
         BadDataset: the split has no image, or none that can be read; a label name is ambiguous.
     """
-    model, part = question.model, question.part
-    matched = match_labels(model, part)
-    asked = [entry for entry in part.entries if matched.targets(entry.classes)]
-    if not asked:
-        raise BadDataset(f"{question.source}: split {question.split!r} has no labelled image to measure on.")
     begin = time.monotonic()
-    answered = _answers(question, [entry.path for entry in asked])
-    truths = [matched.targets(entry.classes) for entry in asked]
+    asked = _ask(question)
     seconds = time.monotonic() - begin
-    read = [place for place, one in enumerate(answered) if one.answer is not None]
-    if not read:
-        raise BadDataset(
-            f"{question.source}: none of the {len(asked)} images could be read. "
-            f"The first: {answered[0].error}"
-        )
-    scores = np.stack([answered[place].answer for place in read])  # type: ignore[misc]
-    labels = _names(model, scores.shape[1])
-    summary = _summary(model, part, scores, [truths[place] for place in read], labels, question.seed)
-    notes = [*matched.notes, *_left_out(len(part), len(asked)), *question.notes()]
+    answered, truths, read = asked.answered, asked.truths, asked.read
+    labels = _names(question.model, asked.scores.shape[1])
+    summary = _summary(question, asked, labels)
+    left_out = _left_out(len(question.part), len(answered))
+    notes = [*asked.matched.notes, *left_out, *question.notes()]
     return Report(
         metrics=summary.metrics,
         per_class=summary.per_class,
@@ -68,6 +57,58 @@ def measure_classes(question: Question) -> Report:
         provenance=question.provenance(len(read)),
         notes=tuple(notes),
     )
+
+
+def tally_classes(question: Question) -> ClassTally | LabelTally:
+    """What a classifier answered, as far as its figures rest on it.
+
+    Raises:
+        WrongTask, BadDataset: as `measure_classes`.
+    """
+    asked = _ask(question)
+    places = np.array([asked.places[row] for row in asked.read], np.int64)
+    unread = tuple(sorted({*asked.places} - {*places.tolist()}))
+    labels, notes = _names(question.model, asked.scores.shape[1]), asked.matched.notes
+    truths = [asked.truths[row] for row in asked.read]
+    if _one_label(question):
+        decided = Decided.of(asked.scores, np.array([truth[0] for truth in truths], np.int64))
+        return ClassTally(places=places, unreadable=unread, notes=notes, labels=labels, decided=decided)
+    return LabelTally(
+        places=places,
+        unreadable=unread,
+        notes=notes,
+        labels=labels,
+        scores=asked.scores,
+        truth=_several(asked.scores, truths),
+    )
+
+
+class _Asked(NamedTuple):
+    """The images that a classifier was asked about: their places in the part, what it said, what is right."""
+
+    matched: Matched
+    places: list[int]
+    answered: list[Answered[Array]]
+    truths: list[tuple[int, ...]]
+    read: list[int]
+    scores: Array
+
+
+def _ask(question: Question) -> _Asked:
+    matched, entries = question.matched(), question.part.entries
+    places = [place for place, entry in enumerate(entries) if matched.targets(entry.classes)]
+    if not places:
+        raise BadDataset(f"{question.source}: split {question.split!r} has no labelled image to measure on.")
+    answered = _answers(question, [entries[place].path for place in places])
+    read = [row for row, one in enumerate(answered) if one.answer is not None]
+    if not read:
+        raise BadDataset(
+            f"{question.source}: none of the {len(places)} images could be read. "
+            f"The first: {answered[0].error}"
+        )
+    truths = [matched.targets(entries[place].classes) for place in places]
+    scores = np.stack([answered[row].answer for row in read])  # type: ignore[misc]
+    return _Asked(matched, places, answered, truths, read, scores)
 
 
 def _left_out(total: int, asked: int) -> list[str]:
@@ -92,22 +133,25 @@ def _names(model: Model[Any], classes: int) -> tuple[str, ...]:
     return model.card.labels or tuple(f"class {index}" for index in range(classes))
 
 
-def _summary(
-    model: Model[Any],
-    dataset: Dataset[Any],
-    scores: Array,
-    truths: Sequence[tuple[int, ...]],
-    labels: tuple[str, ...],
-    seed: int,
-) -> Summary:
-    resampling = Resampling(seed=seed)
-    if dataset.exclusive and model.card.output.head == "softmax":
+def _one_label(question: Question) -> bool:
+    """Whether each image has one right label, and the model gives one answer."""
+    return question.dataset.exclusive and question.model.card.output.head == "softmax"
+
+
+def _summary(question: Question, asked: _Asked, labels: tuple[str, ...]) -> Summary:
+    resampling = Resampling(seed=question.seed)
+    truths = [asked.truths[row] for row in asked.read]
+    if _one_label(question):
         right: Integers = np.array([truth[0] for truth in truths], np.int64)
-        return summarise(scores, right, labels, resampling=resampling)
+        return summarise(asked.scores, right, labels, resampling=resampling)
+    return summarise_multilabel(asked.scores, _several(asked.scores, truths), labels, resampling=resampling)
+
+
+def _several(scores: Array, truths: Sequence[tuple[int, ...]]) -> Integers:
     several = np.zeros(scores.shape, np.int64)
     for row, truth in enumerate(truths):
         several[row, list(truth)] = 1
-    return summarise_multilabel(scores, several, labels, resampling=resampling)
+    return several
 
 
 def _mistakes(

@@ -13,10 +13,11 @@ from signet import answers
 from signet.arrays import Integers
 from signet.boxes import Boxes
 from signet.cards import Card
-from signet.evaluation.labels import match_labels
+from signet.evaluation.labels import Matched
 from signet.evaluation.question import Question, Walk
+from signet.evaluation.tallies import ObjectTally, f1_of_images
 from signet.instances import Instances
-from signet.metrics.matching import IGNORED, Matches, Objects
+from signet.metrics.matching import Matches, Objects
 from signet.metrics.object_confusion import ObjectConfusion
 from signet.records import ImageReport, ObjectError, Report
 from signet.statistics import Resampling
@@ -40,20 +41,11 @@ def measure_objects(question: Question) -> Report:
         WrongTask: the model knows none of the dataset's labels.
         BadDataset: the split has no image, or none that can be read; a label name is ambiguous.
     """
-    matched = match_labels(question.model, question.part)
-    shared = matched.shared(question.model.card.labels or ())
-    names = shared.names
+    matched = question.matched()
+    names = matched.shared(question.model.card.labels or ()).names
     begin = time.monotonic()
-    walk, sources, pairs = Walk.through(question), [], []
-    by_boxes = question.dataset.task == "detect"
-    for answered, truth in walk.pairs(lambda truth: _boxes(truth).size):
-        answer = cast("Objects", answered.answer)
-        pairs.append((
-            _relabelled(_boxes(answer) if by_boxes else answer, shared.from_model, names),
-            _relabelled(truth, shared.from_dataset, names),
-        ))  # fmt: skip
-        sources.append(answered.source)
-    walk.check(len(pairs))
+    walk = Walk.through(question)
+    pairs, sources, _ = _asked(walk, matched)
     seconds = time.monotonic() - begin
     resampling = Resampling(seed=question.seed)
     summary = summarise_objects(pairs, names, voc=question.dataset.format == "voc", resampling=resampling)
@@ -81,6 +73,43 @@ def measure_objects(question: Question) -> Report:
         errors=_errors(summary.matches, found, pairs, (sources, names)),
         worst=_worst(summary.matches, found, pairs, sources),
     )
+
+
+def tally_objects(question: Question) -> ObjectTally:
+    """What a detector or instance segmenter found, beside what is there.
+
+    Raises:
+        WrongTask, BadDataset: as `measure_objects`.
+    """
+    matched, walk = question.matched(), Walk.through(question)
+    names = matched.shared(question.model.card.labels or ()).names
+    pairs, _, places = _asked(walk, matched)
+    return ObjectTally(
+        places=np.array(places, np.int64),
+        unreadable=tuple(walk.left),
+        notes=(*matched.notes, *_floor_note(question.model.card)),
+        pairs=tuple(pairs),
+        labels=names,
+    )
+
+
+def _asked(walk: Walk, matched: Matched) -> tuple[list[Pair], list[str], list[int]]:
+    """(answers and truths by the same indices, the sources, the places in the part) of each image."""
+    question = walk.question
+    shared = matched.shared(question.model.card.labels or ())
+    names, by_boxes = shared.names, question.dataset.task == "detect"
+    pairs: list[Pair] = []
+    sources, places = [], []
+    for answered, truth in walk.pairs(lambda truth: _boxes(truth).size):
+        answer = cast("Objects", answered.answer)
+        pairs.append((
+            _relabelled(_boxes(answer) if by_boxes else answer, shared.from_model, names),
+            _relabelled(truth, shared.from_dataset, names),
+        ))  # fmt: skip
+        sources.append(answered.source)
+        places.append(walk.done - 1)
+    walk.check(len(pairs))
+    return pairs, sources, places
 
 
 def _asked_note(matches: Matches) -> tuple[str, ...]:
@@ -154,12 +183,7 @@ def _worst(
     matches: Matches, found: ObjectConfusion, pairs: Sequence[Pair], sources: Sequence[str]
 ) -> tuple[ImageReport, ...]:
     """Images with the lowest F1 at the score; of equal ones those with the most errors."""
-    used = (matches.score >= found.score) & (matches.outcome[0, 0] != IGNORED)
-    truths = np.bincount(matches.truth_image[matches.counted[0]], minlength=matches.images)
-    said = np.bincount(matches.image[used], minlength=matches.images)
-    wrong = np.bincount(matches.image[found.wrong], minlength=matches.images)
-    errors = wrong + truths - (said - wrong)
-    f1 = 2 * (said - wrong) / np.maximum(said + truths, 1)
+    f1, errors = f1_of_images(matches, found)
     order = np.lexsort((-errors, f1))
     chosen = [place for place in order.tolist() if errors[place]][:MOST_WORST]
     return tuple(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 
 from signet.arrays import Integers
 from signet.errors import BadInput
-from signet.evaluation.labels import match_labels
+from signet.evaluation.labels import Matched
 from signet.evaluation.question import Question, Walk
+from signet.evaluation.tallies import PackedMap, PixelTally
 from signet.metrics.boundaries import boundary_f1
 from signet.metrics.classification import mean_where_defined
 from signet.metrics.segmentation import PixelCounts, count_pixels, pixel_figures
-from signet.records import ImageReport, Mistake, Report
+from signet.records import ImageReport, Report
 from signet.segments import UNLABELLED, SegmentMap
 from signet.statistics import Resampling
 from signet.summaries import summarise_pixels
@@ -34,21 +36,15 @@ def measure_pixels(question: Question) -> Report:
         WrongTask: the model knows none of the dataset's labels.
         BadDataset: the split has no image, or none that can be read; a label name is ambiguous.
     """
-    matched = match_labels(question.model, question.part)
-    shared = matched.shared(question.model.card.labels or ())
-    names = shared.names
+    matched = question.matched()
+    names = matched.shared(question.model.card.labels or ()).names
     begin = time.monotonic()
     walk, counts = Walk.through(question), _Counts(len(names))
-    for answered, truth in walk.pairs(lambda truth: truth.size):
-        answer = cast("SegmentMap", answered.answer)
+    for answer, truth, source in _asked(walk, matched):
         try:
-            counts.take(
-                _relabelled(answer, shared.from_model, names),
-                _relabelled(truth, shared.from_dataset, names),
-                answered.source,
-            )
+            counts.take(answer, truth, source)
         except BadInput as error:
-            walk.unreadable.append(Mistake(answered.source, "", "", 0.0, 0.0, error=str(error)))
+            walk.drop(source, error)
     walk.check(len(counts.sums))
     seconds = time.monotonic() - begin
     summary = summarise_pixels(
@@ -72,6 +68,48 @@ def measure_pixels(question: Question) -> Report:
         task="segment",
         worst=counts.worst(),
     )
+
+
+def tally_pixels(question: Question) -> PixelTally:
+    """The counts of each image, and its maps as far as they can be packed.
+
+    Raises:
+        WrongTask, BadDataset: as `measure_pixels`.
+    """
+    matched, walk = question.matched(), Walk.through(question)
+    names = matched.shared(question.model.card.labels or ()).names
+    counts = _Counts(len(names))
+    places, maps = [], []
+    for answer, truth, source in _asked(walk, matched):
+        try:
+            counts.take(answer, truth, source)
+        except BadInput as error:
+            walk.drop(source, error)
+            continue
+        places.append(walk.done - 1)
+        maps.append((PackedMap.of(answer), PackedMap.of(truth)))
+    walk.check(len(places))
+    return PixelTally(
+        places=np.array(places, np.int64),
+        unreadable=tuple(walk.left),
+        notes=matched.notes,
+        sums=np.stack(counts.sums),
+        boundaries=np.array(counts.boundaries),
+        maps=tuple(maps),
+        labels=names,
+    )
+
+
+def _asked(walk: Walk, matched: Matched) -> Iterator[tuple[SegmentMap, SegmentMap, str]]:
+    """Answer and truth by the same indices, and the source, of each image."""
+    shared = matched.shared(walk.question.model.card.labels or ())
+    for answered, truth in walk.pairs(lambda truth: truth.size):
+        answer = cast("SegmentMap", answered.answer)
+        yield (
+            _relabelled(answer, shared.from_model, shared.names),
+            _relabelled(truth, shared.from_dataset, shared.names),
+            answered.source,
+        )
 
 
 class _Counts:

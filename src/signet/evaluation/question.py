@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from signet import machine
 from signet.datasets import Dataset, Sample
 from signet.errors import BadDataset, BadInput
-from signet.evaluation.labels import Matched
+from signet.evaluation.labels import Matched, match_labels
 from signet.geometry import Size
 from signet.models import Model
 from signet.naming import shown
@@ -34,6 +34,7 @@ class Question:
         named: the caller chose the split.
         seed: of the bootstrap.
         on_progress: told of every few images.
+        among: the dataset's labels that are asked for, by index; None for all that the model knows.
     """
 
     model: Model[Any]
@@ -43,6 +44,7 @@ class Question:
     named: bool
     seed: int
     on_progress: OnProgress
+    among: frozenset[int] | None = None
 
     @classmethod
     def of(
@@ -59,6 +61,14 @@ class Question:
             if name in dataset.splits:
                 return cls(model, dataset, dataset.select(name), name, False, seed, on_progress)
         return cls(model, dataset, dataset, "all", False, seed, on_progress)
+
+    def matched(self) -> Matched:
+        """The labels asked for, in the model's list.
+
+        Raises:
+            WrongTask, BadDataset: as `match_labels`.
+        """
+        return match_labels(self.model, self.part).only(self.among)
 
     @property
     def source(self) -> str:
@@ -111,12 +121,14 @@ class Walk:
         unreadable: images that could not be read, or whose truth could not.
         untold: images whose truth nobody said.
         done: images so far.
+        left: the places of the unreadable ones in the part.
     """
 
     question: Question
     unreadable: list[Mistake]
     untold: int = 0
     done: int = 0
+    left: list[int] = field(default_factory=list)
 
     @classmethod
     def through(cls, question: Question) -> Walk:
@@ -136,12 +148,17 @@ class Walk:
             try:
                 truth = self._truth(part[place], answered, size_of)
             except BadInput as error:
-                self.unreadable.append(Mistake(answered.source, "", "", 0.0, 0.0, error=str(error)))
+                self.drop(answered.source, error)
                 continue
             if truth is None:
                 self.untold += 1
             else:
                 yield answered, truth
+
+    def drop(self, source: str, error: Exception) -> None:
+        """Leave the image out that was answered last."""
+        self.unreadable.append(Mistake(source, "", "", 0.0, 0.0, error=str(error)))
+        self.left.append(self.done - 1)
 
     def _truth(self, sample: Sample[T], answered: Answered[Any], size_of: Callable[[T], Size]) -> T | None:
         if answered.error is not None:

@@ -50,12 +50,20 @@ def scale_of(figures: Sequence[Interval]) -> tuple[float, ...]:
     return tuple(tick for tick in found if -1e-9 <= tick <= 1 + 1e-9)
 
 
+def scale_around_zero(figures: Sequence[Interval]) -> tuple[float, ...]:
+    """Ticks of a difference's axis: it holds every interval, and 0."""
+    ends = [0.0, *(end for one in figures for end in (one.low, one.high, one.value) if not math.isnan(end))]
+    margin = max(0.04 * (max(ends) - min(ends)), 0.005)
+    return ticks(min(ends) - margin, max(ends) + margin, 6)
+
+
 def whisker(figure: Interval, axis: Sequence[float], chosen: bool = False) -> str:
     """A dot with its interval on an axis whose ticks are drawn as faint upright lines."""
     drawing = _row_drawing("whisker chosen" if chosen else "whisker")
     for tick in axis:
         place = _along(tick, axis)
-        _add(drawing, "line", "grid", x1=place, x2=place, y1="0", y2="100%")
+        kind = "grid zero" if tick == 0 and axis[0] < 0 else "grid"
+        _add(drawing, "line", kind, x1=place, x2=place, y1="0", y2="100%")
     if not math.isnan(figure.value):
         low, high, value = (_along(part, axis) for part in (figure.low, figure.high, figure.value))
         if not math.isnan(figure.low):

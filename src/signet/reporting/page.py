@@ -91,6 +91,30 @@ class Comparison:
     lead: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """How far one contestant is from another.
+
+    Attributes:
+        name: who.
+        figure: the difference of two fractions, -1 to 1.
+        note: a remark below the name.
+    """
+
+    name: str
+    figure: Interval
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Differences on one scale with 0 in it, each a dot with its interval; those apart from 0 stand out."""
+
+    title: str
+    rows: tuple[Gap, ...]
+    lead: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Confusion:
     """What was taken for what: a picture of up to 30 classes, and the pairs most confused.
@@ -194,6 +218,7 @@ class Picture:
         answers: labels with scores, best first.
         truth: the right label, or "" when nobody knows.
         note: a line below.
+        names: who gives each answer, where it is not one model's.
     """
 
     data: str
@@ -201,6 +226,7 @@ class Picture:
     answers: tuple[tuple[str, float], ...] = ()
     truth: str = ""
     note: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +311,7 @@ Section = (
     | Sentence
     | Tiles
     | Comparison
+    | Differences
     | Confusion
     | ClassBars
     | Reliability

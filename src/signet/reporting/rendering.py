@@ -15,6 +15,7 @@ from signet.reporting.figures import (
     heat_map,
     line_chart,
     reliability_diagram,
+    scale_around_zero,
     scale_of,
     score,
     swatch,
@@ -27,6 +28,7 @@ from signet.reporting.page import (
     Comparison,
     Confusion,
     Curves,
+    Differences,
     Note,
     Page,
     Picture,
@@ -38,7 +40,7 @@ from signet.reporting.page import (
     Tiles,
 )
 from signet.reporting.views import class_view, confusion_view, fact_groups, figure_of
-from signet.reporting.words import counted, percent, span, visible, whole
+from signet.reporting.words import counted, percent, signed, signed_span, span, visible, whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -48,6 +50,7 @@ _TEMPLATES: dict[type, str] = {
     Sentence: "sentence",
     Tiles: "tiles",
     Comparison: "comparison",
+    Differences: "differences",
     Confusion: "confusion",
     ClassBars: "class_bars",
     Reliability: "reliability",
@@ -108,6 +111,8 @@ def _environment() -> Environment:
     environment.filters.update(
         percent=percent,
         span=span,
+        signed=signed,
+        signed_span=signed_span,
         whole=whole,
         counted=counted,
         tick=lambda value: f"{value:g}",
@@ -117,6 +122,7 @@ def _environment() -> Environment:
     environment.globals.update({drawing.__name__: _drawn(drawing) for drawing in drawings})
     environment.globals.update(
         scale_of=lambda rows: scale_of([row.figure for row in rows]),
+        scale_around_zero=lambda rows: scale_around_zero([row.figure for row in rows]),
         confusion_view=confusion_view,
         class_view=class_view,
         figure_of=figure_of,

@@ -30,6 +30,22 @@ def points(difference: float) -> str:
     return f"{shown}{_SPACE}{'point' if shown == '1' else 'points'}"
 
 
+def signed(difference: float) -> str:
+    """A difference of two fractions in points: "+2.4", "-0.5", "0.0"; "unknown" for NaN."""
+    if math.isnan(difference):
+        return "unknown"
+    shown = f"{abs(100 * difference):.1f}"
+    sign = "" if shown == "0.0" else "+" if difference > 0 else "\u2212"
+    return f"{sign}{shown}"
+
+
+def signed_span(figure: Interval) -> str:
+    """The interval of a difference in points: "-0.5 to +5.3"."""
+    if math.isnan(figure.low):
+        return "unknown"
+    return f"{signed(figure.low)} to {signed(figure.high)}"
+
+
 def span(figure: Interval) -> str:
     """An interval as "80.8 to 85.5 %"."""
     if math.isnan(figure.low):

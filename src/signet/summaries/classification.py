@@ -35,6 +35,70 @@ class Summary:
     calibration: Calibration
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """What a classifier's figures rest on: a few numbers for each of N images, whatever the classes are.
+
+    Attributes:
+        place: int64 (N,), where the right label stands in the answer, 0 for first.
+        answers: int64 (N,), the label with the highest score.
+        confidence: float (N,), its score.
+        right_score: float (N,), the score of the right label.
+        truth: int64 (N,), the right label.
+        classes: C.
+    """
+
+    place: Integers
+    answers: Integers
+    confidence: Array
+    right_score: Array
+    truth: Integers
+    classes: int
+
+    @classmethod
+    def of(cls, scores: Array, truth: Array) -> Decided:
+        """From scores float (N, C) and truth int (N,).
+
+        Raises:
+            BadInput: as `metrics.inputs.single_label`.
+        """
+        table, right = single_label(scores, truth)
+        answers = table.argmax(axis=1).astype(np.int64)
+        rows = np.arange(len(table))
+        place = classification.ranks(table, right)
+        return cls(place, answers, table[rows, answers], table[rows, right], right, table.shape[1])
+
+    def only(self, rows: Integers) -> Decided:
+        """Some of the images, by position."""
+        place, answers, truth = (part[rows] for part in (self.place, self.answers, self.truth))
+        return Decided(place, answers, self.confidence[rows], self.right_score[rows], truth, self.classes)
+
+    @property
+    def hits(self) -> tuple[Array, Array]:
+        """Bool (N,) twice: right, and right among the best five."""
+        return self.place == 0, self.place < ALMOST_ALL
+
+    def shares(self, drawn: Weights) -> Array:
+        """Accuracy at one and at five of each draw: (R, 2)."""
+        return np.asarray(drawn @ np.stack(self.hits, axis=1).astype(np.float64) / len(self.place))
+
+    def by_class(self, drawn: Weights) -> classification.ClassFigures:
+        """Precision, recall and F1 of each class in each draw: (R, C) each."""
+        right = self.place == 0
+        good = class_sums(drawn[:, right], self.truth[right], self.classes)
+        called = class_sums(drawn, self.answers, self.classes)
+        return classification.class_figures(good, called, class_sums(drawn, self.truth, self.classes))
+
+    def macro(self, drawn: Weights) -> Array:
+        """The mean F1 of the classes in each draw: (R, 1)."""
+        return classification.mean_where_defined(self.by_class(drawn).f1)[:, None]
+
+    def error(self, drawn: Weights) -> Array:
+        """The calibration error of each draw: (R, 1)."""
+        found = calibration.expected_calibration_error(self.confidence, self.place == 0, drawn)
+        return np.asarray(found[:, None])
+
+
 def summarise(
     scores: Array,
     truth: Array,
@@ -62,42 +126,44 @@ def summarise(
     Raises:
         BadInput: shapes that do not fit, no image, scores outside 0 to 1.
     """
-    table, right = single_label(scores, truth)
-    _check_labels(labels, table.shape[1])
+    decided = Decided.of(scores, truth)
+    _check_labels(labels, decided.classes)
+    return summarise_decided(decided, labels, resampling=resampling, strata=strata)
+
+
+def summarise_decided(
+    decided: Decided,
+    labels: tuple[str, ...],
+    *,
+    resampling: Resampling | None = None,
+    strata: Array | None = None,
+) -> Summary:
+    """As `summarise`, from what it rests on."""
     settings = resampling or Resampling()
-    count, classes = table.shape
-    place = classification.ranks(table, right)
-    answers = table.argmax(axis=1).astype(np.int64)
-    hits = np.stack([place == 0, place < ALMOST_ALL], axis=1).astype(np.float64)
-    confidence = table[np.arange(count), answers]
+    count, classes = len(decided.place), decided.classes
 
     def figures(drawn: Weights) -> Array:
-        good = class_sums(drawn[:, place == 0], right[place == 0], classes)
-        called, present = class_sums(drawn, answers, classes), class_sums(drawn, right, classes)
-        each = classification.class_figures(good, called, present)
+        each = decided.by_class(drawn)
         macro = classification.mean_where_defined(each.f1)[:, None]
-        return np.concatenate([drawn @ hits / count, macro, *each], axis=1)
+        return np.concatenate([decided.shares(drawn), macro, *each], axis=1)
 
-    def error(drawn: Weights) -> Array:
-        return calibration.expected_calibration_error(confidence, place == 0, drawn)[:, None]
-
-    top1, top5, macro, *each = bootstrap(figures, count, settings, strata=strata)
-    (miscalibration,) = bootstrap(error, count, settings, strata=strata, method="basic")
+    top1, top5, macro, *rest = bootstrap(figures, count, settings, strata=strata)
+    (miscalibration,) = bootstrap(decided.error, count, settings, strata=strata, method="basic")
     top1, top5 = (
-        proportion(int(hits[:, column].sum()), count, figure, settings.level)
-        for column, figure in enumerate((top1, top5))
+        proportion(int(hits.sum()), count, figure, settings.level)
+        for hits, figure in zip(decided.hits, (top1, top5), strict=True)
     )
     metrics = {"top1": top1, "top5": top5, "f1_macro": macro, "ece": _within(miscalibration)}
     if classes <= ALMOST_ALL:
         del metrics["top5"]
-    confusion = classification.confusion_matrix(right, answers, classes)
+    confusion = classification.confusion_matrix(decided.truth, decided.answers, classes)
     rows = _class_reports(
         labels,
         (np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)),
-        (each[:classes], each[classes : 2 * classes], each[2 * classes :]),
+        (rest[:classes], rest[classes : 2 * classes], rest[2 * classes :]),
         settings.level,
     )
-    return Summary(metrics, rows, confusion, calibration.reliability(confidence, place == 0))
+    return Summary(metrics, rows, confusion, calibration.reliability(decided.confidence, decided.place == 0))
 
 
 def summarise_multilabel(
