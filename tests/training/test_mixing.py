@@ -78,6 +78,7 @@ def test_mixup_blends_everywhere_and_cutmix_covers_a_box() -> None:
     views, _ = flat(30)
     blended, _ = mixed(views, 1.0, 0.0, generators(30))
     assert all(len(np.unique(view)) == 1 for view in blended)
+    assert ((blended[:, 0, 0, 0] >= 100) == (views[:, 0, 0, 0] == 200)).all()  # mainly itself
     covered, _ = mixed(views, 0.0, 1.0, generators(30))
     assert {int(value) for value in np.unique(covered)} == {0, 200}
     assert sum(len(np.unique(view)) == 2 for view in covered) > 15

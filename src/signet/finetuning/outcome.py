@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from signet.arrays import Bytes
 from signet.finetuning.plans import Plan
 from signet.records import Interval, Report
 from signet.reporting.finetuning import Story
@@ -36,6 +37,7 @@ class Finetuned:
         validation: what decided: candidate to its accuracy, or average precision, on the validation images.
         history: of the training, one mapping for each epoch.
         kept_epoch: the epoch whose weights were kept, 0 for those of the start.
+        sheet: uint8 (H, W, 3), some training pictures as they were learned from, or None.
         seconds: wall time of this process.
     """
 
@@ -49,6 +51,7 @@ class Finetuned:
     validation: Mapping[str, float]
     history: tuple[Mapping[str, float], ...] = ()
     kept_epoch: int | None = None
+    sheet: Bytes | None = None
     seconds: float = 0.0
 
     @property
@@ -132,5 +135,6 @@ class Finetuned:
             plan=self.plan.words()[1:],
             history=self.history,
             kept=self.kept_epoch,
+            sheet=self.sheet,
             seal={"path": str(self.seal.path), "digest": self.seal.digest, "bytes": self.seal.size_bytes},
         )

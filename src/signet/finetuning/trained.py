@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from signet import tracing
-from signet.arrays import Floats
+from signet.arrays import Bytes, Floats
 from signet.cards import Task
 from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
@@ -55,6 +55,8 @@ class TrainedNetwork:
         validation_logits: float32 (V, C) at the kept epoch.
         history: one mapping for each epoch, times left out.
         best_epoch: 0 when no epoch was better than the probe's head.
+        sheet: uint8 (H, W, 3), some training pictures as they were learned from; None where all are as they
+            are.
     """
 
     rebuilt: Rebuilt
@@ -64,6 +66,7 @@ class TrainedNetwork:
     validation_logits: Floats
     history: tuple[dict[str, float], ...]
     best_epoch: int
+    sheet: Bytes | None = None
 
 
 def can_train(pretrained: Pretrained) -> str | None:
@@ -157,7 +160,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         job: the run.
         probe: its strength is used again at the training's size.
     """
-    from signet.training import TIMED, TrainingData, set_head, train
+    from signet.training import TIMED, TrainingData, contact_sheet, set_head, train
 
     parts, plan, recipe, work = job.parts, job.plan, job.recipe, job.work
     size = plan.input_size or (224, 224)
@@ -187,6 +190,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
             teaching=teaching,
             digest=",".join(parts.digests),
         )
+        sheet = contact_sheet(data, settings)
         done = train(
             module, data, settings, folder=work.training, resume=job.resume, on_progress=job.on_progress
         )
@@ -209,6 +213,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         done.validation_logits,
         history,
         done.best_epoch,
+        sheet,
     )
 
 

@@ -340,6 +340,7 @@ def _finished(
         validation=decided.validation,
         history=history,
         kept_epoch=None if tuned is None else tuned.best_epoch,
+        sheet=None if tuned is None else tuned.sheet,
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from signet.arrays import Bytes
+from signet.images import Image
 from signet.records import Interval, Report
 from signet.reporting.evaluation import (
     Reader,
@@ -19,7 +21,20 @@ from signet.reporting.evaluation import (
     provenance,
     sentence,
 )
-from signet.reporting.page import Comparison, Curves, Line, Note, Page, Panel, Row, Section, Table
+from signet.reporting.page import (
+    Comparison,
+    Curves,
+    Line,
+    Note,
+    Page,
+    Panel,
+    Row,
+    Scene,
+    Scenes,
+    Section,
+    Table,
+)
+from signet.reporting.pictures import thumbnail
 from signet.reporting.words import facts
 
 _MOST_LINES = 4
@@ -42,6 +57,7 @@ class Story:
             name may come up several times.
         history: one mapping for each epoch: `epoch`, and figures whose names hold "loss" or not.
         kept: the epoch whose weights were kept.
+        sheet: uint8 (H, W, 3), training pictures, one a row: as they are, then as the epochs saw them.
         seal: path, digest and size of the sealed model.
     """
 
@@ -55,6 +71,7 @@ class Story:
     plan: Sequence[str] = ()
     history: Sequence[Mapping[str, float]] = ()
     kept: float | None = None
+    sheet: Bytes | None = None
     seal: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -73,6 +90,8 @@ def finetuning_page(story: Story, *, read: Reader | None = None) -> Page:
         sections.append(Comparison("What was tried", story.candidates, _contest(story)))
     if story.history:
         sections.append(curves(story.history, kept=story.kept))
+    if story.sheet is not None:
+        sections.append(_sheet(story.sheet))
     sections += details(report, read=read)
     if story.plan:
         sections.append(Table("The plan", _parted(story.plan), lead="Decided before training began."))
@@ -86,6 +105,17 @@ def finetuning_page(story: Story, *, read: Reader | None = None) -> Page:
         kicker=f"Fine-tuning · {story.model} · {base_name(story.dataset)}",
         meaning=meaning(report),
         colophon=colophon(report),
+    )
+
+
+def _sheet(pixels: Bytes) -> Scenes:
+    """The training pictures as they were learned from."""
+    data = thumbnail(Image(pixels), max(pixels.shape))
+    return Scenes(
+        "What it learned from",
+        (Scene("", "", (("as the model sees it, then epoch after epoch", data),)),),
+        "Some training pictures, one in each row: on the left as the sealed model sees them, beside it as "
+        "they were changed for learning. Where a person could no longer tell what they show, change them less.",
     )
 
 

@@ -6,6 +6,7 @@ schedule ── how the rate goes; micro_batches ── a step in parts; activat
 feeding ── threads that make batches
 variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment
     and mixing do it
+contact_sheet ── `contact_sheet`: some training pictures as they are learned from
 objective ── the loss of labels of images (class_losses), imbalance; teaching: what a teacher says of them
 tasks ── `LearningTask`: what the loop asks of a task; of_classes, of_pixels and of_objects are three
 scenes ── `PixelData`, `median_frequency_weights`: images with a label for each pixel
@@ -49,6 +50,7 @@ What it promises:
 from __future__ import annotations
 
 from signet.training.checkpoints import forget
+from signet.training.contact_sheet import contact_sheet
 from signet.training.heads import Head, head_of, set_head, with_head
 from signet.training.loop import train
 from signet.training.objective import Objective
@@ -76,6 +78,7 @@ __all__ = [
     "TrainingData",
     "Variation",
     "all_but_last",
+    "contact_sheet",
     "forget",
     "head_of",
     "images_per_second",

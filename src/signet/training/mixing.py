@@ -84,6 +84,9 @@ def mixed(
             covered = (rows.stop - rows.start) * (columns.stop - columns.start)
             shares[place] = 1 - covered / (made.shape[1] * made.shape[2])
         else:
+            # Either of two blended pictures may be the one that it is a view of: the stronger one is, so that
+            # an epoch shows every picture mainly once.
+            share = max(share, 1 - share)
             made[place] = _blended(made[place], others[place], share)
             shares[place] = share
     return made, shares

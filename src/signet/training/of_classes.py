@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from signet.answers import logistic, softmax
-from signet.arrays import Floats, Integers
+from signet.arrays import Array, Floats, Integers
 from signet.errors import BadRequest
 from signet.geometry import Size
 from signet.metrics.calibration import expected_calibration_error
@@ -137,16 +137,20 @@ class ClassTask:
             targets = np.concatenate([targets, self._softened(teaching.logits[places])], axis=1)
         if self.prefix:
             return Examples(self.prefix.batch(places, epoch), torch.from_numpy(targets))
-        self._resize(epoch)
-        views = self.learned.views(places, epoch, indices)
-        generators = [generator_of(self.settings.seed, _MIXED, epoch, key) for key in indices.tolist()]
-        views, shares = mixed(views, self.strength.mixup, self.strength.cutmix, generators)
+        views, shares = self.views(indices, epoch)
         targets = mixed_targets(targets, shares)
         if teaching and teaching.teach is not None:
             with self._asking:
                 said = teaching.teach(views)
             targets = np.concatenate([targets, self._softened(said)], axis=1)
         return Examples(self.learned.finished(views), torch.from_numpy(targets))
+
+    def views(self, indices: Integers, epoch: int) -> tuple[Array, Floats]:
+        """Pictures of an epoch, mixed: uint8 (N, H, W, 3), and float32 (N,) how much of each is its own."""
+        self._resize(epoch)
+        views = self.learned.views(self._drawn(epoch)[indices], epoch, indices)
+        generators = [generator_of(self.settings.seed, _MIXED, epoch, key) for key in indices.tolist()]
+        return mixed(views, self.strength.mixup, self.strength.cutmix, generators)
 
     def _softened(self, logits_NC: Floats) -> Floats:
         """A teacher's scores at the temperature, float32 (N, 1, C)."""
