@@ -68,7 +68,9 @@ def test_the_seal_is_verified_evaluated_and_predicts(probed, data):
 def test_the_page_is_of_average_precision(probed):
     page = render(finetuning_page(probed.story()))
     assert "verage precision" in page
+    assert "F1, all answers" in page
     assert "f1_micro" not in page
+    assert "average precision" in page
 
 
 def test_without_test_images_nested_folds_measure(data, tmp_path):

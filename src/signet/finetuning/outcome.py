@@ -114,7 +114,8 @@ class Finetuned:
     def _better(self) -> str:
         """What made the choice; equal accuracies are told apart by their loss."""
         tied = len(set(self.validation.values())) == 1
-        return "as often right and surer of it" if tied else "better"
+        equal = "as often right" if self.figure == "top1" else "as good"
+        return f"{equal} and surer of it" if tied else "better"
 
     def _validated(self) -> str:
         return ", ".join(f"{name} {100 * value:.1f} %" for name, value in self.validation.items())

@@ -43,6 +43,7 @@ _METRICS = {
     "top1": ("Right", "the best answer is the right one"),
     "top5": ("Among the best five", "the right answer is one of five"),
     "f1_macro": ("F1, mean of classes", "every class counts alike"),
+    "f1_micro": ("F1, all answers", "every image and label counts alike"),
     "ece": ("Calibration error", "mean gap between score and truth"),
     "ap": ("Average precision", "mean of classes"),
 }
@@ -284,7 +285,11 @@ def _rows(report: Report) -> tuple[ClassReport, ...]:
 def _classes(report: Report) -> Table:
     """What the bars leave out."""
     rows = tuple(
-        (row.label, whole(row.count), *(_figure(one) for one in (row.recall, row.precision, row.f1)))
+        (
+            row.label,
+            whole(row.count),
+            *(_figure(one) for one in (row.recall, row.precision, row.f1, row.ap) if one),
+        )
         for row in _rows(report)
         if row.count
     )
@@ -292,7 +297,9 @@ def _classes(report: Report) -> Table:
         "Recall: of the images of the class, the part that was called so. Precision: of the images called "
         "so, the part that is. F1: the harmonic mean of both. With 95\u00a0% intervals."
     )
-    columns = ("class", "images", "recall", "precision", "F1")
+    columns: tuple[str, ...] = ("class", "images", "recall", "precision", "F1")
+    if any(row.ap for row in _rows(report)):
+        columns = (*columns, "average precision")
     return Table("Recall, precision and F1 of each class", rows, columns, lead, folded=True)
 
 

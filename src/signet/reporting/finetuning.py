@@ -115,7 +115,7 @@ def _sheet(pixels: Bytes) -> Scenes:
         "What it learned from",
         (Scene("", "", (("as the model sees it, then epoch after epoch", data),)),),
         "Some training pictures, one in each row: on the left as the sealed model sees them, beside it as "
-        "they were changed for learning. Where a person could no longer tell what they show, change them less.",
+        "they were changed for learning. Where a person could no longer tell what they show, change less.",
     )
 
 
