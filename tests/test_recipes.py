@@ -17,7 +17,18 @@ OTHERS = {
     "batch": 64,
     "head_rate": 0.01,
     "backbone_rate": 2e-4,
+    "accumulate": 2,
+    "stage_rates": {"stages.0": 1e-5},
+    "layer_decay": 0.7,
+    "allow_rate": True,
+    "optimizer": "adam",
     "weight_decay": 0.1,
+    "schedule": "step",
+    "step_at": (0.3, 0.6),
+    "step_factor": 0.5,
+    "workers": 2,
+    "training_precision": "auto",
+    "checkpoint_activations": True,
     "warmup": 0.2,
     "label_smoothing": 0.0,
     "augmentation": "medium",
@@ -62,6 +73,10 @@ OTHERS = {
 }
 
 
+NEEDED = {"step_at": {"schedule": "step"}, "step_factor": {"schedule": "step"}}
+"""What some settings make no sense without."""
+
+
 @pytest.mark.parametrize("recipe", [Recipe(), Recipe(**OTHERS)])
 def test_toml_and_back_is_the_same_recipe(recipe):
     assert Recipe.from_toml(recipe.to_toml()) == recipe
@@ -70,7 +85,7 @@ def test_toml_and_back_is_the_same_recipe(recipe):
 
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_each_setting_is_kept(name):
-    recipe = Recipe(**{name: OTHERS[name]})
+    recipe = Recipe(**{**NEEDED.get(name, {}), name: OTHERS[name]})
     assert getattr(Recipe.from_toml(recipe.to_toml()), name) == OTHERS[name]
     assert recipe != Recipe()
 
@@ -196,3 +211,32 @@ def test_the_earlier_name_of_the_batchnorm_policy_is_read():
     assert Recipe.from_toml("freeze_batchnorm = true") == Recipe()
     with pytest.raises(BadRequest, match=r"freeze_batchnorm .True. is called batchnorm now.*one of the two"):
         Recipe.from_dict({"freeze_batchnorm": True, "batchnorm": "batch"})
+
+
+def test_the_other_words_of_the_optimizer_are_kept():
+    recipe = Recipe(optimizer="sgd", momentum=0.8, nesterov=True, batch="auto", freeze=("stem",))
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+    assert 'batch = "auto"' in recipe.to_toml()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"nesterov": True}, r"nesterov looks ahead .* got the optimizer 'adamw'"),
+        ({"optimizer": "sgd", "momentum": 0, "nesterov": True}, r"with a momentum of 0\. Use"),
+        ({"momentum": 0.5}, r"momentum 0\.5: expected the optimizer 'sgd' or 'rmsprop', got 'adamw'"),
+        ({"step_factor": 0.5}, r"expected the schedule 'step', got 'cosine'"),
+        ({"schedule": "step", "step_at": [0.9, 0.1]}, r"step_at: expected shares that rise"),
+        ({"schedule": "one-cycle", "warmup": 0.2}, r"warmup: .* got 'one-cycle'"),
+        ({"freeze": ["stem"], "frozen_stages": 2}, r"freeze names .* frozen_stages \(2\) counts them"),
+        ({"freeze": ["stem"], "strategy": "head"}, r"got 'head', which leaves all of them as they are"),
+        ({"freeze": ["stem"], "strategy": "scratch"}, r"got 'scratch', which begins all of them at random"),
+        ({"freeze": ["stem"], "stage_rates": {"stem": 1e-5}}, r"stem: .* to be frozen or to have a rate"),
+        ({"batch": "automatic"}, r"batch is a whole number .* It may also be 'auto'"),
+        ({"stage_rates": {"stem": 0}}, r"stage_rates is a number from 1e-12 to 1; got 0"),
+        ({"optimizer": "adamv"}, r"optimizer is one of 'adamw', 'sgd'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(values, words):
+    with pytest.raises(BadRequest, match=words):
+        Recipe.from_dict(values)

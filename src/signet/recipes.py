@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from signet.errors import BadCard, BadRequest, MissingExtra, UnknownName
 from signet.naming import shown
+from signet.recipe_contradictions import refuse_contradictions
 from signet.recipe_fields import checked, plain, setting, specs_of
 
 Strategy = Literal["auto", "probe", "head", "partial", "full", "scratch"]
@@ -36,10 +37,24 @@ class Recipe:
             masks; "auto": linear, unet or yolo, as the dataset asks.
         epochs: passes over the training images; None for about 30,000 images in all, 4 to 30 passes (where
             pixels are learned 6,000, objects 12,000, by an R-CNN 6,000; 10 to 100 passes).
-        batch: images for each step; None for 32 (where pixels are learned 4, where objects are 8 or 2).
+        batch: images that go through the network at once; None for 32 (where pixels are learned 4, where
+            objects are 8 or 2); "auto": as many as this machine is quickest with, by a short trial, which
+            makes the result depend on the machine.
+        accumulate: batches whose gradients make one step together.
         head_rate: highest learning rate of the head.
         backbone_rate: highest learning rate of all below the head.
-        weight_decay: AdamW's; not on norms and biases.
+        stage_rates: highest learning rates of single stages, by name: `{ "stages.0" = 1e-5 }`.
+        layer_decay: share of the rate of the stage after it at which a stage learns, from the head down; 1
+            for one rate.
+        allow_rate: learn at rates that are known to destroy networks of this family, too.
+        optimizer: torch's "adamw", "sgd", "adam", "radam", "nadam", "rmsprop" or "adagrad".
+        momentum: of sgd and rmsprop.
+        nesterov: of sgd: the gradient is taken ahead of the momentum.
+        weight_decay: the optimizer's; not on norms and biases.
+        schedule: how the rates go after the warm-up: "cosine" or "linear" to 0, "constant", "step", or
+            "one-cycle", which has a rise of its own.
+        step_at: of the schedule "step": shares of the run after which the rates are multiplied ...
+        step_factor: ... by this.
         warmup: fraction of all steps in which the rates rise.
         class_weights: how much a class counts in the loss: of pixels' labels "median" (the median frequency
             over each one's own); of labels of images "inverse" (one over its images) or "balanced" (by the
@@ -71,6 +86,7 @@ class Recipe:
         patience: epochs without a better validation after which training ends; 0 never ends early; None for
             5 (where objects are learned 15).
         gradient_clip: greatest norm of all gradients together; 0 clips nothing.
+        freeze: names of stages that stay as they are, instead of those that the plan would choose.
         frozen_stages: leading stages that stay as they are; None for the plan's choice.
         batchnorm: statistics of each BatchNorm that is not frozen: "frozen" keeps those of the pretraining,
             as those of few images are worse; "batch" gathers those of the batches; "re-estimated" does so,
@@ -98,6 +114,11 @@ class Recipe:
         strengths: of regularisation that the probe tries.
         golden: "own": a few of the user's images go into the seal as evidence; "made": none does.
         threads: processor threads; None for all that this process may use.
+        workers: threads that make batches; None for one, and more where the network waits for it.
+        training_precision: of training: "fp32", "bf16", or "auto" for the quicker one by a short trial, which
+            makes the result depend on the machine.
+        checkpoint_activations: compute the activations of what learns twice instead of keeping them: less
+            memory, more time, the same result.
         checkpoint_seconds: time between two checkpoints inside an epoch.
         engine: that extracts features and measures: "auto", "openvino", "onnx", "torch".
         precision: of that engine; "fp32" gives the same result with and without evidence for bf16.
@@ -109,10 +130,20 @@ class Recipe:
         "auto"
     )
     epochs: int | None = setting(None, 1, 10_000)
-    batch: int | None = setting(None, 2, 65_536)
+    batch: int | Literal["auto"] | None = setting(None, 2, 65_536)
+    accumulate: int = setting(1, 1, 65_536)
     head_rate: float = setting(1e-3, 0, 1)
     backbone_rate: float = setting(1e-4, 0, 0.1)
+    stage_rates: Mapping[str, float] = setting({}, 1e-12, 1)
+    layer_decay: float = setting(1.0, 0.01, 1)
+    allow_rate: bool = False
+    optimizer: Literal["adamw", "sgd", "adam", "radam", "nadam", "rmsprop", "adagrad"] = "adamw"
+    momentum: float = setting(0.9, 0, 0.9999)
+    nesterov: bool = False
     weight_decay: float = setting(0.02, 0, 1)
+    schedule: Literal["cosine", "linear", "constant", "one-cycle", "step"] = "cosine"
+    step_at: tuple[float, ...] = setting((0.5, 0.75), 0, 0.9999)
+    step_factor: float = setting(0.1, 0, 1)
     warmup: float = setting(0.1, 0, 0.9)
     class_weights: Literal["median", "inverse", "balanced", "none"] | None = None
     sampling: Literal["natural", "balanced"] = "natural"
@@ -134,6 +165,7 @@ class Recipe:
     flip: bool = True
     patience: int | None = setting(None, 0, 10_000)
     gradient_clip: float = setting(1.0, 0, 1e6)
+    freeze: tuple[str, ...] = setting(())
     frozen_stages: int | None = setting(None, 0, 10_000)
     batchnorm: BatchNorm = "frozen"
     batchnorm_stages: Mapping[str, BatchNorm] = setting({})
@@ -151,6 +183,9 @@ class Recipe:
     strengths: tuple[float, ...] = setting(STRENGTHS, 1e-12, 1e6)
     golden: Literal["own", "made"] = "own"
     threads: int | None = setting(None, 1, 4096)
+    workers: int | None = setting(None, 1, 4096)
+    training_precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    checkpoint_activations: bool = False
     checkpoint_seconds: float = setting(60.0, 0, 1e6)
     engine: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "int8"] = "fp32"
@@ -159,6 +194,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for spec, kind in specs_of(Recipe).values():
             object.__setattr__(self, spec.name, checked(spec, kind, getattr(self, spec.name)))
+        refuse_contradictions(self)
         self._check_sizes()
 
     def _check_sizes(self) -> None:

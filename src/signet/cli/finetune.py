@@ -20,6 +20,7 @@ def finetune(
     settings: f.Settings = None,
     strategy: f.Strategy = None,
     head: f.Head = None,
+    freeze: f.Freeze = None,
     golden: f.Golden = None,
     resume: f.Resume = False,
     budget: f.Budget = None,
@@ -50,6 +51,7 @@ def finetune(
     given = {
         "strategy": strategy and strategy.value,
         "head": head and head.value,
+        "freeze": freeze or None,
         "golden": golden and golden.value,
         "seed": seed,
         "budget_seconds": budget,

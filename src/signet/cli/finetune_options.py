@@ -49,6 +49,10 @@ Head = Annotated[
     HeadName | None,
     typer.Option("--head", help="linear for classes; unet ... for pixels; yolo ... for objects."),
 ]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option("--freeze", metavar="STAGE", help="A stage that stays as it is; may be repeated."),
+]
 Golden = Annotated[
     o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
 ]

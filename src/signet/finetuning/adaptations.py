@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
 from signet.finetuning import steadying
 from signet.finetuning.joining import module_of
+from signet.finetuning.optimising import batch_of
 from signet.geometry import Size
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.programs import Program
@@ -52,7 +53,7 @@ class Pace:
     def of(self, recipe: Recipe) -> Pace:
         """With what the recipe decides."""
         return Pace(
-            batch=recipe.batch or self.batch,
+            batch=batch_of(recipe, self.batch),
             images=self.images,
             least=self.least,
             most=self.most,
@@ -169,9 +170,14 @@ def frozen_stages(module: Any, body: str, recipe: Recipe) -> tuple[str, ...]:
         body: name of the backbone in it.
         recipe: strategy, and how many stages where it states that.
     """
-    from signet.training import stages_of
+    from signet.training import frozen_parameters, stages_of
 
     stages = stages_of(module.get_submodule(body))
+    if recipe.freeze:
+        held = frozen_parameters(module.get_submodule(body), "", recipe.freeze)
+        # A norm that goes with its stage lies beside it, and has no name that the stage's is a part of.
+        beside = sorted({name.rpartition(".")[0] for name in held if not _lies_in(name, recipe.freeze)})
+        return tuple(f"{body}.{name}" for name in (*recipe.freeze, *beside))
     match strategy_of(recipe):
         case _ if recipe.frozen_stages is not None:
             count = recipe.frozen_stages
@@ -191,6 +197,10 @@ def frozen_stages(module: Any, body: str, recipe: Recipe) -> tuple[str, ...]:
             if not parameter.startswith(f"{stage.name}.")
         }
     return tuple(f"{body}.{name}" for name in names)
+
+
+def _lies_in(parameter: str, names: Iterable[str]) -> bool:
+    return any(parameter.startswith(f"{name}.") for name in names)
 
 
 def beginning_words(found: Pretrained, recipe: Recipe) -> tuple[str, ...]:

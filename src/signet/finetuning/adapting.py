@@ -24,6 +24,7 @@ from signet.finetuning.adapted import NOTHING_FOUND, Adapted
 from signet.finetuning.dealing import Dealt, deal
 from signet.finetuning.jobs import RunSettings
 from signet.finetuning.joining import traced_inputs, write_state
+from signet.finetuning.optimising import optimisation_of, reasons, tried
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
 from signet.finetuning.trained import settings_of
@@ -105,7 +106,7 @@ def _plan(run: _Run) -> Plan:
         frozen=f"{', '.join(_short(stages, made.body))} (BatchNorm in evaluation mode)"
         if stages
         else "nothing",
-        why=made.why,
+        why=(*made.why, *reasons(recipe)),
         shows=made.shows,
         probe_size=None,
         input_size=made.size,
@@ -118,7 +119,9 @@ def _plan(run: _Run) -> Plan:
     )
     count = len(parts.training)
     epochs = recipe.epochs or made.pace.epochs(count)
-    each = (count + len(parts.validation) / 2) * _seconds_per_image(run, draft)
+    found = tried(made.module, _settings(run, draft), made.size, recipe, images=count, example=made.example)
+    draft = dataclasses.replace(draft, batch=found.batch, bf16=found.bf16, why=(*draft.why, *found.why))
+    each = (count + len(parts.validation) / 2) * found.seconds_per_image
     if recipe.budget_seconds and each * epochs > recipe.budget_seconds and recipe.epochs is None:
         epochs = max(1, int(recipe.budget_seconds / each))
         reason = f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds"
@@ -149,6 +152,7 @@ def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
     validation = {name: float(best[f"validation_{name}"]) for name in made.figures}
     _hold_to_training(run, card, graph, validation[made.figures[0]])
     report = _measured(run, card, graph)
+    report = dataclasses.replace(report, notes=(*done.notes, *report.notes))
     if not validation[made.figures[0]]:
         # Sealed all the same: hours of learning are not thrown away, but nobody is to take it for a model.
         report = dataclasses.replace(report, notes=(NOTHING_FOUND, *report.notes))
@@ -204,6 +208,7 @@ def _contents(
                 "frozen": list(plan.stages),
                 "head_rate": _settings(run, plan).head_rate,
                 **run.adaptation.pace.settings,
+                "batch": plan.batch,
             },
             **record,
         },
@@ -311,14 +316,10 @@ def _settings(run: _Run, plan: Plan) -> Any:
     if made.kept:
         # What has learned already goes on at the rate of what has; a rate of 0 is for all but the head.
         settings = dataclasses.replace(settings, head_rate=recipe.backbone_rate or recipe.head_rate)
-    return dataclasses.replace(settings, **made.pace.settings)
-
-
-def _seconds_per_image(run: _Run, plan: Plan) -> float:
-    from signet.training import images_per_second
-
-    made = run.adaptation
-    return 1 / images_per_second(made.module, _settings(run, plan), made.size, made.example)
+    changed = {**made.pace.settings, "optimisation": optimisation_of(recipe, made.body)}
+    if plan.batch:
+        changed["batch"] = plan.batch
+    return dataclasses.replace(settings, **changed)
 
 
 def _short(stages: tuple[str, ...], body: str) -> list[str]:

@@ -37,7 +37,7 @@ from signet.seals import FeatureStatistics, Seal, SealContents, golden_images, w
 GOLDEN_CANDIDATES = 200
 """Development images among which golden ones are looked for."""
 
-_NOT_DECIDING = ("threads", "checkpoint_seconds", "golden")
+_NOT_DECIDING = ("threads", "workers", "checkpoint_seconds", "golden")
 
 COMPARED_IMAGES = 250
 """Images on which bf16 is compared with fp32, so that the seal itself can prove it (200 are needed)."""

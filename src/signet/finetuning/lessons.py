@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from signet.finetuning.optimising import STEPPED_WITH
 from signet.finetuning.refusals import LEARNED_WITH, changed
 from signet.recipes import Recipe
 
@@ -55,7 +56,7 @@ def reasons(recipe: Recipe) -> tuple[str, ...]:
 
 def unused(recipe: Recipe) -> tuple[str, ...]:
     """For the plan of a probe that the recipe did not ask for: what has no part in it."""
-    names = changed(recipe, (*LEARNED_WITH, "class_weights"))
+    names = changed(recipe, (*LEARNED_WITH, *STEPPED_WITH, "class_weights"))
     return (
         (f"{', '.join(names)} of the recipe: no part of a probe, which is a fit on features",)
         if names

@@ -13,13 +13,13 @@ from signet.datasets import Dataset
 from signet.decoding import read
 from signet.engines.contract import usable_processors
 from signet.errors import BadInput
-from signet.finetuning import lessons, steadying, teachers
+from signet.finetuning import lessons, optimising, steadying, teachers
 from signet.finetuning.closing import golden_words
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
 from signet.finetuning.strategies import Strategy
-from signet.finetuning.trained import frozen_stages, seconds_per_image, size_for, takes_size
+from signet.finetuning.trained import frozen_stages, size_for, takes_size, trial
 from signet.networks import Pretrained
 from signet.recipes import Recipe
 
@@ -92,7 +92,12 @@ def make_plan(
         **common,
         trained=f"a linear head first (the probe); then from its weights {_learning(name, stages)}",
         frozen=f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing",
-        why=(*why, *steadying.reasons(recipe, "classify"), *lessons.reasons(recipe)),
+        why=(
+            *why,
+            *steadying.reasons(recipe, "classify"),
+            *lessons.reasons(recipe),
+            *optimising.reasons(recipe),
+        ),
         input_size=size,
         stages=stages,
         epochs=1,
@@ -101,7 +106,9 @@ def make_plan(
     epochs = recipe.epochs or int(
         np.clip(round(IMAGES_IN_ALL / max(1, len(parts.training))), LEAST_EPOCHS, MOST_EPOCHS)
     )
-    each = (len(parts.training) + len(parts.validation) / 3) * seconds_per_image(start, draft, recipe)
+    found = trial(start, draft, recipe)
+    draft = dataclasses.replace(draft, batch=found.batch, bf16=found.bf16, why=(*draft.why, *found.why))
+    each = (len(parts.training) + len(parts.validation) / 3) * found.seconds_per_image
     each *= lessons.pace_of(recipe, epochs)
     if recipe.budget_seconds and each * epochs > recipe.budget_seconds and recipe.epochs is None:
         epochs = max(1, int(recipe.budget_seconds / each))

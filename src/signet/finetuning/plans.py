@@ -36,6 +36,8 @@ class Plan:
         stages: names of the stages that stay frozen.
         epochs: passes over the training images; 0 without training.
         threads: processor threads.
+        batch: images that go through the network at once; 0 where the recipe decides.
+        bf16: whether training computes in bfloat16.
         measured_on: what the figures are measured on, in words.
         shows: what the training images show, in sentences.
         golden: the images that become evidence inside the seal, one line each: this is what leaves the
@@ -58,6 +60,8 @@ class Plan:
     stages: tuple[str, ...] = ()
     epochs: int = 0
     threads: int = 1
+    batch: int = 0
+    bf16: bool = False
     measured_on: str = ""
     shows: tuple[str, ...] = ()
     golden: tuple[str, ...] = ()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from signet.datasets import Dataset
 from signet.errors import BadRequest, WrongTask
 from signet.finetuning.detector_networks import FAMILIES
+from signet.finetuning.optimising import STEPPED_WITH
 from signet.finetuning.steadying import refuse_unsteady
 from signet.naming import shown
 from signet.recipes import Recipe
@@ -34,8 +34,8 @@ _TRUTHS = {"segment": "labelled pixels", "detect": "boxes", "instances": "object
 
 def changed(recipe: Recipe, names: tuple[str, ...]) -> list[str]:
     """Those of some settings that are not as they are left out."""
-    fields = {field.name: field for field in dataclasses.fields(Recipe)}
-    return [name for name in names if getattr(recipe, name) != fields[name].default]
+    blank = Recipe()
+    return [name for name in names if getattr(recipe, name) != getattr(blank, name)]
 
 
 def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
@@ -64,7 +64,9 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
             f"recipe: class_weights 'median': expected labelled pixels, got {_labels(dataset)}. "
             "Use 'inverse', 'balanced' or 'none'."
         )
-    unused = changed(recipe, (*LEARNED_WITH, "class_weights")) if recipe.strategy == "probe" else []
+    unused = (
+        changed(recipe, (*LEARNED_WITH, *STEPPED_WITH, "class_weights")) if recipe.strategy == "probe" else []
+    )
     if unused:
         raise BadRequest(
             f"recipe: {', '.join(unused)}: expected a strategy that trains, got 'probe', which is a fit on "

@@ -19,6 +19,7 @@ from signet.finetuning.jobs import Job
 from signet.finetuning.joining import Rebuilt, module_of, write_state
 from signet.finetuning.label_sets import refitted
 from signet.finetuning.lessons import lesson_of
+from signet.finetuning.optimising import Trial, batch_of, optimisation_of, tried
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import all_readable, at_size, features_of
 from signet.finetuning.steadying import steadied
@@ -57,6 +58,8 @@ class TrainedNetwork:
         best_epoch: 0 when no epoch was better than the probe's head.
         sheet: uint8 (H, W, 3), some training pictures as they were learned from; None where all are as they
             are.
+        notes: what a person should know of how it went, in sentences.
+        idle: share of the training's time that the network waited for its batches.
     """
 
     rebuilt: Rebuilt
@@ -67,6 +70,8 @@ class TrainedNetwork:
     history: tuple[dict[str, float], ...]
     best_epoch: int
     sheet: Bytes | None = None
+    notes: tuple[str, ...] = ()
+    idle: float = 0.0
 
 
 def can_train(pretrained: Pretrained) -> str | None:
@@ -121,10 +126,13 @@ def takes_size(pretrained: Pretrained, size: tuple[int, int]) -> bool:
 
 def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tuple[str, ...]:
     """Names of the leading stages that stay as they are."""
-    from signet.training import all_but_last, stages_of
+    from signet.training import all_but_last, frozen_parameters, stages_of
 
     module, classifier = _with_head(pretrained, 2)
     stages = stages_of(module, classifier)
+    if recipe.freeze:
+        frozen_parameters(module, classifier, recipe.freeze)  # refuses names that are none
+        return recipe.freeze
     if recipe.frozen_stages is not None:
         return tuple(stage.name for stage in stages[: min(recipe.frozen_stages, len(stages) - 1)])
     match strategy:
@@ -136,21 +144,24 @@ def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tupl
             return all_but_last(stages, min(TRAINED_STAGES, len(stages)))
 
 
-def seconds_per_image(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> float:
-    """How long training takes for one image here, by a few steps of a copy of the network."""
-    from signet.training import images_per_second
+def trial(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> Trial:
+    """How long training takes for one image here, by a few steps of a copy of the network.
 
+    What the recipe leaves to the trial, it decides.
+
+    Raises:
+        BadRequest: the network takes no images of the plan's size.
+    """
     size = plan.input_size or (224, 224)
-    named = "progressive" if recipe.progressive else "input_size"
-    for each in (*((side, side) for side in recipe.progressive), size):
-        if not takes_size(pretrained, each):
-            own = pretrained.card.input_size
-            raise BadRequest(
-                f"recipe: {named} {each[0]}: {pretrained.card.name} takes no images of that size"
-                f"{f', only of {own[0]}x{own[1]}' if own else ''}. Leave it out, or give one that it takes."
-            )
+    if not takes_size(pretrained, size):
+        own = pretrained.card.input_size
+        raise BadRequest(
+            f"recipe: input_size {size[0]}: {pretrained.card.name} takes no images of that size"
+            f"{f', only of {own[0]}x{own[1]}' if own else ''}. Leave it out, or give a size that it takes."
+        )
     module, classifier = _with_head(at_size(pretrained, size), plan.labels)
-    return 1 / images_per_second(module, settings_of(plan, recipe, classifier), size)
+    settings = settings_of(plan, recipe, classifier)
+    return tried(module, settings, size, recipe, images=plan.images["training"])
 
 
 def train_further(job: Job, probe: Probe) -> TrainedNetwork:
@@ -214,6 +225,8 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         history,
         done.best_epoch,
         sheet,
+        done.notes,
+        done.idle,
     )
 
 
@@ -231,19 +244,17 @@ def settings_of(
         classifier: dotted name of the head, or names of its parts.
         task: of the dataset.
     """
-    from signet.training import Optimisation, TrainSettings
+    from signet.training import TrainSettings
 
     scratch = plan.strategy == "scratch"
     backbone_rate = recipe.head_rate if scratch else recipe.backbone_rate
     return TrainSettings(
         classifier=classifier,
         epochs=plan.epochs,
-        batch=recipe.batch or BATCH,
+        batch=plan.batch or batch_of(recipe, BATCH),
         head_rate=recipe.head_rate,
         backbone_rate=0.0 if plan.strategy == "head" else backbone_rate,
-        optimisation=Optimisation(
-            weight_decay=recipe.weight_decay, warmup=recipe.warmup, clip=recipe.gradient_clip
-        ),
+        optimisation=optimisation_of(recipe),
         label_smoothing=recipe.label_smoothing,
         **lesson_of(recipe),
         augmentation=recipe.augmentation,
@@ -253,6 +264,8 @@ def settings_of(
         **steadied(recipe, task, scratch=scratch),
         seed=recipe.seed,
         threads=plan.threads,
+        workers=recipe.workers or 0,
+        bf16=plan.bf16,
         device=recipe.device,
         checkpoint_seconds=recipe.checkpoint_seconds,
         budget_seconds=recipe.budget_seconds or 0.0,

@@ -305,7 +305,7 @@ def _finished(
         about={
             "seconds": tested.seconds,
             "unreadable": (*job.parts.unreadable, *tested.unreadable),
-            "notes": (*job.parts.notes, *tested.notes),
+            "notes": (*job.parts.notes, *(tuned.notes if tuned else ()), *tested.notes),
             "provenance": _provenance(job, dataset, len(tested.part)),
         },
     )

@@ -16,7 +16,7 @@ averaging ── the running average of the weights
 heads ── `head_of`, `set_head`, `with_head`
 stages ── `stages_of`, `all_but_last`: what can be frozen, by name
 sizing ── `program_at`: the evaluation program at another input size
-pace ── `images_per_second`: what a plan needs to say how long it will take
+pace ── `images_per_second`, `paces`: what a plan needs to say how long it will take, and with which batch
 loop ── `train`
 
     module = source.build()
@@ -56,11 +56,11 @@ from signet.training.loop import train
 from signet.training.objective import Objective
 from signet.training.objects import ObjectData
 from signet.training.optimisation import Optimisation
-from signet.training.pace import images_per_second
+from signet.training.pace import images_per_second, paces
 from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import TIMED, Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
-from signet.training.stages import Stage, all_but_last, stages_of
+from signet.training.stages import Stage, all_but_last, frozen_parameters, stages_of
 from signet.training.teaching import Teaching
 from signet.training.variation import Variation
 
@@ -80,9 +80,11 @@ __all__ = [
     "all_but_last",
     "contact_sheet",
     "forget",
+    "frozen_parameters",
     "head_of",
     "images_per_second",
     "median_frequency_weights",
+    "paces",
     "program_at",
     "set_head",
     "stages_of",

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from signet.errors import CheckFailed
 from signet.geometry import Size
+from signet.training.activations import recomputed_activations
 from signet.training.exactness import bounded_threads, own_random_states
 from signet.training.freezing import freeze, set_learning_mode
+from signet.training.micro_batches import is_out_of_memory
 from signet.training.optimizers import frozen_by, optimizer_of
 from signet.training.settings import TrainSettings
 
@@ -45,7 +50,9 @@ def images_per_second(
     images_NCHW = torch.zeros(settings.batch, 3, *size, device=device)
     images_NCHW = images_NCHW.contiguous(memory_format=torch.channels_last)
     fastest = float("inf")
-    with own_random_states(device), bounded_threads(settings.threads):
+    twice = settings.optimisation.checkpoint_activations
+    saving = recomputed_activations(twin, settings.classifier, frozen) if twice else nullcontext()
+    with saving, own_random_states(device), bounded_threads(settings.threads):
         for _ in range(_STEPS):
             start = time.perf_counter()
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
@@ -56,6 +63,48 @@ def images_per_second(
             float(loss.detach())  # waits for the device
             fastest = min(fastest, time.perf_counter() - start)
     return settings.batch / fastest
+
+
+def paces(
+    module: nn.Module,
+    settings: TrainSettings,
+    size: Size,
+    batches: Sequence[int],
+    *,
+    seconds: float,
+    example: Mapping[str, Tensor] | None = None,
+) -> dict[int, float]:
+    """Images a second by batch, from the first one on, as long as memory and time suffice.
+
+    Args:
+        module: with its head; not changed.
+        settings: all but the batch.
+        size: (height, width) of its input.
+        batches: that are tried, smallest first.
+        seconds: after which nothing more is tried; the first one is tried in any case.
+        example: as `images_per_second` takes it.
+
+    Raises:
+        CheckFailed: there is no memory for the first one.
+    """
+    found: dict[int, float] = {}
+    begin = time.monotonic()
+    for batch in batches:
+        # The next one takes about as long as all before it together.
+        if found and 2 * (time.monotonic() - begin) > seconds:
+            break
+        try:
+            found[batch] = images_per_second(module, replace(settings, batch=batch), size, example)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            break
+    if not found:
+        raise CheckFailed(
+            f"training: memory ran out with {batches[0]} images at once. State a smaller batch or "
+            "input_size, freeze more stages, or set checkpoint_activations."
+        )
+    return found
 
 
 def _loss(module: Any, images_NCHW: Tensor, example: Mapping[str, Tensor] | None) -> Tensor:

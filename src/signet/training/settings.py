@@ -280,6 +280,13 @@ class Trained:
     notes: tuple[str, ...] = ()
 
     @property
+    def idle(self) -> float:
+        """Share of the time of all epochs that the network waited for its batches, 0 to 1."""
+        rows = [row for row in self.history if "idle" in row]
+        seconds = sum(row["seconds"] for row in rows)
+        return sum(row["idle"] * row["seconds"] for row in rows) / seconds if seconds else 0.0
+
+    @property
     def validation_logits(self) -> Floats:
         """float32 (M, C) at the best epoch, in the order of the validation images; of classes only."""
         return self.kept["logits"]

@@ -1,0 +1,75 @@
+"""Settings of a recipe that contradict each other, or that another one makes useless: refused in words."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from signet.errors import BadRequest
+
+if TYPE_CHECKING:
+    from signet.recipes import Recipe
+
+_WITH_MOMENTUM = ("sgd", "rmsprop")
+
+
+def refuse_contradictions(recipe: Recipe) -> None:
+    """Refuse a recipe whose settings do not go together.
+
+    Raises:
+        BadRequest: with both settings, and what to do.
+    """
+    _check_optimizer(recipe)
+    _check_frozen(recipe)
+
+
+def _check_optimizer(recipe: Recipe) -> None:
+    if recipe.nesterov and (recipe.optimizer != "sgd" or not recipe.momentum):
+        raise BadRequest(
+            f"recipe: nesterov looks ahead of the momentum of sgd: got the optimizer {recipe.optimizer!r} "
+            f"with a momentum of {recipe.momentum:g}. Use optimizer = 'sgd', or leave nesterov out."
+        )
+    if _given(recipe, "momentum") and recipe.optimizer not in _WITH_MOMENTUM:
+        raise BadRequest(
+            f"recipe: momentum {recipe.momentum:g}: expected the optimizer 'sgd' or 'rmsprop', got "
+            f"{recipe.optimizer!r}, which has none to set. Leave it out, or use one of those."
+        )
+    if recipe.schedule != "step" and (_given(recipe, "step_at") or _given(recipe, "step_factor")):
+        raise BadRequest(
+            f"recipe: step_at and step_factor: expected the schedule 'step', got {recipe.schedule!r}. Leave "
+            "them out, or use schedule = 'step'."
+        )
+    if recipe.schedule == "one-cycle" and _given(recipe, "warmup"):
+        raise BadRequest(
+            "recipe: warmup: expected a schedule without a rise of its own, got 'one-cycle', which rises "
+            "over three tenths of the steps. Leave warmup out, or use schedule = 'cosine'."
+        )
+    if list(recipe.step_at) != sorted(recipe.step_at):
+        raise BadRequest(f"recipe: step_at: expected shares that rise, got {list(recipe.step_at)}.")
+
+
+def _check_frozen(recipe: Recipe) -> None:
+    if recipe.freeze and recipe.frozen_stages is not None:
+        raise BadRequest(
+            f"recipe: freeze names the stages that stay as they are, and frozen_stages "
+            f"({recipe.frozen_stages}) counts them: expected one of the two."
+        )
+    if recipe.freeze and recipe.strategy in ("head", "scratch", "probe"):
+        reasons = {"scratch": "begins all of them at random, none worth keeping"}
+        reason = reasons.get(recipe.strategy, "leaves all of them as they are")
+        raise BadRequest(
+            f"recipe: freeze: expected a strategy that trains stages of a pretrained network, got "
+            f"{recipe.strategy!r}, which {reason}. Use strategy = 'full', or leave freeze out."
+        )
+    both = sorted(set(recipe.freeze) & set(recipe.stage_rates))
+    if both:
+        raise BadRequest(
+            f"recipe: {', '.join(both)}: expected a stage to be frozen or to have a rate, got both. Take it "
+            "out of freeze or out of stage_rates."
+        )
+
+
+def _given(recipe: Recipe, name: str) -> bool:
+    """Whether a setting differs from what it is when it is left out."""
+    (spec,) = (field for field in dataclasses.fields(recipe) if field.name == name)
+    return bool(getattr(recipe, name) != spec.default)
