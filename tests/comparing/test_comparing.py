@@ -226,10 +226,13 @@ def test_several_labels_an_image(three, photos, tmp_path):
     rows = [f"{photos}/{name}/{number}.png,{name}|elk" for name in NAMES[:4] for number in range(5)]
     (tmp_path / "data.csv").write_text("\n".join(["file,label", *rows]))
     found = set_beside(three[:2], from_csv(tmp_path / "data.csv"))
-    assert {one.metric for one in found.pairs} == {"ap", "f1_macro"}
+    assert {one.metric for one in found.pairs} == {"ap", "f1_macro", "f1_micro"}
     for row, model in zip(found.models, three, strict=False):
         assert row.metrics == evaluate(model, from_csv(tmp_path / "data.csv")).metrics
     assert all(one.p is None for one in found.pairs)
+    for name in ("ap", "f1_macro", "f1_micro"):
+        first, second = (row.metrics[name].value for row in found.models)
+        assert pair(found, "tests/bad", name).figure.value == pytest.approx(second - first)
     assert pair(found, "tests/bad", "f1_macro").figure.value < 0
 
 

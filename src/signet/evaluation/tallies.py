@@ -126,18 +126,20 @@ class LabelTally(Tally):
         )
 
     def metrics(self, resampling: Resampling) -> Mapping[str, Interval]:
-        """`ap`, `f1_macro`, `ece`."""
+        """`ap`, `f1_macro`, `f1_micro`, `ece`."""
         return summarise_multilabel(self.scores, self.truth, self.labels, resampling=resampling).metrics
 
     def figures(self, drawn: Weights) -> Mapping[str, Array]:
-        """`ap` and `f1_macro` on draws."""
+        """`ap`, `f1_macro` and `f1_micro` on draws."""
         given, right = self.scores >= 0.5, self.truth > 0
         occurs = np.flatnonzero(right.any(axis=0))
         areas = [average_precision(self.scores[:, one], right[:, one], drawn) for one in occurs]
-        sums = (drawn @ part.astype(np.float64) for part in (given & right, given, right))
+        sums = [drawn @ part.astype(np.float64) for part in (given & right, given, right)]
+        pairs = [part.sum(axis=1) for part in sums]
         return {
             "ap": mean_where_defined(np.stack(areas, axis=1)),
             "f1_macro": mean_where_defined(class_figures(*sums).f1),
+            "f1_micro": class_figures(*pairs).f1,
         }
 
     def each(self) -> Array:
