@@ -272,15 +272,14 @@ def _on_common_images(tallies: Sequence[Tally], question: Question) -> list[Tall
 
 def _differences(named: Mapping[str, Tally], baseline: str, resampling: Resampling) -> tuple[Difference, ...]:
     """Each other model minus the baseline, for each figure that both have."""
-    found = []
     held = named[baseline]
-    for name, kept in named.items():
-        if name != baseline:
-            gaps = _gaps(kept, held, resampling)
-            hits = kept.hits(), held.hits()
-            for metric, figure in gaps.items():
-                p = mcnemar(hits[0][metric], hits[1][metric]) if metric in hits[0] else None
-                found.append(Difference(name, baseline, metric, figure, p))
+    others = {name: kept for name, kept in named.items() if name != baseline}
+    found = []
+    for name, gaps in _gaps(others, held, resampling).items():
+        hits = others[name].hits(), held.hits()
+        for metric, figure in gaps.items():
+            p = mcnemar(hits[0][metric], hits[1][metric]) if metric in hits[0] else None
+            found.append(Difference(name, baseline, metric, figure, p))
     for metric in {pair.metric for pair in found if pair.p is not None}:
         places = [place for place, pair in enumerate(found) if pair.metric == metric]
         for place, p in zip(places, holm([found[place].p or 0.0 for place in places]), strict=True):
@@ -288,31 +287,41 @@ def _differences(named: Mapping[str, Tally], baseline: str, resampling: Resampli
     return tuple(found)
 
 
-def _gaps(first: Tally, second: Tally, resampling: Resampling) -> dict[str, Interval]:
-    """Differences of all shared figures, both models on the same draws of the images."""
-    count = len(first.places)
+def _gaps(others: Mapping[str, Tally], held: Tally, resampling: Resampling) -> dict[str, dict[str, Interval]]:
+    """Differences of all shared figures, on the same draws, for which each model counts its figures once."""
+    count = len(held.places)
     once = np.ones((1, count))
-    values = first.figures(once), second.figures(once)
-    names = [
-        name
-        for name in values[0]
-        if name in values[1] and not np.isnan(values[0][name] - values[1][name]).any()
+    values = held.figures(once)
+    shared = [
+        (name, metric)
+        for name, kept in others.items()
+        for metric, value in kept.figures(once).items()
+        if metric in values and not np.isnan(value - values[metric]).any()
     ]
 
     def gaps(drawn: Weights) -> Array:
-        one, other = first.figures(drawn), second.figures(drawn)
-        return np.stack([one[name] - other[name] for name in names], axis=1)
+        base = held.figures(drawn)
+        own = {name: kept.figures(drawn) for name, kept in others.items()}
+        columns = [own[name][metric] - base[metric] for name, metric in shared]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(drawn), 0))
 
-    found = dict(zip(names, bootstrap(gaps, count, resampling), strict=True)) if names else {}
-    if isinstance(first, ObjectTally | PixelTally):
-        found = dict(zip(found, where_many([*found.values()], [count] * len(found)), strict=True))
-    if "ece" in found:  # draws raise it: as `evaluate` does, its interval is mirrored about the value
-        gap = found["ece"]
-        found["ece"] = Interval(gap.value, 2 * gap.value - gap.high, 2 * gap.value - gap.low)
-    hits = first.hits(), second.hits()
-    for metric in (name for name in found if name in hits[0]):
-        found[metric] = paired_difference(hits[0][metric], hits[1][metric], resampling)
+    figures = list(bootstrap(gaps, count, resampling))
+    if isinstance(held, ObjectTally | PixelTally):
+        figures = list(where_many(figures, [count] * len(figures)))
+    found: dict[str, dict[str, Interval]] = {name: {} for name in others}
+    for (name, metric), figure in zip(shared, figures, strict=True):
+        found[name][metric] = _corrected((others[name], held), metric, figure, resampling)
     return found
+
+
+def _corrected(pair: tuple[Tally, Tally], metric: str, figure: Interval, resampling: Resampling) -> Interval:
+    """The interval of draws, or what is better than it for the figure."""
+    first, second = (kept.hits() for kept in pair)
+    if metric in first:
+        return paired_difference(first[metric], second[metric], resampling)
+    if metric == "ece":  # draws raise it: as `evaluate` does, its interval is mirrored about the value
+        return Interval(figure.value, 2 * figure.value - figure.high, 2 * figure.value - figure.low)
+    return figure
 
 
 def _disagreements(named: Mapping[str, Tally], question: Question) -> tuple[tuple[Disagreement, ...], int]:
