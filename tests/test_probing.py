@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signet.errors import BadDataset, BadInput, BadRequest
-from signet.probing import Probe, ProbeSettings, fit_probe, folds_of, nested_logits, refit
+from signet.probing import PRIOR_STRENGTH, Probe, ProbeSettings, fit_probe, folds_of, nested_logits, refit
+from signet.splitting import judgeable
 
 pytest.importorskip("sklearn")
 
@@ -227,3 +230,33 @@ def test_a_probe_is_its_arrays_and_nothing_else():
     probe = fit_probe(rows, truth, 3)
     assert isinstance(probe, Probe)
     np.testing.assert_allclose(probe.logits(rows), rows @ probe.weights.T + probe.bias, atol=1e-5)
+
+
+def test_one_image_of_each_class_is_fitted_with_the_strength_of_the_prior():
+    rows, truth = data(count=6, classes=6, signal=8.0)
+    others, answers = data(count=60, classes=6, signal=8.0, seed=1)
+    probe = fit_probe(rows, truth, 6)
+    assert (probe.strength, probe.evenness) == (PRIOR_STRENGTH, 0.0)
+    assert probe.curve == ()
+    assert not probe.judged.any()
+    assert accuracy(probe.logits(others), answers) > 0.9
+
+
+def test_an_image_without_a_second_of_its_class_does_not_decide_the_strength():
+    rows, truth = data(count=40, classes=2)
+    alone = np.vstack([rows, np.full((1, rows.shape[1]), 50, np.float32)])
+    probe = fit_probe(alone, np.append(truth, 2), 3)
+    assert probe.judged.sum() == 40
+    assert not probe.judged[-1]
+    assert all(tried.loss < np.log(2) for tried in probe.curve[:3])
+
+
+@given(
+    targets=st.lists(st.integers(0, 4), min_size=1, max_size=30),
+    seed=st.integers(0, 1000),
+)
+def test_what_is_judged_has_another_of_its_class_in_another_fold(targets, seed):
+    classes = np.array(targets, np.int64)
+    folds = np.random.default_rng(seed).integers(0, 3, len(classes))
+    for place, judged in enumerate(judgeable(classes, folds)):
+        assert judged == bool(((classes == classes[place]) & (folds != folds[place])).any())

@@ -69,6 +69,7 @@ def fit_label_probe(
         out_of_fold=kept,
         folds=parts,
         method="logistic",
+        judged=np.ones(len(features), np.bool_),
     )
 
 

@@ -13,11 +13,14 @@ from signet.naming import shown
 from signet.recipe_contradictions import refuse_contradictions
 from signet.recipe_fields import checked, plain, setting, specs_of
 
-Strategy = Literal["auto", "probe", "head", "partial", "full", "scratch"]
+Strategy = Literal[
+    "auto", "probe", "head", "partial", "full", "scratch", "gradual", "probe-then-finetune", "lora"
+]
+Head = Literal["auto", "linear", "mlp", "unet", "fpn", "deeplabv3plus", "yolo", "faster-rcnn", "mask-rcnn"]
 Augmentation = Literal["none", "light", "medium", "strong"]
 BatchNorm = Literal["frozen", "batch", "re-estimated", "adapt"]
 
-STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+STRENGTHS = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """Weight of half the squared norm beside the mean loss of an image, on standardised features."""
 
 _MOST_BYTES = 1 << 20
@@ -30,11 +33,18 @@ class Recipe:
     Attributes:
         strategy: "probe": a linear head on frozen features, no torch. "head": that head trained on
             augmented images. "partial": the last stages too. "full": everything. "scratch": everything, from
-            random weights, to see what the pretraining is worth (not of one label an image). "auto": probe,
-            then partial where torch is installed, and the better of the two is sealed.
-        head: what is put on the backbone: "linear" for one label an image; "unet", "fpn" or "deeplabv3plus"
-            for a label for each pixel; "yolo" for boxes or masks, "faster-rcnn" for boxes, "mask-rcnn" for
-            masks; "auto": linear, unet or yolo, as the dataset asks.
+            random weights, to see what the pretraining is worth. Of labels of images also
+            "probe-then-finetune": full by its proper name, since each of these begins with the probe's head;
+            "gradual": likewise, stages thawing from the head down; "lora": low-rank adapters beside the
+            weights of a transformer, merged before it is sealed. "auto": probe, and then what suits data and
+            network, where torch is installed; the better of the two is sealed.
+        head: what is put on the backbone: "linear" or "mlp" (one hidden layer) for one label an image;
+            "unet", "fpn" or "deeplabv3plus" for a label for each pixel; "yolo" for boxes or masks,
+            "faster-rcnn" for boxes, "mask-rcnn" for masks; "auto": linear, unet or yolo, as the dataset asks.
+        head_hidden: hidden values of the head "mlp"; None for as many as features, at most 1024.
+        head_dropout: share of them that are zero while it learns.
+        lora_rank: rank of the adapters of strategy "lora"; they learn at the head's rate.
+        lora_alpha: what they add is multiplied by this over the rank.
         epochs: passes over the training images; None for about 30,000 images in all, 4 to 30 passes (where
             pixels are learned 6,000, objects 12,000, by an R-CNN 6,000; 10 to 100 passes).
         batch: images that go through the network at once; None for 32 (where pixels are learned 4, where
@@ -126,9 +136,11 @@ class Recipe:
     """
 
     strategy: Strategy = "auto"
-    head: Literal["auto", "linear", "unet", "fpn", "deeplabv3plus", "yolo", "faster-rcnn", "mask-rcnn"] = (
-        "auto"
-    )
+    head: Head = "auto"
+    head_hidden: int | None = setting(None, 1, 65_536)
+    head_dropout: float = setting(0.0, 0, 0.9)
+    lora_rank: int = setting(8, 1, 4096)
+    lora_alpha: int = setting(16, 1, 65_536)
     epochs: int | None = setting(None, 1, 10_000)
     batch: int | Literal["auto"] | None = setting(None, 2, 65_536)
     accumulate: int = setting(1, 1, 65_536)

@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from signet.arrays import Integers, frozen
+from signet.arrays import Array, Integers, frozen
 from signet.errors import BadRequest
 
 UNLABELLED = -1
@@ -294,3 +294,15 @@ class _Deal:
             self.left[index] -= 1
             self.owed[index].discard(part)
         return part
+
+
+def judgeable(targets: Integers, folds: Integers) -> Array:
+    """Which images a fit without their fold can answer: bool (N,), those of a class that lies in several.
+
+    Args:
+        targets: int64 (N,).
+        folds: int64 (N,).
+    """
+    pairs = np.unique(np.stack([targets, folds]), axis=1)
+    several = np.bincount(pairs[0], minlength=int(targets.max()) + 1) > 1
+    return np.asarray(several[targets], np.bool_)

@@ -125,7 +125,7 @@ def test_a_recipe_file(signet, dataset, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["--strategy", "lora"], 2), (["--golden", "fools"], 2), (["--recipe", "nothing.toml"], 1)],
+    [(["--strategy", "lore"], 2), (["--golden", "fools"], 2), (["--recipe", "nothing.toml"], 1)],
 )
 def test_wrong_requests(signet, dataset, tmp_path, words, code):
     ran = signet("finetune", "starter", dataset, "--out", tmp_path / "x.signet", *words)

@@ -66,19 +66,30 @@ def unsplit(make_shapes: Callable[..., Path], tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pretrained folder of timm's smallest ResNet, with random weights."""
+    return _pretrained(tmp_path_factory, "test_resnet", 96, {"first_conv": "conv1", "classifier": "fc"})
+
+
+@pytest.fixture(scope="session")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise of timm's smallest vision transformer."""
+    stated = {"first_conv": "patch_embed.proj", "classifier": "head", "fixed_input_size": True}
+    return _pretrained(tmp_path_factory, "test_vit", 64, stated)
+
+
+def _pretrained(factory: pytest.TempPathFactory, name: str, width: int, stated: dict[str, object]) -> Path:
     torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
     from safetensors.torch import save_file
 
-    folder = tmp_path_factory.mktemp("models") / "test_resnet.none"
+    folder = factory.mktemp("models") / f"{name}.none"
     folder.mkdir()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = timm.create_model("test_resnet", pretrained=False, num_classes=5)
+        module = timm.create_model(name, pretrained=False, num_classes=5)
     save_file(module.state_dict(), folder / "model.safetensors")
     config = {
-        "architecture": "test_resnet",
+        "architecture": name,
         "num_classes": 5,
-        "num_features": 96,
+        "num_features": width,
         "pretrained_cfg": {
             "tag": "none",
             "input_size": [3, 160, 160],
@@ -90,8 +101,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "num_classes": 5,
             "mean": [0.5, 0.5, 0.5],
             "std": [0.5, 0.5, 0.5],
-            "first_conv": "conv1",
-            "classifier": "fc",
+            **stated,
         },
     }
     (folder / "config.json").write_text(json.dumps(config))

@@ -199,7 +199,7 @@ def one_class_readable(folder, source):
     ("make", "words"),
     [
         (one_class, "at least 2 classes"),
-        (one_image, "at least 2 readable images of each class.*'lonely'"),
+        (one_image, "at least 2 readable images of each class.*'lonely'.*test split"),
         (only_a_test, "'new class'"),
         (none_readable, "none can be read.*first: "),
         (one_class_readable, "'broken'"),

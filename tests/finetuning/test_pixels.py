@@ -275,7 +275,13 @@ def test_what_does_not_fit_is_refused_in_words(
         PillowImage.new("RGB", (8, 8)).save(tmp_path / "pictures" / name / "0.png")
     with pytest.raises(WrongTask, match="expected a label for each pixel, got one label an image"):
         finetune(classifier, from_folder(tmp_path / "pictures"), out=out, recipe=RECIPE)
-    scratch = Recipe(strategy="scratch")
-    with pytest.raises(BadRequest, match="--strategy scratch: expected a dataset of labelled pixels"):
-        finetune(classifier, from_folder(tmp_path / "pictures"), out=out, recipe=scratch)
+    for changes, words in (
+        ({"strategy": "lora"}, "--strategy lora: expected one label an image"),
+        ({"head": "auto", "lora_rank": 4}, "lora_rank: expected labels of images"),
+        ({"head": "mlp"}, "--head mlp: expected a head for pixels"),
+    ):
+        with pytest.raises((BadRequest, WrongTask), match=words):
+            finetune(classifier, rows, out=out, recipe=RECIPE.changed(**changes))
+    with pytest.raises(BadRequest, match="head: expected labels of images"):
+        finetune(classifier, rows, out=out, recipe=RECIPE, run=RunSettings(head=lambda *_: None))
     assert not out.exists()

@@ -70,10 +70,14 @@ def stubborn(floor3, tmp_path):
 
 @needs_torch
 def test_a_network_of_one_size_is_trained_at_it(shapes, floor3, tmp_path, monkeypatch):
-    found, data, recipe = stubborn(floor3, tmp_path), open_dataset(shapes), Recipe(golden="made", threads=1)
+    found, data, recipe = (
+        stubborn(floor3, tmp_path),
+        open_dataset(shapes),
+        Recipe(strategy="partial", golden="made", threads=1),
+    )
     assert takes_size(found, floor3.SIZE)
     assert not takes_size(found, (96, 96))
-    parts, strategy = dealt(data, recipe, strategy_for(found, recipe), silent)
+    parts, strategy = dealt(data, recipe, strategy_for(found, data, recipe), silent)
     monkeypatch.setattr(planning, "size_for", lambda *_: (96, 96))  # as for small images and a large network
     plan = planning.make_plan(found, data, parts, recipe, strategy)
     assert plan.input_size == floor3.SIZE

@@ -22,6 +22,7 @@ def finetune(
     head: f.Head = None,
     freeze: f.Freeze = None,
     golden: f.Golden = None,
+    no_audit: f.NoAudit = False,
     resume: f.Resume = False,
     budget: f.Budget = None,
     dataset_format: o.FormatName = None,
@@ -81,6 +82,7 @@ def finetune(
                     offline=offline,
                     on_progress=terminal.on_progress,
                     on_plan=lambda plan: _say_plan(terminal, plan),
+                    audit=not no_audit,
                 ),
             )
         except KeyboardInterrupt as error:

@@ -20,6 +20,9 @@ class StrategyName(enum.StrEnum):
     partial = "partial"
     full = "full"
     scratch = "scratch"
+    gradual = "gradual"
+    probe_then_finetune = "probe-then-finetune"
+    lora = "lora"
 
 
 class HeadName(enum.StrEnum):
@@ -27,6 +30,7 @@ class HeadName(enum.StrEnum):
 
     auto = "auto"
     linear = "linear"
+    mlp = "mlp"
     unet = "unet"
     fpn = "fpn"
     deeplabv3plus = "deeplabv3plus"
@@ -47,7 +51,7 @@ Settings = Annotated[
 Strategy = Annotated[StrategyName | None, typer.Option("--strategy", help="What is trained.")]
 Head = Annotated[
     HeadName | None,
-    typer.Option("--head", help="linear for classes; unet ... for pixels; yolo ... for objects."),
+    typer.Option("--head", help="linear, mlp for classes; unet ... for pixels; yolo ... for objects."),
 ]
 Freeze = Annotated[
     list[str] | None,
@@ -59,3 +63,6 @@ Golden = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
+NoAudit = Annotated[
+    bool, typer.Option("--no-audit", help="Do not look for broken files, copies and leaks first.")
+]

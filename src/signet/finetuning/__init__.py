@@ -5,6 +5,9 @@ plans ── what is going to be done, and why, before it starts
 partition ── which images are learned from, which decide, which are kept for the end
 label_sets ── one label an image, or several: targets, probes, temperature; label_scores: figures of several
 probes ── the frozen network's features and the head fitted on them; no torch
+automatic ── which strategy suits data and network, by a table of rules with reasons
+strategies ── what the recipe asks for, or that; looking_over ── the audit before it
+learners ── the module that learns, with its head and adapters; thawing ── when stages begin to learn
 trained ── the network trained further from the probe's head; torch
 joining ── a head on a graph, and as weights that can be trained further; no torch
 scoring ── a candidate's figures, with intervals

@@ -147,12 +147,18 @@ def strategy_of(recipe: Recipe) -> str:
     """What is trained.
 
     Raises:
-        BadRequest: a probe, which there is none of; or random weights are to stay as they are.
+        BadRequest: a probe, which there is none of; a strategy for labels of images; or random weights are to
+            stay as they are.
     """
     if recipe.strategy == "probe":
         raise BadRequest(
             "--strategy probe: a probe gives one label for an image, and the dataset states more than that. "
             "Use head, partial, full or scratch."
+        )
+    if recipe.strategy in ("gradual", "probe-then-finetune", "lora"):
+        raise BadRequest(
+            f"--strategy {recipe.strategy}: expected one label an image, and the dataset states more than "
+            "that. Use head, partial, full or scratch."
         )
     if recipe.strategy == SCRATCH and recipe.frozen_stages:
         raise BadRequest(

@@ -14,7 +14,8 @@ from signet.arrays import Floats
 from signet.datasets import Dataset
 from signet.engines.contract import EngineSettings
 from signet.evidence import expected_from, variant_of
-from signet.finetuning.jobs import Job
+from signet.finetuning.adaptations import SCRATCH
+from signet.finetuning.jobs import HeadFactory, Job
 from signet.finetuning.joining import (
     Head,
     Rebuilt,
@@ -52,12 +53,14 @@ class Sealable:
         graph: outputs `logits` and `features`.
         rebuilt: the same as a module, or None.
         features: of the development images, for the statistics.
+        adapter: low-rank adapters alone, which the weights have merged; or None.
     """
 
     parent: Pretrained
     graph: GraphFile
     rebuilt: Rebuilt | None
     features: Floats
+    adapter: Path | None = None
 
 
 def sealable_probe(pretrained: Pretrained, head: Head, features: Floats, work: Workplace) -> Sealable:
@@ -76,7 +79,8 @@ def sealable_tuned(tuned: TrainedNetwork, features: Floats) -> Sealable:
     """The network as it was trained."""
     size = tuned.sized.card.input_size or (224, 224)
     card = dataclasses.replace(tuned.sized.card, inputs=traced_inputs(size))
-    return Sealable(dataclasses.replace(tuned.sized, card=card), tuned.graph, tuned.rebuilt, features)
+    parent = dataclasses.replace(tuned.sized, card=card)
+    return Sealable(parent, tuned.graph, tuned.rebuilt, features, tuned.adapter)
 
 
 def close(
@@ -104,16 +108,7 @@ def close(
         parts.labels,
         exclusive=parts.exclusive,
         name=target.name.removesuffix(".signet"),
-        lineage={
-            "finetuned_from": {
-                "name": candidate.parent.card.name,
-                "digest": candidate.parent.digest,
-                "weights_digest": candidate.parent.card.weights_digest,
-            },
-            **_taught_by(job, record),
-            **({"parent": dict(candidate.parent.card.lineage)} if candidate.parent.card.lineage else {}),
-        },
-        origin=f"fine-tuned from {candidate.parent.card.name} by {plan.strategy}",
+        **_descent(candidate.parent, plan.strategy, _taught_by(job, record)),
         good_for=f"telling {len(parts.labels)} classes of images like those that it learned from apart",
     )
     card = dataclasses.replace(card, output=dataclasses.replace(card.output, temperature=temperature))
@@ -129,6 +124,7 @@ def close(
         expected=expected_from(card, candidate.graph, golden, settings),
         weights=weights,
         module=None if candidate.rebuilt is None else candidate.rebuilt.spec,
+        beside=() if candidate.adapter is None else (candidate.adapter,),
         training={
             # Its name and not its path, which would tell of folders and their owner.
             "dataset": PurePath(plan.dataset).name,
@@ -146,6 +142,25 @@ def close(
     return write_seal(contents, target, overwrite)
 
 
+def _descent(parent: Pretrained, strategy: str, taught: Mapping[str, Any]) -> dict[str, Any]:
+    """What the card says of what the model was made from; from scratch that is the parent's own words."""
+    card = parent.card
+    if strategy == SCRATCH:
+        return {"lineage": {**card.lineage, **taught}, "origin": card.origin}
+    return {
+        "lineage": {
+            "finetuned_from": {
+                "name": card.name,
+                "digest": parent.digest,
+                "weights_digest": card.weights_digest,
+            },
+            **taught,
+            **({"parent": dict(card.lineage)} if card.lineage else {}),
+        },
+        "origin": f"fine-tuned from {card.name} by {strategy}",
+    }
+
+
 def golden_words(parts: Parts, plan_size: tuple[int, int] | None, recipe: Recipe) -> tuple[str, ...]:
     """For the plan: which images become evidence inside the seal."""
     chosen = golden_images(_golden_candidates(parts), recipe.golden, plan_size)
@@ -158,6 +173,7 @@ def identity_of(
     recipe: Recipe,
     strategy: str,
     teacher: Pretrained | None = None,
+    head: HeadFactory | None = None,
 ) -> dict[str, Any]:
     """What decides the result of a run: plain JSON, by which a resume knows its own."""
     settings = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_DECIDING}
@@ -167,6 +183,8 @@ def identity_of(
         "strategy": strategy,
         "recipe": settings,
         **({"teacher": teacher.digest} if teacher else {}),
+        # Code cannot be compared; its name can.
+        **({} if head is None else {"head": f"{head.__module__}.{getattr(head, '__qualname__', head)}"}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
@@ -11,6 +12,24 @@ from signet.finetuning.workplace import Workplace
 from signet.networks import Pretrained
 from signet.progress import OnProgress, silent
 from signet.recipes import Recipe
+
+HeadFactory = Callable[[int, int], Any]
+"""From (width of the features, number of classes) to a torch module that makes logits of features."""
+
+
+class Beside(NamedTuple):
+    """What a run has beside model, data and recipe.
+
+    Attributes:
+        teacher: from whose answers the network learns too.
+        head: makes a head of the user's own.
+    """
+
+    teacher: Pretrained | None = None
+    head: HeadFactory | None = None
+
+
+ALONE = Beside()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +45,7 @@ class Job:
         resume: continue from what lies there.
         on_progress: told of every long step.
         teacher: from whose answers the network learns too.
+        head: makes a head of the user's own, or None for the recipe's.
     """
 
     start: Pretrained
@@ -36,20 +56,29 @@ class Job:
     resume: bool = False
     on_progress: OnProgress = silent
     teacher: Pretrained | None = None
+    head: HeadFactory | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """How a run goes about it; nothing of this decides the result.
+    """How a run goes about it, and what no recipe file may name: code.
 
     Attributes:
         resume: continue an interrupted run of the same model, data and recipe.
         on_progress: told of every long step.
         on_plan: told the plan, before anything long begins.
         offline: never ask the network, for a teacher.
+        audit: look for broken files, copies, leaks across splits and trouble with classes first, and say what
+            is severe with the plan. It decides nothing.
+        head: makes a head of one's own from (width of the features, number of classes): a torch module from
+            float32 (N, D) to logits (N, C). The sealed graph holds it; its code is in no recipe and no seal,
+            so the seal has no weights that could be trained further. A resume takes the name of the factory
+            for the factory.
     """
 
     resume: bool = False
     on_progress: OnProgress = silent
     on_plan: Callable[[Plan], None] | None = None
     offline: bool = False
+    audit: bool = True
+    head: HeadFactory | None = None

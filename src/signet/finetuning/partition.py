@@ -23,7 +23,8 @@ from signet.records import Mistake
 from signet.splitting import merge_groups, stratified_group_split
 
 LEAST_IMAGES = 2
-"""Readable images that a class needs: one to learn from, one to check with."""
+"""Readable images of a class by which a probe can be judged without test images: one to learn from, one to
+check with."""
 
 _LISTED = 5
 
@@ -114,7 +115,7 @@ def partition(dataset: Dataset[Any], recipe: Recipe, *, training: bool, on_progr
             f"none can be read{f'; first: {unreadable[0].error}' if unreadable else ''}."
         )
     kept = open_rows.subset(np.flatnonzero(readable))
-    kept, labels, used = _classes(kept, dataset, notes)
+    kept, labels, used = _classes(kept, dataset, notes, with_test=with_test)
     prints = _chosen(prints, np.flatnonzero(readable))
     groups = merge_groups(prints.groups().tolist(), kept.groups)
     targets = label_sets.targets_of(kept, used)
@@ -184,7 +185,7 @@ def _unreadable(rows: Dataset[Any], prints: Fingerprints) -> tuple[Mistake, ...]
 
 
 def _classes(
-    kept: Dataset[Any], dataset: Dataset[Any], notes: list[str]
+    kept: Dataset[Any], dataset: Dataset[Any], notes: list[str], *, with_test: bool
 ) -> tuple[Dataset[Any], tuple[str, ...], Integers]:
     """The rows, the labels of the run, and their positions in the dataset's labels."""
     counts = kept.class_counts
@@ -204,13 +205,31 @@ def _classes(
             f"{shown(dataset.source)}: expected images of at least 2 classes, got {only}. "
             "Give one folder of images for each class."
         )
-    few = [dataset.labels[place] for place in used.tolist() if counts[place] < LEAST_IMAGES]
-    if few:
+    _check_measurable(kept, dataset, with_test=with_test, notes=notes)
+    return kept, tuple(dataset.labels[place] for place in used.tolist()), used
+
+
+def _check_measurable(
+    kept: Dataset[Any], dataset: Dataset[Any], *, with_test: bool, notes: list[str]
+) -> None:
+    """Refuse classes of one image where no test images say how good the result is; else say what follows."""
+    counts = kept.class_counts
+    single = [dataset.labels[place] for place in np.flatnonzero(counts == 1).tolist()]
+    if not single:
+        return
+    if not with_test:
         raise BadDataset(
             f"{shown(dataset.source)}: expected at least {LEAST_IMAGES} readable images of each class (one "
-            f"to learn from, one to check with), got 1 of {_few(few)}. Add images, or remove the class."
+            f"to learn from, one to check with), got 1 of {_few(single)}. Add images, remove the class, or "
+            "give the dataset a test split: then one image of a class will do."
         )
-    return kept, tuple(dataset.labels[place] for place in used.tolist()), used
+    if (counts < LEAST_IMAGES).all():
+        notes.append(
+            "There is one image of each class: how strong the probe is regularised is what was best for few "
+            "images elsewhere, and its scores are not calibrated."
+        )
+    else:
+        notes.append(f"One image only of {_few(single)}: cross-validation cannot judge what has no second.")
 
 
 def _roles(

@@ -14,11 +14,12 @@ from signet.decoding import read
 from signet.engines.contract import usable_processors
 from signet.errors import BadInput
 from signet.finetuning import lessons, optimising, steadying, teachers
+from signet.finetuning.automatic import LEAST_GRADUAL, Strategy, within
 from signet.finetuning.closing import golden_words
+from signet.finetuning.jobs import ALONE, Beside, HeadFactory
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
-from signet.finetuning.strategies import Strategy
 from signet.finetuning.trained import frozen_stages, size_for, takes_size, trial
 from signet.networks import Pretrained
 from signet.recipes import Recipe
@@ -26,6 +27,7 @@ from signet.recipes import Recipe
 TRIAL_IMAGES = 16
 IMAGES_IN_ALL = 30_000
 LEAST_EPOCHS, MOST_EPOCHS = 4, 30
+_LEAST_OF = {"gradual": LEAST_GRADUAL}
 
 
 def make_plan(
@@ -34,7 +36,7 @@ def make_plan(
     parts: Parts,
     recipe: Recipe,
     strategy: Strategy,
-    teacher: Pretrained | None = None,
+    beside: Beside = ALONE,
 ) -> Plan:
     """Decide what the recipe leaves open, and try how long it takes.
 
@@ -44,10 +46,11 @@ def make_plan(
         parts: which images are for what.
         recipe: what is decided already.
         strategy: what is trained, and why.
-        teacher: from whose answers the network learns too.
+        beside: a teacher, a head of the user's own.
+
+    Raises:
+        BadRequest: the recipe asks for a size that the network does not take.
     """
-    name, why = strategy
-    side = _typical_side(parts)
     probe_seconds = _extraction_seconds(start, parts, recipe)
     images = {
         "training": len(parts.training),
@@ -58,7 +61,6 @@ def make_plan(
         "model": start.card.name,
         "dataset": dataset.source,
         "labels": len(parts.labels),
-        "strategy": name,
         "images": images,
         "probe_size": start.card.input_size,
         # One is left to the thread that makes the batches: with more threads than processors are free, all
@@ -66,55 +68,86 @@ def make_plan(
         "threads": recipe.threads or max(1, usable_processors() - 1),
         "measured_on": _measured_on(parts),
         "notes": parts.notes,
+        "seconds": {"features": probe_seconds, "probe": _probe_seconds(parts)},
     }
-    seconds = {"features": probe_seconds, "probe": _probe_seconds(parts)}
-    if name == "probe":
-        return Plan(
-            **common,
-            trained="a linear head on frozen features, "
-            f"its strength chosen by {recipe.folds}-fold cross-validation",
-            frozen="the whole network",
-            why=(*why, *lessons.unused(recipe)),
-            golden=golden_words(parts, start.card.input_size, recipe),
-            seconds={**seconds, "closing": 5.0},
+    if strategy.name == "probe":
+        return _probe_plan(start, parts, recipe, strategy, common)
+    size, reasons = _size(start, _typical_side(parts), recipe)
+    while True:
+        own = beside.head is not None
+        steady = steadying.reasons(recipe, "classify", scratch=strategy.name == "scratch")
+        draft = _draft(start, parts, recipe, strategy, {**common, "input_size": size}, own=own)
+        draft = dataclasses.replace(
+            draft,
+            why=(*draft.why, *reasons, *steady, *lessons.reasons(recipe), *optimising.reasons(recipe)),
+            notes=(*draft.notes, *_head_notes(recipe, beside.head)),
         )
-    size = size_for(start, side, recipe)
-    if recipe.input_size is None and not takes_size(start, size):
-        size = start.card.input_size or size
-        why = (*why, f"{size[0]}x{size[1]} pixels, since the network takes no other size")
-    elif size != start.card.input_size:
-        reason = (
-            f"the images are about {side} pixels large" if recipe.input_size is None else "the recipe says so"
+        found = trial(start, draft, recipe, beside.head)
+        draft = dataclasses.replace(draft, batch=found.batch, bf16=found.bf16, why=(*draft.why, *found.why))
+        each = (len(parts.training) + len(parts.validation) / 3) * found.seconds_per_image
+        least = recipe.epochs or LEAST_EPOCHS
+        narrower = (
+            within(strategy, each * least, recipe.budget_seconds) if recipe.strategy == "auto" else None
         )
-        why = (*why, f"{size[0]}x{size[1]} pixels, since {reason}")
-    stages = frozen_stages(start, name, recipe)
-    draft = Plan(
-        **common,
-        trained=f"a linear head first (the probe); then from its weights {_learning(name, stages)}",
-        frozen=f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing",
-        why=(
-            *why,
-            *steadying.reasons(recipe, "classify"),
-            *lessons.reasons(recipe),
-            *optimising.reasons(recipe),
-        ),
-        input_size=size,
-        stages=stages,
-        epochs=1,
-        golden=golden_words(parts, size, recipe),
+        if narrower is None:
+            return _paced(draft, parts, recipe, each, beside.teacher)
+        strategy = narrower
+
+
+def _probe_plan(
+    start: Pretrained, parts: Parts, recipe: Recipe, strategy: Strategy, common: dict[str, Any]
+) -> Plan:
+    chosen = (
+        "its strength that of few images elsewhere"
+        if len(np.unique(parts.folds)) < 2 or len(parts.development) == len(parts.labels)
+        else f"its strength chosen by {recipe.folds}-fold cross-validation"
     )
+    return Plan(
+        **{**common, "seconds": {**common["seconds"], "closing": 5.0}},
+        strategy=strategy.name,
+        trained=f"a linear head on frozen features, {chosen}",
+        frozen="the whole network",
+        why=(*strategy.why, *lessons.unused(recipe)),
+        golden=golden_words(parts, start.card.input_size, recipe),
+    )
+
+
+def _draft(
+    start: Pretrained, parts: Parts, recipe: Recipe, strategy: Strategy, common: dict[str, Any], *, own: bool
+) -> Plan:
+    """The plan of a training, its epochs still open."""
+    stages = frozen_stages(start, strategy.name, recipe)
+    return Plan(
+        **common,
+        strategy=strategy.name,
+        trained=_trained(strategy.name, stages, recipe, own=own),
+        frozen=_frozen(strategy.name, stages),
+        why=strategy.why,
+        stages=stages,
+        epochs=2,
+        golden=golden_words(parts, common["input_size"], recipe),
+    )
+
+
+def _paced(draft: Plan, parts: Parts, recipe: Recipe, each: float, teacher: Pretrained | None) -> Plan:
+    """With its epochs, so that they fit the budget.
+
+    Args:
+        draft: the plan.
+        parts: for the number of images.
+        recipe: epochs and budget.
+        each: seconds of one epoch at the last size.
+        teacher: from whose answers the network learns too.
+    """
     epochs = recipe.epochs or int(
         np.clip(round(IMAGES_IN_ALL / max(1, len(parts.training))), LEAST_EPOCHS, MOST_EPOCHS)
     )
-    found = trial(start, draft, recipe)
-    draft = dataclasses.replace(draft, batch=found.batch, bf16=found.bf16, why=(*draft.why, *found.why))
-    each = (len(parts.training) + len(parts.validation) / 3) * found.seconds_per_image
     each *= lessons.pace_of(recipe, epochs)
     if recipe.budget_seconds and each * epochs > recipe.budget_seconds and recipe.epochs is None:
-        epochs = max(1, int(recipe.budget_seconds / each))
+        epochs = max(_LEAST_OF.get(draft.strategy, 1), int(recipe.budget_seconds / each))
         reason = f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds"
         draft = dataclasses.replace(draft, why=(*draft.why, reason))
-    seconds = {**seconds, "training": each * epochs, "closing": 15.0}
+    seconds = {**draft.seconds, "training": each * epochs, "closing": 15.0}
     if teacher is not None:
         asked = teachers.seconds_per_image(teacher, parts.development.paths, recipe) * len(parts.training)
         seconds["training"] += asked * (epochs if teachers.asked_each(recipe) else 1)
@@ -123,10 +156,56 @@ def make_plan(
     return dataclasses.replace(draft, epochs=epochs, seconds=seconds, why=why)
 
 
-def _learning(strategy: str, stages: tuple[str, ...]) -> str:
-    if strategy == "head":
-        return "the head alone"
-    return "the last stages and the head" if stages else "everything"
+def _size(start: Pretrained, side: int, recipe: Recipe) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """(height, width) to train at, and why it is not the network's own."""
+    size = size_for(start, side, recipe)
+    if recipe.input_size is None and not takes_size(start, size):
+        size = start.card.input_size or size
+        return size, (f"{size[0]}x{size[1]} pixels, since the network takes no other size",)
+    if size != start.card.input_size:
+        reason = (
+            f"the images are about {side} pixels large" if recipe.input_size is None else "the recipe says so"
+        )
+        return size, (f"{size[0]}x{size[1]} pixels, since {reason}",)
+    return size, ()
+
+
+def _trained(strategy: str, stages: tuple[str, ...], recipe: Recipe, *, own: bool) -> str:
+    """What learns, in words."""
+    if strategy == "scratch":
+        return "everything, from random weights, at the head's rate; beside it a probe of the random network"
+    first = "a linear head first (the probe); then from its weights"
+    if own or recipe.head == "mlp":
+        kind = "a head of your own" if own else "a perceptron as head"
+        first = f"{kind}, first on frozen features; then from its weights"
+    match strategy:
+        case "head":
+            return f"{first} the head alone"
+        case "lora":
+            return (
+                f"{first} the head and low-rank adapters of rank {recipe.lora_rank} beside every matrix; "
+                "they are merged before the result is sealed, and kept as a file of their own"
+            )
+        case "gradual":
+            return f"{first} one stage after another, from the head down; all of them from the middle on"
+    return f"{first} {'the last stages and the head' if stages else 'everything'}"
+
+
+def _head_notes(recipe: Recipe, head: HeadFactory | None) -> tuple[str, ...]:
+    """What a head that is no linear one means for the seal."""
+    if head is None and recipe.head != "mlp":
+        return ()
+    what = "a perceptron" if head is None else "a module of your own"
+    return (
+        f"The head is {what}: the sealed graph holds it, and the seal has no weights that could be trained "
+        "further.",
+    )
+
+
+def _frozen(strategy: str, stages: tuple[str, ...]) -> str:
+    if strategy == "lora":
+        return "every weight of the network but its head's"
+    return f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing"
 
 
 def _measured_on(parts: Parts) -> str:
@@ -134,7 +213,7 @@ def _measured_on(parts: Parts) -> str:
         return "nested cross-validation (no test images; no decision saw the image that it is measured on)"
     if parts.held_out:
         return f"{len(parts.test)} images that were held out before anything else"
-    return f"the dataset's own test split, {len(parts.test)} images, opened only at the end"
+    return f"the dataset's own test split, {len(parts.test)} images, which no decision sees"
 
 
 def _typical_side(parts: Parts) -> int:

@@ -84,7 +84,10 @@ def fitted(
     recipe: Recipe,
     on_progress: OnProgress,
 ) -> Probe:
-    """The probe, its strength chosen by cross-validation over the run's own folds."""
+    """The probe, its strength chosen by cross-validation over the run's own folds.
+
+    With one image of each class, or images that belong together, there is one fold and nothing to choose by.
+    """
     settings = probe_settings(recipe)
     parts = np.unique(folds, return_inverse=True)[1]
     own = parts if len(np.unique(parts)) > 1 else None

@@ -28,6 +28,7 @@ LEARNED_WITH = (
 )
 """Settings of a training on labels of images; a probe, pixels and objects have no use for them."""
 
+_OF_LEARNERS = ("head_hidden", "head_dropout", "lora_rank", "lora_alpha")
 _OF_OBJECTS = ("mosaic",)
 _TRUTHS = {"segment": "labelled pixels", "detect": "boxes", "instances": "objects with masks"}
 
@@ -51,10 +52,11 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
         _refuse_for_views(recipe, dataset)
         return
     source = shown(dataset.source)
-    if recipe.head not in ("auto", "linear"):
+    if recipe.head not in ("auto", "linear", "mlp"):
         wanted = f"objects (--head {recipe.head})" if recipe.head in FAMILIES else "a label for each pixel"
         raise WrongTask(
-            f"{dataset.source}: expected {wanted}, got {_labels(dataset)}, for which the head is linear."
+            f"{dataset.source}: expected {wanted}, got {_labels(dataset)}, for which the head is linear or "
+            "mlp."
         )
     for name in _OF_OBJECTS:
         if getattr(recipe, name):
@@ -90,7 +92,7 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
 
 def _refuse_for_views(recipe: Recipe, dataset: Dataset[Any]) -> None:
     truth = _TRUTHS[dataset.task]
-    unfit = changed(recipe, LEARNED_WITH)
+    unfit = changed(recipe, (*LEARNED_WITH, *_OF_LEARNERS))
     if unfit:
         raise BadRequest(
             f"recipe: {', '.join(unfit)}: expected labels of images, got {truth}, whose views and losses are "

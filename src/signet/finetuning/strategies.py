@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
 
 from signet.datasets import Dataset
 from signet.errors import BadDataset, BadRequest
+from signet.finetuning.adaptations import begun_with
+from signet.finetuning.automatic import LEAST_GRADUAL, Family, Situation, Strategy, automatic
+from signet.finetuning.joining import module_of
 from signet.finetuning.partition import Parts, partition
 from signet.finetuning.trained import can_train, require_training
 from signet.naming import shown
@@ -13,42 +19,123 @@ from signet.networks import Pretrained
 from signet.progress import OnProgress
 from signet.recipes import Recipe
 
+__all__ = ["Strategy", "check_recipe", "dealt", "situation_of", "strategy_for"]
 
-class Strategy(NamedTuple):
-    """What is trained, and why.
+_ASKED = {
+    "full": "the recipe asks for strategy full: everything learns, from the probe's weights on",
+    "probe-then-finetune": "the recipe asks for strategy probe-then-finetune: a head that fits comes first, "
+    "so that its first steps do not spoil the features (Kumar et al. 2022, arXiv:2202.10054)",
+    "gradual": "the recipe asks for strategy gradual: stages thaw from the head down (Howard and Ruder 2018, "
+    "arXiv:1801.06146)",
+    "lora": "the recipe asks for strategy lora: low-rank adapters learn beside weights that stay "
+    "(Hu et al. 2021, arXiv:2106.09685)",
+    "scratch": "the recipe asks for strategy scratch: of the model only the architecture is taken",
+}
 
-    Attributes:
-        name: "probe", "head", "partial" or "full".
-        why: the reasons, one sentence each.
-    """
 
-    name: str
-    why: tuple[str, ...]
+def check_recipe(recipe: Recipe, *, own_head: bool) -> None:
+    """Refuse settings of head and adapters that contradict each other.
 
-
-def strategy_for(found: Pretrained, recipe: Recipe) -> Strategy:
-    """What the recipe asks for; left open, a partial training where it can be had.
+    Args:
+        recipe: for labels of images.
+        own_head: whether the caller brings a head of their own.
 
     Raises:
-        BadRequest: the recipe asks for training, and the model has no form for it; or for random weights, of
-            which there is no probe to begin with and to compare with.
+        BadRequest: they do.
+    """
+    plain = Recipe()
+    if own_head and recipe.head != "auto":
+        raise BadRequest(
+            f"recipe: head {recipe.head!r}: expected 'auto' beside a head of one's own (RunSettings.head). "
+            "Leave one of them out."
+        )
+    if recipe.head != "mlp":
+        for name in ("head_hidden", "head_dropout"):
+            if getattr(recipe, name) != getattr(plain, name):
+                raise BadRequest(f"recipe: {name}: expected --head mlp, got {recipe.head}. Leave it out.")
+    if recipe.strategy not in ("auto", "lora"):
+        for name in ("lora_rank", "lora_alpha"):
+            if getattr(recipe, name) != getattr(plain, name):
+                raise BadRequest(
+                    f"recipe: {name}: expected --strategy lora, got {recipe.strategy}. Leave it out."
+                )
+    if recipe.strategy == "probe" and (own_head or recipe.head == "mlp"):
+        named = "a head of one's own" if own_head else "--head mlp"
+        raise BadRequest(
+            f"--strategy probe: a probe is linear, got {named}. Use --strategy head, which trains it on the "
+            "frozen network."
+        )
+    if recipe.strategy == "gradual" and recipe.epochs is not None and recipe.epochs < LEAST_GRADUAL:
+        raise BadRequest(
+            f"recipe: epochs {recipe.epochs}: expected at least {LEAST_GRADUAL} with strategy gradual, whose "
+            "first epoch trains the head alone."
+        )
+    if recipe.strategy in ("scratch", "lora") and (recipe.frozen_stages or recipe.freeze):
+        named = "freeze" if recipe.freeze else f"frozen_stages {recipe.frozen_stages}"
+        raise BadRequest(
+            f"recipe: {named}: with --strategy {recipe.strategy} "
+            + (
+                "every weight begins at random and none is worth keeping."
+                if recipe.strategy == "scratch"
+                else "the network's own weights stay anyway."
+            )
+            + " Leave it out."
+        )
+
+
+def strategy_for(
+    found: Pretrained, dataset: Dataset[Any], recipe: Recipe, *, own_head: bool = False
+) -> Strategy:
+    """What the recipe asks for; left open, what suits data, network and machine.
+
+    Raises:
+        BadRequest: the recipe asks for training, and the model has no form for it.
         MissingExtra: likewise, and torch is not installed.
     """
-    if recipe.strategy == "scratch":
-        raise BadRequest(
-            "--strategy scratch: expected a dataset of labelled pixels or objects, got one of labels of "
-            "images, which are learned from a pretrained network only. Use probe, head, partial or full."
-        )
-    if recipe.strategy == "probe":
+    name = recipe.strategy
+    if name == "probe":
         return Strategy("probe", ("the recipe asks for a probe only",))
-    if recipe.strategy != "auto":
-        require_training(found, recipe.strategy)
-        return Strategy(recipe.strategy, (f"the recipe asks for strategy {recipe.strategy}",))
+    if name != "auto":
+        if name != "scratch" or begun_with(found, recipe) is None:  # which needs no weights
+            require_training(found, name)
+        return Strategy(name, (_ASKED.get(name, f"the recipe asks for strategy {name}"),))
+    return automatic(situation_of(found, dataset, recipe, own_head=own_head))
+
+
+def situation_of(
+    found: Pretrained, dataset: Dataset[Any], recipe: Recipe, *, own_head: bool = False
+) -> Situation:
+    """What the choice depends on, from what is known before a file is opened.
+
+    Args:
+        found: the model; its module is built, where torch can, to see what it is made of.
+        dataset: rows that cannot be read are still counted.
+        recipe: head and fractions.
+        own_head: whether the caller brings a head of their own.
+    """
+    rows = dataset.subset([place for place, entry in enumerate(dataset.entries) if entry.split != "test"])
+    counts = rows.class_counts
+    used = counts[counts > 0]
     reason = can_train(found)
-    if reason is not None:
-        return Strategy("probe", (f"a probe only, since {reason}",))
-    why = "a probe first, then the last stages from its weights; the better one is sealed"
-    return Strategy("partial", (why,))
+    own = sum(entry.split == "val" for entry in rows.entries)
+    return Situation(
+        images=len(rows),
+        classes=len(used),
+        least=int(used.min()) if len(used) else 0,
+        deciding=own or int(np.floor(recipe.validation_fraction * len(rows))),
+        family="other" if reason else family_of(found),
+        untrainable=reason,
+        adapters=find_spec("peft") is not None,
+        linear=recipe.head in ("auto", "linear") and not own_head,
+    )
+
+
+def family_of(found: Pretrained) -> Family:
+    """What a network that torch can build is made of."""
+    from signet.training import family_of_module
+
+    source = module_of(found)
+    return "other" if source is None else family_of_module(source.build())
 
 
 def dealt(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,14 +16,16 @@ from signet.cards import Task
 from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
 from signet.finetuning import teachers
-from signet.finetuning.jobs import Job
+from signet.finetuning.jobs import HeadFactory, Job
 from signet.finetuning.joining import Rebuilt, module_of, write_state
 from signet.finetuning.label_sets import refitted
+from signet.finetuning.learners import Learner, begin_head, learner_of, taught_head
 from signet.finetuning.lessons import lesson_of
 from signet.finetuning.optimising import Trial, batch_of, optimisation_of, tried
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import all_readable, at_size, features_of
 from signet.finetuning.steadying import steadied
+from signet.finetuning.thawing import thawing
 from signet.graphs.opening import open_graph
 from signet.networks import GraphFile, ModuleSource, ModuleSpec, Pretrained
 from signet.probing import Probe
@@ -38,6 +41,9 @@ TRAINED_STAGES = 4
 """Stages at the end, head included, that a partial fine-tuning trains; all of a network with fewer."""
 
 
+ADAPTER = "adapter.safetensors"
+"""The low-rank adapters beside the merged weights, in the run's folder and in the seal."""
+
 BATCH = 32
 """Images of a step where the recipe leaves it open."""
 PATIENCE = 5
@@ -49,10 +55,11 @@ class TrainedNetwork:
     """What training came to.
 
     Attributes:
-        rebuilt: the module with its new head, as data and tensors.
+        rebuilt: the module with its new head, as data and tensors; None where data cannot say what it is.
         source: the same as a module that can be built.
         graph: the same as a graph.
         sized: the model that it began with, at the size of the training.
+        classes: C.
         validation_logits: float32 (V, C) at the kept epoch.
         history: one mapping for each epoch, times left out.
         best_epoch: 0 when no epoch was better than the probe's head.
@@ -60,18 +67,21 @@ class TrainedNetwork:
             are.
         notes: what a person should know of how it went, in sentences.
         idle: share of the training's time that the network waited for its batches.
+        adapter: the low-rank adapters alone, as a file; the network has them merged.
     """
 
-    rebuilt: Rebuilt
+    rebuilt: Rebuilt | None
     source: ModuleSource
     graph: GraphFile
     sized: Pretrained
+    classes: int
     validation_logits: Floats
     history: tuple[dict[str, float], ...]
     best_epoch: int
     sheet: Bytes | None = None
     notes: tuple[str, ...] = ()
     idle: float = 0.0
+    adapter: Path | None = None
 
 
 def can_train(pretrained: Pretrained) -> str | None:
@@ -115,7 +125,7 @@ def takes_size(pretrained: Pretrained, size: tuple[int, int]) -> bool:
         return True
     import torch
 
-    module, _ = _with_head(pretrained, 2)
+    module = learner_of(pretrained, 2, Recipe()).module
     try:
         with torch.no_grad():
             module.eval()(torch.zeros(1, 3, *size))
@@ -128,15 +138,15 @@ def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tupl
     """Names of the leading stages that stay as they are."""
     from signet.training import all_but_last, frozen_parameters, stages_of
 
-    module, classifier = _with_head(pretrained, 2)
-    stages = stages_of(module, classifier)
+    learner = learner_of(pretrained, 2, Recipe())
+    stages = stages_of(learner.module, learner.classifier)
     if recipe.freeze:
-        frozen_parameters(module, classifier, recipe.freeze)  # refuses names that are none
+        frozen_parameters(learner.module, learner.classifier, recipe.freeze)  # refuses names that are none
         return recipe.freeze
     if recipe.frozen_stages is not None:
         return tuple(stage.name for stage in stages[: min(recipe.frozen_stages, len(stages) - 1)])
     match strategy:
-        case "full":
+        case "full" | "probe-then-finetune" | "gradual" | "lora" | "scratch":
             return ()
         case "head":
             return all_but_last(stages, 1)
@@ -144,7 +154,7 @@ def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tupl
             return all_but_last(stages, min(TRAINED_STAGES, len(stages)))
 
 
-def trial(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> Trial:
+def trial(pretrained: Pretrained, plan: Plan, recipe: Recipe, head: HeadFactory | None = None) -> Trial:
     """How long training takes for one image here, by a few steps of a copy of the network.
 
     What the recipe leaves to the trial, it decides.
@@ -153,15 +163,19 @@ def trial(pretrained: Pretrained, plan: Plan, recipe: Recipe) -> Trial:
         BadRequest: the network takes no images of the plan's size.
     """
     size = plan.input_size or (224, 224)
-    if not takes_size(pretrained, size):
-        own = pretrained.card.input_size
-        raise BadRequest(
-            f"recipe: input_size {size[0]}: {pretrained.card.name} takes no images of that size"
-            f"{f', only of {own[0]}x{own[1]}' if own else ''}. Leave it out, or give a size that it takes."
-        )
-    module, classifier = _with_head(at_size(pretrained, size), plan.labels)
-    settings = settings_of(plan, recipe, classifier)
-    return tried(module, settings, size, recipe, images=plan.images["training"])
+    named = "progressive" if recipe.progressive else "input_size"
+    for each in (*((side, side) for side in recipe.progressive), size):
+        if not takes_size(pretrained, each):
+            own = pretrained.card.input_size
+            raise BadRequest(
+                f"recipe: {named} {each[0]}: {pretrained.card.name} takes no images of that size"
+                f"{f', only of {own[0]}x{own[1]}' if own else ''}. Leave it out, or give one that it takes."
+            )
+    learner = learner_of(
+        at_size(pretrained, size), plan.labels, recipe, adapters=plan.strategy == "lora", head=head
+    )
+    settings = _settings(plan, recipe, learner)
+    return tried(learner.module, settings, size, recipe, images=plan.images["training"])
 
 
 def train_further(job: Job, probe: Probe) -> TrainedNetwork:
@@ -171,25 +185,17 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         job: the run.
         probe: its strength is used again at the training's size.
     """
-    from signet.training import TIMED, TrainingData, contact_sheet, set_head, train
+    from signet.training import TIMED, TrainingData, adapter_tensors, contact_sheet, merged, train
 
     parts, plan, recipe, work = job.parts, job.plan, job.recipe, job.work
     size = plan.input_size or (224, 224)
     sized = at_size(job.start, size)
     classes = len(parts.labels)
     known, unseen = parts.development.subset(parts.training), parts.development.subset(parts.validation)
-    digests = [parts.digests[place] for place in parts.training.tolist()]
-
-    def head() -> dict[str, Any]:
-        rows, readable, failures = features_of(sized, known.paths, recipe, job.on_progress, digests)
-        all_readable(readable, len(known), failures)
-        weights, bias = refitted(probe, rows, known.targets, classes)
-        return {"weights": weights, "bias": bias}
-
-    first = work.arrays("head", head)
-    module, classifier = _with_head(sized, classes)
-    set_head(module, classifier, first["weights"], first["bias"])
-    settings = settings_of(plan, recipe, classifier)
+    learner = learner_of(sized, classes, recipe, adapters=plan.strategy == "lora", head=job.head)
+    if plan.strategy != "scratch":  # whose features say nothing that a head could begin with
+        begin_head(learner, work.arrays("head", lambda: _first_head(job, sized, learner, probe)))
+    settings = _settings(plan, recipe, learner)
     with teachers.lessons(job.teacher, known.paths, parts.labels, recipe) as teaching:
         data = TrainingData(
             known.paths,
@@ -203,30 +209,111 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         )
         sheet = contact_sheet(data, settings)
         done = train(
-            module, data, settings, folder=work.training, resume=job.resume, on_progress=job.on_progress
+            learner.module,
+            data,
+            settings,
+            folder=work.training,
+            resume=job.resume,
+            on_progress=job.on_progress,
         )
-    state = {name: np.array(tensor.cpu().numpy()) for name, tensor in done.best.items()}
-    spec = _spec(sized, classes, classifier)
-    weights = write_state(state, work.folder / "tuned.safetensors")
-    source = module_source(spec, weights, digest_of(spec, _digest(weights)), size)
-    if source is None:
-        raise BadRequest(f"{spec.zoo}: expected a zoo that can build its modules again.")
-    graph = work.folder / "tuned.onnx"
-    tracing.export(source, graph)
-    history = tuple(
-        {key: float(value) for key, value in row.items() if key not in TIMED} for row in done.history
-    )
+    adapter, module, best = None, learner.module, done.best
+    if learner.adapted is not None:
+        adapter = write_state(_arrays(adapter_tensors(best)), work.folder / ADAPTER)
+        module = merged(learner.adapted, _example(size))
+        best = module.state_dict()
+    made = _written(learner.spec, module, learner.classifier, _arrays(best), job.work.folder, size)
     return TrainedNetwork(
-        Rebuilt(spec, state),
-        source,
-        open_graph(graph),
-        sized,
-        done.validation_logits,
-        history,
-        done.best_epoch,
-        sheet,
-        done.notes,
-        done.idle,
+        rebuilt=made.rebuilt,
+        source=made.source,
+        graph=open_graph(made.graph),
+        sized=sized,
+        classes=classes,
+        validation_logits=done.validation_logits,
+        history=tuple(
+            {key: float(value) for key, value in row.items() if key not in TIMED} for row in done.history
+        ),
+        best_epoch=done.best_epoch,
+        adapter=adapter,
+        sheet=sheet,
+        notes=done.notes,
+        idle=done.idle,
+    )
+
+
+def _first_head(job: Job, sized: Pretrained, learner: Learner, probe: Probe) -> dict[str, Any]:
+    """What the head begins with, from the frozen network's features at the training's size."""
+    parts = job.parts
+    known = parts.development.subset(parts.training)
+    digests = [parts.digests[place] for place in parts.training.tolist()]
+    rows, readable, failures = features_of(sized, known.paths, job.recipe, job.on_progress, digests)
+    all_readable(readable, len(known), failures)
+    if learner.factory is not None:
+        return taught_head(learner, rows, known.targets, job.recipe.seed)
+    weights, bias = refitted(probe, rows, known.targets, len(parts.labels))
+    return {"weights": weights, "bias": bias}
+
+
+class _Written(NamedTuple):
+    """A trained network on disk: as data and tensors where these say all, as a module, and as a graph."""
+
+    rebuilt: Rebuilt | None
+    source: ModuleSource
+    graph: Path
+
+
+def _written(
+    spec: ModuleSpec | None,
+    module: Any,
+    classifier: str,
+    state: dict[str, Any],
+    folder: Path,
+    size: tuple[int, int],
+) -> _Written:
+    weights = write_state(state, folder / "tuned.safetensors")
+    if spec is not None:
+        source = module_source(spec, weights, digest_of(spec, _digest(weights)), size)
+        if source is None:
+            raise BadRequest(f"{spec.zoo}: expected a zoo that can build its modules again.")
+    else:
+        source = ModuleSource(module.eval, _digest(weights), (3, *size), classifier=classifier)
+    graph = folder / "tuned.onnx"
+    tracing.export(source, graph)
+    return _Written(None if spec is None else Rebuilt(spec, state), source, graph)
+
+
+def _arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: np.array(tensor.detach().cpu().numpy()) for name, tensor in tensors.items()}
+
+
+def _example(size: tuple[int, int]) -> Any:
+    """Two images of noise, as the network takes them."""
+    import torch
+
+    noise = np.random.default_rng(0).normal(size=(2, 3, *size))
+    return torch.from_numpy(noise.astype(np.float32))
+
+
+def _settings(plan: Plan, recipe: Recipe, learner: Learner) -> Any:
+    """The settings of a training of labels of images."""
+    settings = settings_of(plan, recipe, learner.classifier)
+    changes: dict[str, Any] = {"frozen": (*settings.frozen, *learner.frozen)}
+    if plan.strategy == "lora":
+        changes["backbone_rate"] = recipe.head_rate  # adapters are new, and learn as what is new
+    if plan.strategy == "gradual":
+        changes["thaw"] = thawing(_thawed(learner, plan.stages), plan.epochs)
+    return dataclasses.replace(settings, **changes)
+
+
+def _thawed(learner: Learner, frozen: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the stages below the head that do not stay frozen, from the input on."""
+    from signet.training import frozen_parameters, stages_of
+
+    module, classifier = learner.module, learner.classifier
+    still = frozen_parameters(module, classifier, frozen)
+    return tuple(
+        stage.name
+        for stage in stages_of(module, classifier)
+        if stage.name != classifier and not still.issuperset(stage.parameters)
     )
 
 
@@ -270,31 +357,6 @@ def settings_of(
         checkpoint_seconds=recipe.checkpoint_seconds,
         budget_seconds=recipe.budget_seconds or 0.0,
     )
-
-
-def _with_head(pretrained: Pretrained, classes: int) -> tuple[Any, str]:
-    """The module with a head of so many classes, and the head's dotted name."""
-    from signet.training import set_head, with_head
-
-    source = module_of(pretrained)
-    if source is None:
-        raise BadRequest(f"{pretrained.card.name}: expected a model that torch can build.")
-    module = source.build()
-    if source.classifier is None:
-        width = pretrained.card.output.width or 512
-        return with_head(module, np.zeros((classes, width), np.float32), np.zeros(classes, np.float32))
-    from signet.training import head_of
-
-    width = head_of(module, source.classifier).weights.shape[1]
-    set_head(module, source.classifier, np.zeros((classes, width), np.float32), np.zeros(classes, np.float32))
-    return module, source.classifier
-
-
-def _spec(pretrained: Pretrained, classes: int, classifier: str) -> ModuleSpec:
-    source = module_of(pretrained)
-    if source is None or source.spec is None:
-        raise BadRequest(f"{pretrained.card.name}: expected a model that torch can build.")
-    return dataclasses.replace(source.spec, classes=classes, classifier=classifier)
 
 
 def _digest(path: Path) -> str:

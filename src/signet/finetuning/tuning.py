@@ -17,11 +17,13 @@ from signet.batches import Outputs
 from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.duplicates import duplicate_groups
-from signet.errors import AlreadyExists, BadDataset, WrongTask
+from signet.errors import AlreadyExists, BadDataset, BadRequest, WrongTask
 from signet.finetuning import adapting, closing, label_sets, scoring
+from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.adapted import Adapted
-from signet.finetuning.jobs import Job, RunSettings
+from signet.finetuning.jobs import Beside, Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
+from signet.finetuning.looking_over import looked_over
 from signet.finetuning.outcome import Candidate, Finetuned, by_key
 from signet.finetuning.partition import Part
 from signet.finetuning.planning import make_plan
@@ -36,8 +38,8 @@ from signet.finetuning.probes import (
     probe_settings,
 )
 from signet.finetuning.refusals import refuse_unfit
-from signet.finetuning.starting import starting_point
-from signet.finetuning.strategies import dealt, strategy_for
+from signet.finetuning.starting import starting_point, with_random_weights
+from signet.finetuning.strategies import check_recipe, dealt, strategy_for
 from signet.finetuning.teachers import teacher_of
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
@@ -104,6 +106,11 @@ def finetune(
     )
     refuse_unfit(chosen, dataset)
     if dataset.task != "classify":
+        if ways.head is not None:
+            raise BadRequest(
+                f"head: expected labels of images, for which a head of one's own may be given, got "
+                f"{dataset.source} (task {dataset.task!r})."
+            )
         adapted = adapting.adapt(found, dataset, target, chosen, ways, overwrite)
         return dataclasses.replace(adapted, seconds=time.monotonic() - begin)
     if found.card.output.head not in ("softmax", "sigmoid", "embedding"):
@@ -112,18 +119,24 @@ def finetune(
             "expected a classifier or a model that gives vectors, since a dataset of classes makes a "
             "classifier."
         )
+    check_recipe(chosen, own_head=ways.head is not None)
     teacher = teacher_of(chosen, dataset, offline=ways.offline, on_progress=ways.on_progress)
-    start = featured(found)
-    strategy = strategy_for(found, chosen)
-    identity = closing.identity_of(found, dataset, chosen, strategy.name, teacher)
+    strategy = strategy_for(found, dataset, chosen, own_head=ways.head is not None)
+    identity = closing.identity_of(found, dataset, chosen, strategy.name, teacher, ways.head)
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
+        scratch = strategy.name == SCRATCH
+        start = with_random_weights(found, chosen, work.folder) if scratch else featured(found)
         parts, strategy = dealt(dataset, chosen, strategy, ways.on_progress)
-        plan = Plan.from_dict(
-            work.values("plan", lambda: make_plan(start, dataset, parts, chosen, strategy, teacher).to_dict())
-        )
+
+        def planned() -> dict[str, Any]:
+            notes = looked_over(dataset, ways.on_progress, chosen) if ways.audit else ()
+            plan = make_plan(start, dataset, parts, chosen, strategy, Beside(teacher, ways.head))
+            return dataclasses.replace(plan, notes=(*plan.notes, *notes)).to_dict()
+
+        plan = Plan.from_dict(work.values("plan", planned))
         if ways.on_plan is not None:
             ways.on_plan(plan)
-        job = Job(start, parts, plan, chosen, work, ways.resume, ways.on_progress, teacher)
+        job = Job(start, parts, plan, chosen, work, ways.resume, ways.on_progress, teacher, ways.head)
         done = _sealed(job, dataset, target, overwrite)
         work.remove()
     return dataclasses.replace(done, seconds=time.monotonic() - begin)
@@ -165,13 +178,13 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     targets = parts.development.targets
     probe = fitted(rows[known], targets[known], classes, parts.folds[known], recipe, job.on_progress)
     tuned: TrainedNetwork | None = None
-    deciding = probe.out_of_fold, targets[known]
+    deciding = probe.out_of_fold[probe.judged], targets[known][probe.judged]
     if training:
         deciding = probe.logits(rows[parts.validation]), targets[parts.validation]
         tuned = train_further(job, probe)
     kept, validation = _better(deciding, tuned)
     logits = tuned.validation_logits if kept == "fine-tuned" and tuned is not None else deciding[0]
-    temperature = label_sets.temperature_of(logits, deciding[1])
+    temperature = label_sets.temperature_of(logits, deciding[1]) if len(logits) else 1.0
     if training:
         # All is decided: the probe that is measured, and perhaps sealed, learns from all of them.
         weights, bias = label_sets.refitted(probe, rows, targets, classes)
@@ -185,6 +198,8 @@ def _better(
     deciding: tuple[Floats, Array], tuned: TrainedNetwork | None
 ) -> tuple[Candidate, dict[str, float]]:
     """The better candidate on the validation images, and what decided."""
+    if tuned is None and not len(deciding[1]):
+        return "probe", {}  # one image of each class: nothing could be asked
     first = scoring.judged(*deciding)
     if tuned is None:
         return "probe", {"probe": first.accuracy}
@@ -258,7 +273,7 @@ def _through(
 
 
 def _contract(tuned: TrainedNetwork) -> OutputContract:
-    return card_of(tuned.sized.card, ("",) * tuned.rebuilt.spec.classes).output
+    return card_of(tuned.sized.card, ("",) * tuned.classes).output
 
 
 def _inputs(tuned: TrainedNetwork) -> Any:

@@ -44,6 +44,8 @@ class SealContents:
         expected: what they gave, from this card and this graph.
         weights: a safetensors file with what can be trained further, or None.
         module: which torch module the weights fill, or None.
+        beside: further safetensors files under their own names, such as `adapter.safetensors`; the record of
+            the training says what they are.
         training: how it was trained; plain JSON.
         calibration: how the temperature was found; plain JSON.
         feature_statistics: of the penultimate features on the training data.
@@ -57,6 +59,7 @@ class SealContents:
     expected: Expected
     weights: Path | None = None
     module: ModuleSpec | None = None
+    beside: Sequence[Path] = ()
     training: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None
     feature_statistics: FeatureStatistics | None = None
@@ -119,6 +122,12 @@ def _placed(contents: SealContents, folder: Path) -> dict[str, str | None]:
         # Where the graph reads its weights from that very file, it is sealed once.
         weights = names[same[0]] if same else WEIGHTS
         names.setdefault(same[0] if same else contents.weights, weights)
+    for file in contents.beside:
+        if file.suffix != WEIGHTS_SUFFIX:
+            raise SealError(
+                f"{shown(file.name)}: expected a file in the safetensors format beside the weights."
+            )
+        names[file] = file.name
     taken = [*names.values(), CARD, MANIFEST, DIGEST, EXPECTED]
     wrong = next((name for name in taken if wrong_name(name)), None) or (collision(taken) or (None,))[0]
     if wrong:

@@ -13,7 +13,8 @@ scenes ── `PixelData`, `median_frequency_weights`: images with a label for e
 objects ── `ObjectData`: images with boxes or masks; contents: what of them is left in a view
 views ── a changed view of a picture, applied alike to its pixels, masks and boxes; mosaics: four in one
 averaging ── the running average of the weights
-heads ── `head_of`, `set_head`, `with_head`
+heads ── `head_of`, `set_head`, `with_head`: linear ones; head_modules: `mlp`, or a module of one's own
+adapters ── `with_adapters`, `merged`: low-rank adapters (LoRA) and the network with them written into it
 stages ── `stages_of`, `all_but_last`: what can be frozen, by name
 sizing ── `program_at`: the evaluation program at another input size
 pace ── `images_per_second`, `paces`: what a plan needs to say how long it will take, and with which batch
@@ -49,9 +50,11 @@ What it promises:
 
 from __future__ import annotations
 
+from signet.training.adapters import AdapterSettings, adapter_tensors, merged, with_adapters
 from signet.training.checkpoints import forget
 from signet.training.contact_sheet import contact_sheet
-from signet.training.heads import Head, head_of, set_head, with_head
+from signet.training.head_modules import HeadFactory, checked_head, mlp, replace_head, taught_on_features
+from signet.training.heads import Head, head_of, set_head, width_of, with_head
 from signet.training.loop import train
 from signet.training.objective import Objective
 from signet.training.objects import ObjectData
@@ -60,13 +63,15 @@ from signet.training.pace import images_per_second, paces
 from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import TIMED, Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
-from signet.training.stages import Stage, all_but_last, frozen_parameters, stages_of
+from signet.training.stages import Stage, all_but_last, family_of_module, frozen_parameters, stages_of
 from signet.training.teaching import Teaching
 from signet.training.variation import Variation
 
 __all__ = [
     "TIMED",
+    "AdapterSettings",
     "Head",
+    "HeadFactory",
     "ObjectData",
     "Objective",
     "Optimisation",
@@ -77,17 +82,26 @@ __all__ = [
     "Trained",
     "TrainingData",
     "Variation",
+    "adapter_tensors",
     "all_but_last",
+    "checked_head",
     "contact_sheet",
+    "family_of_module",
     "forget",
     "frozen_parameters",
     "head_of",
     "images_per_second",
     "median_frequency_weights",
+    "merged",
+    "mlp",
     "paces",
     "program_at",
+    "replace_head",
     "set_head",
     "stages_of",
+    "taught_on_features",
     "train",
+    "width_of",
+    "with_adapters",
     "with_head",
 ]

@@ -50,6 +50,16 @@ def head_of(module: nn.Module, classifier: str) -> Head:
     return Head(weights_CD.numpy(), bias_C.numpy())
 
 
+def width_of(module: nn.Module, classifier: str) -> int:
+    """D, the features that the head takes.
+
+    Raises:
+        BadGraph: there is no such layer, or it is neither a Linear layer nor a 1x1 convolution.
+    """
+    layer = _layer(module, classifier)
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+
+
 def set_head(module: nn.Module, classifier: str, weights: Floats, bias: Floats) -> None:
     """Give a module a head of its own; the layer is replaced, so another number of classes will do.
 
@@ -67,7 +77,7 @@ def set_head(module: nn.Module, classifier: str, weights: Floats, bias: Floats) 
         BadInput: shapes that do not fit.
     """
     old = _layer(module, classifier)
-    width = old.in_features if isinstance(old, nn.Linear) else old.in_channels
+    width = width_of(module, classifier)
     weights_CD, bias_C = _tensors(weights, bias, width)
     classes = len(bias_C)
     new: nn.Linear | nn.Conv2d

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import nn
 
@@ -93,7 +93,7 @@ def all_but_last(stages: Sequence[Stage], count: int) -> tuple[str, ...]:
 def frozen_parameters(module: nn.Module, classifier: Classifier, names: Sequence[str]) -> frozenset[str]:
     """Names of the parameters in stages that are named, or whose name begins with one of `names` and a dot.
 
-    A name may also be that of a module inside a stage.
+    A name may also be that of a module inside a stage, or of a single parameter.
 
     Raises:
         UnknownName: a name that is no stage, no prefix of one, and no module with parameters.
@@ -107,6 +107,7 @@ def frozen_parameters(module: nn.Module, classifier: Classifier, names: Sequence
             for parameter in stage.parameters
             if stage.name == name
             or f"{stage.name}.".startswith(f"{name}.")
+            or parameter == name
             or parameter.startswith(f"{name}.")
         }
         if not chosen:
@@ -169,6 +170,17 @@ def _cut(module: nn.Module, prefix: str, wanted: set[str], classifier: Classifie
         opened = opened or (bool(inner) and any(part.startswith(own) for part in head_parts(classifier)))
         names.extend(inner if opened else [f"{prefix}{name}"])
     return names
+
+
+Family = Literal["batchnorm", "transformer", "other"]
+"""What a network is made of, as far as it decides how it is best trained."""
+
+
+def family_of_module(module: nn.Module) -> Family:
+    """What a network is made of: attention makes a transformer, running statistics a BatchNorm network."""
+    if any("attention" in type(part).__name__.lower() for part in module.modules()):
+        return "transformer"
+    return "batchnorm" if any(hasattr(part, "running_var") for part in module.modules()) else "other"
 
 
 def _is_norm(module: nn.Module, parameter: str) -> bool:
