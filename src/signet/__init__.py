@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from signet.boxes import Boxes
     from signet.cards import Card, Claim, Licence
     from signet.catalogue.finding import find
+    from signet.choices import Choice
+    from signet.choosing import choose
     from signet.comparing import compare
     from signet.comparisons import Comparison
     from signet.decoding import read
@@ -51,6 +53,7 @@ _PLACES = {
     "Audit": "findings",
     "Boxes": "boxes",
     "Card": "cards",
+    "Choice": "choices",
     "Claim": "cards",
     "Comparison": "comparisons",
     "Classes": "predictions",
@@ -76,6 +79,7 @@ _PLACES = {
     "audit": "auditing",
     "benchmark": "measuring",
     "compare": "comparing",
+    "choose": "choosing",
     "cutouts": "drawing",
     "draw": "drawing",
     "evaluate": "evaluation",
@@ -97,6 +101,7 @@ __all__ = [
     "Audit",
     "Boxes",
     "Card",
+    "Choice",
     "Claim",
     "Classes",
     "Comparison",
@@ -122,6 +127,7 @@ __all__ = [
     "__version__",
     "audit",
     "benchmark",
+    "choose",
     "compare",
     "cutouts",
     "datasets",

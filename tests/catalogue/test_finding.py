@@ -141,8 +141,8 @@ def test_models_of_unknown_licence_are_left_out_and_counted() -> None:
     ],
 )
 def test_what_commercial_refuses(licence: str, allowed: bool) -> None:
-    assert finding._licensed(Licence(licence, stated=True), "commercial") == allowed
-    assert not finding._licensed(Licence(licence, stated=False), "commercial"), "inherited is unknown"
+    assert finding.licensed(Licence(licence, stated=True), "commercial") == allowed
+    assert not finding.licensed(Licence(licence, stated=False), "commercial"), "inherited is unknown"
 
 
 @pytest.mark.usefixtures("catalogue")

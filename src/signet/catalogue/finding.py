@@ -216,7 +216,7 @@ def select(query: Query, *, sort: str | None = None, pareto: Sequence[str] = ())
     _check(query, sort, weighed)
     unknown: Counter[str] = Counter()
     fitting = [entry for entry in entries() if _fits(entry, query, unknown)]
-    allowed = [completed(entry) for entry in fitting if _licensed(entry.licence, query.licence)]
+    allowed = [completed(entry) for entry in fitting if licensed(entry.licence, query.licence)]
     held = [entry for entry in fitting if entry.status != NO_WEIGHTS]
     hidden = sum(entry.licence.verdict == "unknown" for entry in held) if query.licence else 0
     dominated: dict[str, tuple[str, ...]] = {}
@@ -351,7 +351,8 @@ def _limits(entry: Entry, query: Query) -> Iterator[tuple[str, float | None, flo
         yield "input_size", longer, 0, query.max_input
 
 
-def _licensed(licence: Licence, wanted: str | None) -> bool:
+def licensed(licence: Licence, wanted: str | None) -> bool:
+    """Whether a licence passes a filter: "permissive", "commercial" or None for any."""
     if wanted is None:
         return True
     if licence.verdict == "unknown":

@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "evaluate:evaluate",
     "compare": "compare:compare",
     "audit": "audit:audit",
+    "choose": "choose:choose",
     "finetune": "finetune:finetune",
     "seal": "seal:seal",
     "pack": "seal:pack",

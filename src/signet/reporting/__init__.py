@@ -1,6 +1,7 @@
 """Results as pages: one self-contained HTML file that needs no network. Needs the extra `fit` (Jinja)."""
 
 from signet.reporting.auditing import audit_page
+from signet.reporting.choosing import choice_page
 from signet.reporting.comparing import comparison_page
 from signet.reporting.demonstration import Act, demonstration_page
 from signet.reporting.evaluation import evaluation_page
@@ -13,6 +14,7 @@ __all__ = [
     "Page",
     "Story",
     "audit_page",
+    "choice_page",
     "comparison_page",
     "demonstration_page",
     "evaluation_page",

@@ -16,7 +16,7 @@ import numpy as np
 
 from signet.arrays import Integers
 from signet.records import Calibration, Interval
-from signet.reporting.page import Panel
+from signet.reporting.page import Mark, Panel
 from signet.reporting.words import percent, span, visible, whole
 from signet.statistics import wilson
 
@@ -242,6 +242,60 @@ def line_chart(panel: Panel, steps: Sequence[float], step: str, kept: float | No
             x, y = points[-1]
             _add(drawing, "circle", f"end series{number}", cx=f"{x:.1f}", cy=f"{y:.1f}", r="3.5")
     return _text_of(drawing)
+
+
+def tradeoff_chart(marks: Sequence[Mark]) -> str:
+    """Accuracy against milliseconds (logarithmic), whiskers for intervals, the area of a circle its size."""
+    left, top, wide, tall = 52, 16, 620, 330
+    logs = [math.log10(max(mark.milliseconds, 1e-3)) for mark in marks]
+    margin = max(0.08 * (max(logs) - min(logs)), 0.12)
+    first, last = min(logs) - margin, max(logs) + margin
+    upright = scale_of([mark.figure for mark in marks])
+    best = max(marks, key=lambda mark: mark.figure.value)
+    words = f"Accuracy against time of {len(marks)} models; the highest is {best.name}."
+    drawing = _drawing(left + wide + 16, top + tall + 44, words, "tradeoff")
+
+    def place(milliseconds: float, value: float) -> tuple[float, float]:
+        across = (math.log10(max(milliseconds, 1e-3)) - first) / (last - first)
+        up = (value - upright[0]) / max(upright[-1] - upright[0], 1e-9)
+        return left + wide * across, top + tall * (1 - up)
+
+    for tick in upright:
+        y = place(1, tick)[1]
+        _add(drawing, "line", "grid", x1=f"{left}", x2=f"{left + wide}", y1=f"{y:.1f}", y2=f"{y:.1f}")
+        _label(drawing, (left - 8, y + 4), f"{100 * tick:.4g}", "end")
+    for power in range(math.floor(first), math.ceil(last) + 1):
+        for tick in (factor * 10.0**power for factor in (1, 2, 5)):
+            if first <= math.log10(tick) <= last:
+                _label(drawing, (place(tick, 0)[0], top + tall + 20), f"{tick:g}", "middle")
+    _label(drawing, (left + wide / 2, top + tall + 40), "milliseconds an image", "middle", "axis")
+    _label(drawing, (left + 6, top + 12), "expected, %", "start", "axis")
+    front = " ".join(
+        f"{x:.1f},{y:.1f}" for x, y in (place(m.milliseconds, m.figure.value) for m in _front(marks))
+    )
+    _add(drawing, "polyline", "front", points=front)
+    largest = max((mark.size_bytes or 0 for mark in marks), default=0) or 1
+    for mark in sorted(marks, key=lambda mark: mark.chosen):
+        x, y = place(mark.milliseconds, mark.figure.value)
+        ends = (place(mark.milliseconds, end)[1] for end in (mark.figure.low, mark.figure.high))
+        group = _add(drawing, "g", "chosen" if mark.chosen else "")
+        y1, y2 = (f"{end:.1f}" for end in ends)
+        _add(group, "line", "range", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=y1, y2=y2)
+        radius = max(4.0, 22 * math.sqrt((mark.size_bytes or 0) / largest))
+        circle = _add(group, "circle", "dot", cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{radius:.1f}")
+        title = ElementTree.SubElement(circle, "title")
+        title.text = f"{mark.name}: {percent(mark.figure.value)} ({span(mark.figure)})"
+        _label(group, (x + radius + 4, y - 5), f"{mark.number}", "start", "mark")
+    return _text_of(drawing)
+
+
+def _front(marks: Sequence[Mark]) -> list[Mark]:
+    """From fast to slow, each better than all that are faster."""
+    kept: list[Mark] = []
+    for mark in sorted(marks, key=lambda mark: (mark.milliseconds, -mark.figure.value)):
+        if not kept or mark.figure.value > kept[-1].figure.value:
+            kept.append(mark)
+    return kept
 
 
 def _level_ticks(steps: Sequence[float]) -> Sequence[float]:

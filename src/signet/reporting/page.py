@@ -115,6 +115,44 @@ class Differences:
     lead: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One model of a trade-off.
+
+    Attributes:
+        number: by which the reader finds it in a table.
+        name: who.
+        figure: how well, 0 to 1.
+        milliseconds: for one image, above 0.
+        size_bytes: of its file; None when it is not known.
+        chosen: the one that the page is about.
+    """
+
+    number: int
+    name: str
+    figure: Interval
+    milliseconds: float
+    size_bytes: int | None = None
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tradeoff:
+    """Models by time and accuracy, the area of each circle its size; a line joins what no other beats.
+
+    Attributes:
+        title: its heading.
+        marks: at least one.
+        lead: one paragraph.
+        level: of the intervals, in words: "90 %".
+    """
+
+    title: str
+    marks: tuple[Mark, ...]
+    lead: str = ""
+    level: str = "95\u00a0%"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Confusion:
     """What was taken for what: a picture of up to 30 classes, and the pairs most confused.
@@ -312,6 +350,7 @@ Section = (
     | Tiles
     | Comparison
     | Differences
+    | Tradeoff
     | Confusion
     | ClassBars
     | Reliability

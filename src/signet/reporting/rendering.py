@@ -19,6 +19,7 @@ from signet.reporting.figures import (
     scale_of,
     score,
     swatch,
+    tradeoff_chart,
     whisker,
 )
 from signet.reporting.page import (
@@ -38,6 +39,7 @@ from signet.reporting.page import (
     Sentence,
     Table,
     Tiles,
+    Tradeoff,
 )
 from signet.reporting.views import class_view, confusion_view, fact_groups, figure_of
 from signet.reporting.words import counted, percent, signed, signed_span, span, visible, whole
@@ -51,6 +53,7 @@ _TEMPLATES: dict[type, str] = {
     Tiles: "tiles",
     Comparison: "comparison",
     Differences: "differences",
+    Tradeoff: "tradeoff",
     Confusion: "confusion",
     ClassBars: "class_bars",
     Reliability: "reliability",
@@ -118,7 +121,7 @@ def _environment() -> Environment:
         tick=lambda value: f"{value:g}",
         alternative=_alternative,
     )
-    drawings = (bar, heat_map, line_chart, reliability_diagram, score, swatch, whisker)
+    drawings = (bar, heat_map, line_chart, reliability_diagram, score, swatch, tradeoff_chart, whisker)
     environment.globals.update({drawing.__name__: _drawn(drawing) for drawing in drawings})
     environment.globals.update(
         scale_of=lambda rows: scale_of([row.figure for row in rows]),

@@ -1,0 +1,200 @@
+"""Successive halving over candidates: all see a few images, fewer and fewer see more.
+
+The cost is images times milliseconds of each network. Features that were cached are counted as if they were
+not, so that the same seed gives the same race.
+
+Source: K. Jamieson, A. Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
+AISTATS 2016, algorithm 1; stopping by bounds as in O. Maron, A. Moore, "Hoeffding Races", NIPS 1993.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from signet.arrays import Array, Floats, Integers
+from signet.choosing.evidence import Rows, measure
+from signet.choosing.posterior import Beliefs, Prior, Seen, believe
+
+RUNGS = 3
+HOPELESS = 0.025
+"""Probability of being better than the leader, below which a candidate stops."""
+
+ENOUGH = 0.0005
+"""Expected regret of the leader, below which the race is over: a twentieth of a point."""
+
+FINALISTS = 3
+"""Candidates that the final probe is fitted for."""
+
+Supply = Callable[[int, int], Floats | None]
+"""For a candidate's position and a count, float32 (count, D) features of the first rows; None when the time
+is over."""
+
+Judge = Callable[[Floats, Rows], Array]
+"""For features and rows, float64 (N,): which of them the final probe gets right without having seen them."""
+
+
+class Entrant(NamedTuple):
+    """One candidate of the race: what is published of it, and milliseconds of its network for one image."""
+
+    prior: Prior
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """How long the race may be.
+
+    Attributes:
+        images: that the full probe is fitted on: all.
+        first: images that every candidate sees.
+        allowed: milliseconds of all networks together; the first images may take more.
+        seed: of the draws.
+    """
+
+    images: int
+    first: int
+    allowed: float
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Raced:
+    """What the race found.
+
+    Attributes:
+        seen: each candidate's evidence.
+        beliefs: in the end.
+        counts: how many images each candidate saw.
+        stopped: by position, why a candidate was left behind.
+        spent: milliseconds of networks.
+        out_of_time: the time was over before the race was.
+    """
+
+    seen: list[Seen]
+    beliefs: Beliefs
+    counts: list[int]
+    stopped: dict[int, str] = field(default_factory=dict)
+    spent: float = 0.0
+    out_of_time: bool = False
+
+
+def growing_order(targets: Integers, seed: int) -> Integers:
+    """int64 (N,) positions, each beginning of which has each class about as often as the whole has.
+
+    Args:
+        targets: int (N,).
+        seed: of the order inside each class.
+    """
+    generator = np.random.default_rng(seed)
+    keys = np.empty(len(targets))
+    for one in np.unique(targets).tolist():
+        mine = np.flatnonzero(targets == one)
+        keys[mine] = (generator.permutation(len(mine)) + generator.random(len(mine))) / len(mine)
+    return np.argsort(keys, kind="stable").astype(np.int64)
+
+
+def race(entrants: Sequence[Entrant], rows: Rows, supply: Supply, judge: Judge, track: Track) -> Raced:
+    """Run it.
+
+    Args:
+        entrants: K candidates.
+        rows: all images, in growing order.
+        supply: gives features.
+        judge: the final probe.
+        track: how long.
+    """
+    priors = [entrant.prior for entrant in entrants]
+    found = Raced(
+        [Seen() for _ in entrants], believe(priors, [Seen()] * len(entrants), 1), [0] * len(entrants)
+    )
+    alive, count = list(range(len(entrants))), min(track.first, len(rows.targets))
+    for left in reversed(range(RUNGS)):
+        _rung(found, (entrants, rows, supply), alive, count)
+        found.beliefs = believe(priors, found.seen, track.images, track.seed)
+        if found.out_of_time:
+            break
+        alive = _without_hopeless(found, alive)
+        if not left or len(alive) == 1 or count == len(rows.targets) or _leading(found, alive)[1] < ENOUGH:
+            break
+        alive, count = _next(found, entrants, alive, (count, len(rows.targets)), track.allowed, left)
+        if not count:
+            break
+    if not found.out_of_time:
+        _finals(found, (rows, supply, judge), alive)
+        found.beliefs = believe(priors, found.seen, track.images, track.seed)
+    return found
+
+
+def _rung(
+    found: Raced, course: tuple[Sequence[Entrant], Rows, Supply], alive: Sequence[int], count: int
+) -> None:
+    """Show so many images to those that are still in, the most promising first."""
+    entrants, rows, supply = course
+    expected = found.beliefs.expected
+    for k in sorted(alive, key=lambda k: -float(expected[k])):
+        features = supply(k, count)
+        if features is None:
+            found.out_of_time = True
+            return
+        found.spent += (count - found.counts[k]) * entrants[k].milliseconds
+        found.counts[k] = count
+        before = found.seen[k]
+        found.seen[k] = Seen(measure(features, rows.head(count)), earlier=before.earlier or before.measured)
+
+
+def _leading(found: Raced, alive: Sequence[int]) -> tuple[int, float]:
+    """(the candidate that loses least on average, what it loses)."""
+    regret = found.beliefs.regret(alive)
+    place = int(regret.argmin())
+    return alive[place], float(regret[place])
+
+
+def _without_hopeless(found: Raced, alive: Sequence[int]) -> list[int]:
+    leader, _ = _leading(found, alive)
+    chance = found.beliefs.better(leader)
+    for k in alive:
+        if k != leader and chance[k] < HOPELESS:
+            points = 100 * float(found.beliefs.expected[leader] - found.beliefs.expected[k])
+            found.stopped[k] = (
+                f"{points:.1f} points behind after {found.counts[k]:,} images, which is beyond chance"
+            )
+    return [k for k in alive if k not in found.stopped]
+
+
+def _next(
+    found: Raced,
+    entrants: Sequence[Entrant],
+    alive: Sequence[int],
+    counts: tuple[int, int],
+    allowed: float,
+    left: int,
+) -> tuple[list[int], int]:
+    """(who goes on, to how many images): all that can see twice as many, or the best few."""
+    count, most = counts
+    room = (allowed - found.spent) / left
+    order = sorted(alive, key=lambda k: -float(found.beliefs.expected[k]))
+    while True:
+        cost = sum(entrants[k].milliseconds for k in order)
+        reached = min(most, count + int(max(room, 0) / max(cost, 1e-9)))
+        if reached >= min(2 * count, most) or len(order) <= 2:
+            break
+        k = order.pop()
+        found.stopped[k] = f"not among the best after {count:,} images, where the schedule halves the field"
+    return order, reached if reached > count else 0
+
+
+def _finals(found: Raced, course: tuple[Rows, Supply, Judge], alive: Sequence[int]) -> None:
+    """Fit the final probe for the best few, on the images that they have seen."""
+    rows, supply, judge = course
+    order = sorted(alive, key=lambda k: -float(found.beliefs.expected[k]))[:FINALISTS]
+    for k in order:
+        features = supply(k, found.counts[k])
+        if features is None:
+            found.out_of_time = True
+            return
+        right = judge(features, rows.head(found.counts[k]))
+        found.seen[k] = replace(found.seen[k], final=right)

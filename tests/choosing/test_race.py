@@ -1,0 +1,100 @@
+"""The race: the best is found at a part of the cost, the hopeless stop, time may end it, the seed decides."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signet.choosing.evidence import Rows, final_right
+from signet.choosing.posterior import Prior
+from signet.choosing.race import Entrant, Track, growing_order, race
+
+IMAGES = 1500
+STRENGTHS = (0.15, 0.24, 0.3, 0.2, 0.02)
+
+
+@pytest.fixture(scope="module")
+def course():
+    """Five networks whose features show the class more or less clearly; the third is the best."""
+    generator = np.random.default_rng(0)
+    targets = generator.integers(0, 4, IMAGES)
+    centres = generator.normal(size=(4, 24))
+    tables = [
+        (strength * centres[targets] + 0.6 * generator.normal(size=(IMAGES, 24))).astype("f4")
+        for strength in STRENGTHS
+    ]
+    rows = Rows(targets, np.arange(IMAGES), tuple(f"{k:05d}" for k in range(IMAGES)))
+    return tables, rows
+
+
+def run(course, entrants=None, **changes):
+    tables, rows = course
+    some = entrants or [Entrant(Prior(0.7), 10.0) for _ in tables]
+    track = Track(**{"images": IMAGES, "first": 60, "allowed": 0.1 * 50 * IMAGES, **changes})
+    return race(some, rows, lambda k, count: tables[k][:count], final_right, track)
+
+
+def test_the_best_is_found_at_a_tenth_of_the_cost(course):
+    found = run(course)
+    assert found.beliefs.regret().argmin() == 2
+    assert found.spent <= 0.1 * 50 * IMAGES
+    assert found.counts[2] == max(found.counts) > 60
+    assert found.seen[2].final is not None
+
+
+def test_the_hopeless_one_stops_first_and_is_told_why(course):
+    found = run(course)
+    assert found.counts[4] == 60
+    assert "points behind after 60 images" in found.stopped[4]
+    assert 2 not in found.stopped
+
+
+def test_a_network_that_costs_more_than_is_allowed_sees_only_the_first_images(course):
+    found = run(course, allowed=1.0)
+    assert set(found.counts) == {60}
+
+
+def test_a_wrong_prior_is_overruled(course):
+    priors = [Entrant(Prior(top1), 10.0) for top1 in (0.85, 0.8, 0.5, 0.75, 0.9)]
+    assert run(course, priors).beliefs.regret().argmin() == 2
+
+
+def test_one_candidate_is_no_race(course):
+    tables, rows = course
+    track = Track(images=IMAGES, first=60, allowed=1e9)
+    found = race([Entrant(Prior(None), 1.0)], rows, lambda _, n: tables[2][:n], final_right, track)
+    assert found.counts == [60]
+    assert found.beliefs.regret().tolist() == [0.0]
+
+
+def test_time_that_is_over_leaves_what_is_known(course):
+    tables, rows = course
+    calls = []
+
+    def supply(k, count):
+        calls.append(k)
+        return tables[k][:count] if len(calls) <= 2 else None
+
+    track = Track(images=IMAGES, first=60, allowed=1e9)
+    entrants = [Entrant(Prior(0.7 - k / 100), 10.0) for k in range(5)]
+    found = race(entrants, rows, supply, final_right, track)
+    assert found.out_of_time
+    assert sum(count > 0 for count in found.counts) == 2
+    assert np.isfinite(found.beliefs.draws).all()
+
+
+def test_the_seed_decides(course):
+    one, same = run(course, seed=3), run(course, seed=3)
+    assert np.array_equal(one.beliefs.draws, same.beliefs.draws)
+    assert one.counts == same.counts
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.integers(0, 5))
+def test_each_beginning_has_each_class_as_often_as_the_whole(targets, seed):
+    order = growing_order(np.array(targets), seed)
+    assert sorted(order.tolist()) == list(range(len(targets)))
+    taken = np.array(targets)[order]
+    for end in range(1, len(targets) + 1):
+        for one in set(targets):
+            wanted = end * targets.count(one) / len(targets)
+            assert abs((taken[:end] == one).sum() - wanted) <= 1 + len(set(targets))
