@@ -240,6 +240,26 @@ def locked(
         lock.release()
 
 
+@contextmanager
+def first_here(path: str | Path) -> Iterator[bool]:
+    """Whether nobody else is inside the same block for `path` now; never waits.
+
+    For work that may be done by several at once, and is done better when they know of each other.
+    """
+    from filelock import FileLock
+
+    name = Path(path).with_name(f"{Path(path).name}.lock")
+    with _as_ours(name):
+        name.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(name))
+    held = _acquired(lock, 0.0)
+    try:
+        yield held
+    finally:
+        if held:
+            lock.release()
+
+
 def _acquired(lock: BaseFileLock, seconds: float) -> bool:
     """Whether the lock could be had within that time."""
     from filelock import Timeout

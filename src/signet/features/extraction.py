@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -61,8 +62,9 @@ def extract(
 ) -> Extracted:
     """Features of files, from the cache where they are kept, else computed and kept.
 
-    What is computed is written every few seconds, so that a run that was killed goes on where it was. A
-    file that cannot be read is an entry in `failures`, never fatal.
+    What is computed is written every few seconds, so that a run that was killed goes on where it was. Of two
+    processes that are at work on the same files one begins at their end, and neither computes what the other
+    has written. A file that cannot be read is an entry in `failures`, never fatal.
 
     Args:
         model: one that has features (see `graph_with_features`), opened for many images.
@@ -85,7 +87,7 @@ def extract(
             failures[position] = _failure(files[position])
         elif digest not in kept:
             first.setdefault(digest, position)
-    failed = _compute(model, files, first, kept, on_progress)
+    failed, computed = _compute(model, files, first, kept, on_progress)
     for position, digest in enumerate(known):
         if digest in failed:
             failures[position] = failed[digest]
@@ -100,7 +102,7 @@ def extract(
         readable=readable,
         digests=tuple("" if position in failures else digest for position, digest in enumerate(known)),
         failures=tuple(sorted(failures.items(), key=lambda item: item[0])),
-        computed=len(first) - len(failed),
+        computed=computed,
     )
 
 
@@ -125,40 +127,53 @@ def default_cache() -> Path:
 
 def _compute(
     model: Model[Any], files: Sequence[Path], first: dict[str, int], kept: KeptRows, on_progress: OnProgress
-) -> dict[str, SignetError]:
-    """Run the files that are not kept through the network; the errors of those that fail, by digest."""
+) -> tuple[dict[str, SignetError], int]:
+    """Run the files that are not kept through the network: (the errors of those that fail, rows computed)."""
     failed: dict[str, SignetError] = {}
     waiting: list[tuple[str, Floats]] = []
-    flushed = time.monotonic()
+    asked: deque[str] = deque()
+    computed, flushed = 0, time.monotonic()
 
     def flush() -> None:
         kept.add([digest for digest, _ in waiting], np.stack([row for _, row in waiting]))
         waiting.clear()
+        kept.refresh()
 
-    order = list(first)
-    for done, (digest, answered) in enumerate(zip(order, _rows(model, files, first), strict=True), 1):
-        if answered.answer is None:
-            failed[digest] = answered.error or BadInput(f"{answered.source}: no features.")
-        else:
-            waiting.append((digest, answered.answer))
-        if waiting and (len(waiting) >= _SHARD_ROWS or time.monotonic() - flushed > _SHARD_SECONDS):
+    def wanted(order: Sequence[str]) -> Iterator[Path]:
+        for digest in order:
+            if digest not in kept:  # by another process, meanwhile
+                asked.append(digest)
+                yield files[first[digest]]
+
+    with kept.at_work() as alone:
+        for answered in _rows(model, wanted(list(first) if alone else list(first)[::-1])):
+            digest = asked.popleft()
+            if answered.answer is None:
+                failed[digest] = answered.error or BadInput(f"{answered.source}: no features.")
+            else:
+                waiting.append((digest, answered.answer))
+                computed += 1
+            done = computed + len(failed)
+            if done % 16 == 0:
+                on_progress(Progress("extracting features", done, len(first)))
+            if waiting and (len(waiting) >= _SHARD_ROWS or time.monotonic() - flushed > _SHARD_SECONDS):
+                flush()
+                flushed = time.monotonic()
+        if waiting:
             flush()
-            flushed = time.monotonic()
-        if done % 16 == 0 or done == len(order):
-            on_progress(Progress("extracting features", done, len(order)))
-    if waiting:
-        flush()
-    return failed
+    if first:
+        on_progress(Progress("extracting features", len(first), len(first)))
+    return failed, computed
 
 
-def _rows(model: Model[Any], files: Sequence[Path], first: dict[str, int]) -> Iterator[Answered[Floats]]:
+def _rows(model: Model[Any], files: Iterable[Path]) -> Iterator[Answered[Floats]]:
     def take(raw: Outputs) -> Sequence[Floats]:
         vectors = answers.features(raw, model.card.output)
         if not np.isfinite(vectors).all():
             raise EngineError("the network's features: expected numbers, got a NaN or an infinity.")
         return list(vectors)
 
-    return outputs(model, (files[position] for position in first.values()), take)
+    return outputs(model, files, take)
 
 
 def _digests(files: Sequence[Path], on_progress: OnProgress) -> list[str]:

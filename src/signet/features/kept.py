@@ -2,14 +2,15 @@
 
 A folder holds the rows of one model on one engine in one precision, as shards: plain `.npy` files whose
 records are (sha256 of the image file, features). A shard is written whole, under a temporary name, and
-never changed; several processes may add shards at once. Two of them may keep the same row twice, which
-costs room and nothing else.
+never changed; several processes may add shards at once, and see each other's when they look again. Two of
+them may keep the same row twice, which costs room and nothing else.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,26 @@ class KeptRows:
         self._folder = folder
         self._shards: list[Array] = []
         self._places: dict[bytes, tuple[int, int]] = {}
+        self._names: set[str] = set()
         self.width: int | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what other processes have kept since."""
+        folder = self._folder
         for path in sorted(folder.glob("*.npy")) if folder is not None and folder.is_dir() else ():
-            self._open(path)
+            if path.name not in self._names:
+                self._names.add(path.name)
+                self._open(path)
+
+    @contextmanager
+    def at_work(self) -> Iterator[bool]:
+        """While rows are computed: whether no other process computes rows for this folder."""
+        if self._folder is None:
+            yield True
+            return
+        with storage.first_here(self._folder) as first:
+            yield first
 
     def __contains__(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self._places
@@ -69,6 +87,7 @@ class KeptRows:
             return
         name = hashlib.sha256("".join(digests).encode()).hexdigest()[:24]
         path = self._folder / f"{name}.npy"
+        self._names.add(path.name)
         with storage.new_file(path, overwrite=True) as temporary, temporary.open("wb") as stream:
             np.save(stream, shard, allow_pickle=False)
         self._take(shard)
