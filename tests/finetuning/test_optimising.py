@@ -135,32 +135,32 @@ def settings(**fields):
 
 def test_the_smallest_batch_that_is_nearly_the_quickest_is_taken(pace):
     pace |= {(8, False): 50.0, (16, False): 95.0, (32, False): 100.0, (64, False): 99.0}
-    found = tried(None, settings(), (8, 8), Recipe(batch="auto"), images=10_000)
+    found = tried(network(), settings(), (8, 8), Recipe(batch="auto"), images=10_000)
     assert (found.batch, found.seconds_per_image) == (16, 1 / 95)
     assert "batches of 16, by images a second here: 50 with 8, 95 with 16, 100 with 32" in found.why[0]
-    few = tried(None, settings(), (8, 8), Recipe(batch="auto"), images=100)
+    few = tried(network(), settings(), (8, 8), Recipe(batch="auto"), images=100)
     assert few.batch == 8  # an epoch keeps ten steps
 
 
 def test_the_quicker_precision_is_taken_and_said(pace):
     pace |= {(32, False): 50.0, (32, True): 80.0}
-    found = tried(None, settings(), (8, 8), Recipe(training_precision="auto"), images=1000)
+    found = tried(network(), settings(), (8, 8), Recipe(training_precision="auto"), images=1000)
     assert (found.bf16, found.batch, found.seconds_per_image) == (True, 32, 1 / 80)
     assert "bf16, the quicker one here (50 images a second in fp32, 80 in bf16)" in found.why
     pace[32, True] = 40.0
-    assert not tried(None, settings(), (8, 8), Recipe(training_precision="auto"), images=1000).bf16
-    assert tried(None, settings(), (8, 8), Recipe(training_precision="bf16"), images=1000).bf16
-    assert not tried(None, settings(), (8, 8), Recipe(), images=1000).bf16
+    assert not tried(network(), settings(), (8, 8), Recipe(training_precision="auto"), images=1000).bf16
+    assert tried(network(), settings(), (8, 8), Recipe(training_precision="bf16"), images=1000).bf16
+    assert not tried(network(), settings(), (8, 8), Recipe(), images=1000).bf16
 
 
 def test_a_batch_that_memory_has_no_room_for_is_planned_with_less(pace):
     pace |= {(8, False): 20.0}
-    found = tried(None, settings(), (8, 8), Recipe(), images=1000)
+    found = tried(network(), settings(), (8, 8), Recipe(), images=1000)
     # Training halves what goes through at once by itself: the batch of a step stays.
     assert (found.batch, found.seconds_per_image) == (32, 1 / 20)
     pace.clear()
     with pytest.raises(CheckFailed, match="memory ran out"):
-        tried(None, settings(), (8, 8), Recipe(), images=1000)
+        tried(network(), settings(), (8, 8), Recipe(), images=1000)
 
 
 def test_a_real_trial_finds_a_batch():
@@ -208,3 +208,14 @@ def test_what_the_recipe_asks_of_the_optimizer_is_planned_done_and_recorded(shap
     assert "stem" not in moved
     assert {"stage1", "stage2", "stage3"} <= moved
     assert done.seal.manifest.training["recipe"]["stage_rates"] == {}
+
+
+def test_a_rate_that_destroys_is_refused_unless_it_is_insisted_on(pace):
+    pace[32, False] = 10.0
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    high = settings(backbone_rate=0.05)
+    with pytest.raises(BadRequest, match=r"backbone_rate 0\.05.*allow_rate = true"):
+        tried(module, high, (8, 8), Recipe(backbone_rate=0.05), images=100)
+    assert tried(module, high, (8, 8), Recipe(allow_rate=True), images=100).batch == 32
+    # From random weights there is nothing to destroy.
+    assert tried(module, high, (8, 8), Recipe(strategy="scratch"), images=100).batch == 32

@@ -57,6 +57,9 @@ Freeze = Annotated[
     list[str] | None,
     typer.Option("--freeze", metavar="STAGE", help="A stage that stays as it is; may be repeated."),
 ]
+AllowRate = Annotated[
+    bool, typer.Option("--allow-rate", help="Learn at rates that are known to destroy such a network, too.")
+]
 Golden = Annotated[
     o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
 ]

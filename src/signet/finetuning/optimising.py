@@ -118,9 +118,15 @@ def tried(
         recipe: whose `batch` and `training_precision` are asked.
         images: to learn from in an epoch.
         example: as `images_per_second` takes it.
-    """
-    from signet.training import images_per_second, paces
 
+    Raises:
+        BadRequest: a rate is known to destroy such a network, and the recipe does not insist on it.
+        CheckFailed: there is no memory for a single image.
+    """
+    from signet.training import images_per_second, paces, refuse_rates
+
+    if recipe.strategy != "scratch" and not recipe.allow_rate:
+        refuse_rates(module, settings)
     why: list[str] = []
     bf16 = recipe.training_precision == "bf16"
     if recipe.training_precision == "auto":

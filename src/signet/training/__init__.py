@@ -2,7 +2,8 @@
 
 settings ── `TrainingData`, `TrainSettings`, `Trained`; checks ── how they are checked
 optimisation ── `Optimisation`: how a step is made; optimizers ── torch's, and who learns how fast
-schedule ── how the rate goes; micro_batches ── a step in parts; activations ── computed twice, not kept
+schedule ── how the rate goes; rate_limits ── rates that are known to destroy a network
+micro_batches ── a step in parts; activations ── computed twice, not kept
 feeding ── threads that make batches
 variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment
     and mixing do it
@@ -60,6 +61,7 @@ from signet.training.objective import Objective
 from signet.training.objects import ObjectData
 from signet.training.optimisation import Optimisation
 from signet.training.pace import images_per_second, paces
+from signet.training.rate_limits import refuse_rates
 from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import TIMED, Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
@@ -96,6 +98,7 @@ __all__ = [
     "mlp",
     "paces",
     "program_at",
+    "refuse_rates",
     "replace_head",
     "set_head",
     "stages_of",
