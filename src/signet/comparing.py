@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def _contestant(name: str, question: Question, kept: Tally) -> Contestant:
 
 
 def _size(pretrained: Pretrained) -> tuple[int | None, int | None]:
-    """(trainable values, bytes of the weight file) of the form with the smallest file."""
+    """(trainable values, bytes of the smallest file that holds the weights)."""
     files = []
     for network in pretrained.networks:
         path = network.path if isinstance(network, GraphFile) else network.weights
@@ -215,14 +216,25 @@ def _size(pretrained: Pretrained) -> tuple[int | None, int | None]:
             beside = path.with_suffix(".bin")
             more = beside.stat().st_size if path.suffix == ".xml" and beside.is_file() else 0
             files.append((path.stat().st_size + more, path))
-    size, path = min(files, default=(None, None))
+    size, _ = min(files, default=(None, None))
     params = pretrained.card.parameters
-    if params is None and path is not None and path.suffix == ".safetensors":
-        try:
-            params = count_of(path)
-        except BadInput:
-            params = None
+    for _, path in files:
+        if params is None and path.suffix == ".safetensors":
+            with suppress(BadInput):
+                params = count_of(path)
     return params, size
+
+
+def _runs(rows: Sequence[Contestant]) -> tuple[str, ...]:
+    """That not all models ran alike, where they did not: rounding decides a few images."""
+    runs: dict[str, list[str]] = {}
+    for row in rows:
+        how = f"{row.provenance['engine']} {row.provenance['precision']}"
+        runs.setdefault(how, []).append(row.name)
+    if len(runs) < 2:
+        return ()
+    each = "; ".join(f"{how}: {few(names)}" for how, names in runs.items())
+    return (f"The models did not run alike ({each}). --engine and --precision make them.",)
 
 
 def _joined(asked: Sequence[tuple[Tally, Contestant]], question: Question, baseline: str) -> Comparison:
@@ -252,7 +264,7 @@ def _joined(asked: Sequence[tuple[Tally, Contestant]], question: Question, basel
             for key, value in whole.items()
             if not key.startswith(("model", "engine")) and key != "precision"
         },
-        notes=(*(left if lost else ()), *question.notes()),
+        notes=(*(left if lost else ()), *_runs(rows), *question.notes()),
     )
 
 

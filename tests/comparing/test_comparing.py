@@ -153,6 +153,38 @@ def test_the_baseline_may_be_named_and_two_of_one_name_are_told_apart(three, pho
         set_beside(three, data, baseline="tests/god")
 
 
+def test_models_that_do_not_run_alike_are_said_to(three, photos):
+    found = set_beside(three[:2], from_folder(photos))
+    assert not any("run alike" in note for note in found.notes)
+    other = three[1].running.engine
+
+    class Rounded:
+        precision = "bf16"
+
+        def __getattr__(self, name):
+            return getattr(other, name)
+
+    three[1].running = dataclasses.replace(three[1].running, engine=Rounded())
+    (note,) = (note for note in set_beside(three[:2], from_folder(photos)).notes if "run alike" in note)
+    assert "onnx fp32: tests/good; onnx bf16: tests/bad" in note
+
+
+def test_parameters_are_those_of_the_card_or_counted(three, photos, tmp_path, floor3):
+    from safetensors.numpy import save_file
+
+    save_file({"a.weight": np.zeros((3, 4), np.float32)}, tmp_path / "model.safetensors")
+    source = dataclasses.replace(floor3.module_source(), weights=tmp_path / "model.safetensors")
+    found = three[0].pretrained
+    counted = Answering(three[0], "tests/counted")
+    counted.pretrained = dataclasses.replace(counted.pretrained, networks=(*found.networks, source))
+    stated = Answering(three[0], "tests/stated")
+    card = dataclasses.replace(stated.card, parameters=77)
+    stated.pretrained = dataclasses.replace(stated.pretrained, card=card)
+    rows = set_beside([three[0], counted, stated], from_folder(photos)).models
+    assert [row.params for row in rows] == [None, 12, 77]
+    assert rows[1].size_bytes == (tmp_path / "model.safetensors").stat().st_size < rows[0].size_bytes
+
+
 def test_disagreements_come_with_what_each_model_said(three, photos):
     found = set_beside(three[:2], from_folder(photos))
     assert found.disagreeing == 16  # each wrong where the other is right: number 0, and numbers 2 to 8
@@ -342,3 +374,16 @@ def test_real_models_beside_each_other(shared):
     values = [row.metrics["top1"].value for row in found.models]
     assert gap.value == pytest.approx(values[1] - values[0])
     assert [claim.value for claim in found.models[0].claims if claim.metric == "top1"] == [0.687]
+
+
+@pytest.mark.large
+def test_a_real_detector_is_level_with_itself(shared):
+    from signet.datasets import open_dataset
+
+    model = shared / "weights" / "files" / "yolox_nano.onnx"
+    found = compare([model, model], open_dataset(shared / "data" / "coco_tiny"))
+    assert found.count == 80
+    assert found.models[0].metrics["ap"].value == pytest.approx(0.295, abs=0.0005)  # as the card claims
+    assert len(found.pairs) == 12
+    assert {(one.figure.value, one.figure.low, one.figure.high) for one in found.pairs} == {(0.0, 0.0, 0.0)}
+    assert found.disagreeing == 0

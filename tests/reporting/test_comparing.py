@@ -133,7 +133,8 @@ def test_objects_and_pixels_are_drawn_for_each_model():
         gap("mine", -0.5, 0.2), task="segment", disagreements=(Disagreement("0.png", "", replies, there),)
     )
     (scene,) = section(comparison_page(found, read=grey), Scenes).scenes
-    assert len({data for _, data in scene.pictures}) == 2
+    assert scene.pictures[0][0] == "truth"
+    assert len({data for _, data in scene.pictures}) == 2  # the first model's answer is the truth
 
 
 def test_hostile_names_stay_text():

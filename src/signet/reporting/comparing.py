@@ -139,7 +139,8 @@ def _side_by_side(found: Compared, metric: str) -> Comparison:
 
 
 def _gaps(found: Compared, metric: str) -> Differences:
-    rows = tuple(Gap(pair.first, pair.figure, _chance(pair)) for pair in _main(found, metric))
+    pairs = _main(found, metric)
+    rows = tuple(Gap(pair.first, pair.figure, _chance(pair, len(pairs))) for pair in pairs)
     return Differences(
         f"{_name(metric)}: difference from the baseline",
         rows,
@@ -147,8 +148,10 @@ def _gaps(found: Compared, metric: str) -> Differences:
     )
 
 
-def _chance(pair: Difference) -> str:
-    return "" if pair.p_holm is None else f"p {_p(pair.p_holm)}, adjusted"
+def _chance(pair: Difference, tests: int) -> str:
+    if pair.p_holm is None:
+        return ""
+    return f"p {_p(pair.p_holm)}{', adjusted' if tests > 1 else ''}"
 
 
 def _p(value: float) -> str:
@@ -280,6 +283,9 @@ def _scene(one: Disagreement, read: Reader) -> Scene:
         (f"{reply.model}: {percent(reply.figure)}", "" if image is None else _view(image, one, reply))
         for reply in one.replies[:MOST_VIEWS]
     )
+    if image is not None and isinstance(one.there, SegmentMap):
+        truth = dict(pixel_scene(image, one.there, one.there))["truth"]
+        views = (("truth", thumbnail(truth, LONGEST)), *views)
     return Scene(PurePath(one.source).name, "", views)
 
 
