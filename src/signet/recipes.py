@@ -31,6 +31,10 @@ class Recipe:
     """Every setting of one fine-tuning run. None means: the plan decides, and says so.
 
     Attributes:
+        preset: settings for a purpose, for all that is left at its default: "few-shot" (1 to 20 images a
+            class), or "bit-hyperrule" (Kolesnikov et al. 2020, arXiv:1912.11370, section 3.3).
+        search_seconds: time in which rates, weight decay, augmentation and frozen stages are tried before the
+            training; None for none. How many are tried depends on the speed of the machine.
         strategy: "probe": a linear head on frozen features, no torch. "head": that head trained on
             augmented images. "partial": the last stages too. "full": everything. "scratch": everything, from
             random weights, to see what the pretraining is worth. Of labels of images also
@@ -135,6 +139,7 @@ class Recipe:
         device: of training and of the torch engine: "cpu", "cuda" ...
     """
 
+    preset: Literal["few-shot", "bit-hyperrule"] | None = None
     strategy: Strategy = "auto"
     head: Head = "auto"
     head_hidden: int | None = setting(None, 1, 65_536)
@@ -189,6 +194,7 @@ class Recipe:
     input_size: int | None = setting(None, 16, 2048)
     seed: int = setting(0, 0, 2**63 - 1)
     budget_seconds: float | None = setting(None, 1, 1e8)
+    search_seconds: float | None = setting(None, 1, 1e8)
     validation_fraction: float = setting(0.1, 0.01, 0.5)
     test_fraction: float = setting(0.2, 0.01, 0.5)
     folds: int = setting(5, 2, 100)

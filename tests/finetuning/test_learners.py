@@ -213,3 +213,21 @@ def test_left_open_the_choice_follows_network_and_data(
     assert strategies.strategy_for(resolve(transformer), open_dataset(shapes), recipe).name == "probe"
     situation = strategies.situation_of(resolve(classifier), data, recipe)
     assert dataclasses.asdict(situation)["deciding"] == 24
+
+
+@pytest.mark.large
+def test_settings_are_searched_on_validation_images_and_the_table_is_sealed(classifier, shapes, tmp_path):
+    done = run(
+        classifier, shapes, tmp_path, strategy="partial", epochs=3, search_seconds=600, head_dropout=0.0
+    )
+    rows = done.search
+    assert done.plan.search_trials[-1] == 3
+    assert len(rows) == sum(done.plan.search_trials)
+    assert any("search: " in line for line in done.plan.words())
+    assert done.seal.manifest.training["search"] == [dict(row) for row in rows]
+    (best,) = (row for row in rows if row["kept"] and row["rung"] == len(done.plan.search_trials))
+    sealed = done.seal.manifest.training["recipe"]
+    for name in ("head_rate", "augmentation", "weight_decay"):
+        assert sealed[name] == best.get(name, getattr(SHORT, name))
+    assert done.to_dict()["search"] == [dict(row) for row in rows]
+    assert agrees(done, shapes)

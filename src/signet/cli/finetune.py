@@ -18,12 +18,14 @@ def finetune(
     out: f.Out,
     recipe: f.RecipeFile = None,
     settings: f.Settings = None,
+    preset: f.Preset = None,
     strategy: f.Strategy = None,
     head: f.Head = None,
     freeze: f.Freeze = None,
     allow_rate: f.AllowRate = False,
     golden: f.Golden = None,
     no_audit: f.NoAudit = False,
+    search: f.Search = None,
     resume: f.Resume = False,
     budget: f.Budget = None,
     dataset_format: o.FormatName = None,
@@ -51,6 +53,7 @@ def finetune(
     from signet.recipes import read_recipe, settings_in
 
     given = {
+        "preset": preset and preset.value,
         "strategy": strategy and strategy.value,
         "head": head and head.value,
         "freeze": freeze or None,
@@ -58,6 +61,7 @@ def finetune(
         "golden": golden and golden.value,
         "seed": seed,
         "budget_seconds": budget,
+        "search_seconds": search,
         "threads": threads,
         "engine": None if engine.value == "auto" else engine.value,
         "precision": None if precision.value == "auto" else precision.value,

@@ -25,6 +25,13 @@ class StrategyName(enum.StrEnum):
     lora = "lora"
 
 
+class PresetName(enum.StrEnum):
+    """A recipe for a purpose."""
+
+    few_shot = "few-shot"
+    bit_hyperrule = "bit-hyperrule"
+
+
 class HeadName(enum.StrEnum):
     """What is put on the backbone."""
 
@@ -47,6 +54,14 @@ RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Every setting
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any setting of the recipe; may be repeated."),
+]
+Preset = Annotated[
+    PresetName | None,
+    typer.Option("--preset", help="Settings for a purpose; what you set yourself wins."),
+]
+Search = Annotated[
+    float | None,
+    typer.Option("--search", metavar="SECONDS", help="Time to try rates, augmentation and stages in first."),
 ]
 Strategy = Annotated[StrategyName | None, typer.Option("--strategy", help="What is trained.")]
 Head = Annotated[

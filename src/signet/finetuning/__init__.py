@@ -8,6 +8,7 @@ probes ── the frozen network's features and the head fitted on them; no torc
 automatic ── which strategy suits data and network, by a table of rules with reasons
 strategies ── what the recipe asks for, or that; looking_over ── the audit before it
 learners ── the module that learns, with its head and adapters; thawing ── when stages begin to learn
+presets ── recipes for a purpose; searching ── rates, augmentation and frozen stages tried within a time
 trained ── the network trained further from the probe's head; torch
 joining ── a head on a graph, and as weights that can be trained further; no torch
 scoring ── a candidate's figures, with intervals

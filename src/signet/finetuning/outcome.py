@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from signet.arrays import Bytes
 from signet.finetuning.plans import Plan
+from signet.finetuning.searching import words_of
 from signet.records import Interval, Report
 from signet.reporting.finetuning import Story
 from signet.reporting.page import Row
@@ -36,6 +37,7 @@ class Finetuned:
             several labels can be right, how much higher its average precision is.
         validation: what decided: candidate to its accuracy, or average precision, on the validation images.
         history: of the training, one mapping for each epoch.
+        search: what was tried before the training, one mapping for each trial; see `searching.searched`.
         kept_epoch: the epoch whose weights were kept, 0 for those of the start.
         sheet: uint8 (H, W, 3), some training pictures as they were learned from, or None.
         seconds: wall time of this process.
@@ -50,6 +52,7 @@ class Finetuned:
     gain: Interval | None = None
     validation: Mapping[str, float]
     history: tuple[Mapping[str, float], ...] = ()
+    search: tuple[Mapping[str, Any], ...] = ()
     kept_epoch: int | None = None
     sheet: Bytes | None = None
     seconds: float = 0.0
@@ -81,6 +84,7 @@ class Finetuned:
             "chosen": self.chosen,
             "validation": by_key(self.validation),
             "measured_on": self.plan.measured_on,
+            "search": [dict(row) for row in self.search],
             "history": [dict(row) for row in self.history],
             "unreadable": [{"source": row.source, "message": row.error} for row in self.report.unreadable],
             "notes": list(self.report.notes),
@@ -133,7 +137,7 @@ class Finetuned:
             judged_on=self.plan.measured_on,
             gain=self.gain,
             decided=f"it is {self._better()} on the validation images ({self._validated()})",
-            plan=self.plan.words()[1:],
+            plan=[*self.plan.words()[1:], *words_of(self.search)],
             history=self.history,
             kept=self.kept_epoch,
             sheet=self.sheet,

@@ -20,6 +20,7 @@ from signet.finetuning.jobs import ALONE, Beside, HeadFactory
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
+from signet.finetuning.searching import KEPT, rungs_within
 from signet.finetuning.trained import frozen_stages, size_for, takes_size, trial
 from signet.networks import Pretrained
 from signet.recipes import Recipe
@@ -148,6 +149,16 @@ def _paced(draft: Plan, parts: Parts, recipe: Recipe, each: float, teacher: Pret
         reason = f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds"
         draft = dataclasses.replace(draft, why=(*draft.why, reason))
     seconds = {**draft.seconds, "training": each * epochs, "closing": 15.0}
+    if recipe.search_seconds is not None:
+        rungs = rungs_within(recipe.search_seconds, each, epochs)
+        seconds["search"] = each * rungs.passes
+        draft = dataclasses.replace(draft, search_trials=rungs.trials, search_epochs=rungs.epochs)
+        if not rungs.trials:
+            reason = (
+                f"Nothing is searched: the shortest search takes about {KEPT * each:.0f} seconds here, and "
+                f"{recipe.search_seconds:.0f} are given."
+            )
+            draft = dataclasses.replace(draft, notes=(*draft.notes, reason))
     if teacher is not None:
         asked = teachers.seconds_per_image(teacher, parts.development.paths, recipe) * len(parts.training)
         seconds["training"] += asked * (epochs if teachers.asked_each(recipe) else 1)

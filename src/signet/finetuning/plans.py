@@ -13,6 +13,7 @@ _IMAGES = {"training": "to learn from", "validation": "for validation", "test": 
 _STEPS = {
     "features": "features",
     "probe": "probe",
+    "search": "search",
     "training": "training",
     "closing": "measuring and sealing",
 }
@@ -42,6 +43,8 @@ class Plan:
         shows: what the training images show, in sentences.
         golden: the images that become evidence inside the seal, one line each: this is what leaves the
             machine with it.
+        search_trials: how many settings are tried in each rung of the search before the training.
+        search_epochs: for how many epochs, likewise.
         seconds: expected, from a short trial: keys `features`, `probe`, `training`, `closing` (measuring and
             sealing). It is no part of what decides the result.
         notes: what else a person should know.
@@ -65,6 +68,8 @@ class Plan:
     measured_on: str = ""
     shows: tuple[str, ...] = ()
     golden: tuple[str, ...] = ()
+    search_trials: tuple[int, ...] = ()
+    search_epochs: tuple[int, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -102,6 +107,10 @@ class Plan:
                 f"training: {self.epochs} epochs at {self.input_size[0]}x{self.input_size[1]} pixels, "
                 f"{self.threads} {'thread' if self.threads == 1 else 'threads'}"
             )
+        if self.search_trials:
+            rungs = zip(self.search_trials, self.search_epochs, strict=True)
+            words = ", then ".join(f"{trials} settings for {epochs} epochs" for trials, epochs in rungs)
+            lines.append(f"search: {words}; the best by validation is trained")
         lines.append(f"measured on: {self.measured_on}")
         steps = ", ".join(f"{_STEPS[name]} {_duration(seconds)}" for name, seconds in self.seconds.items())
         lines.append(f"expected time: {_duration(self.expected_seconds)}{f' ({steps})' if steps else ''}")

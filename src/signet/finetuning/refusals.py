@@ -28,7 +28,7 @@ LEARNED_WITH = (
 )
 """Settings of a training on labels of images; a probe, pixels and objects have no use for them."""
 
-_OF_LEARNERS = ("head_hidden", "head_dropout", "lora_rank", "lora_alpha")
+_OF_LEARNERS = ("preset", "search_seconds", "head_hidden", "head_dropout", "lora_rank", "lora_alpha")
 _OF_OBJECTS = ("mosaic",)
 _TRUTHS = {"segment": "labelled pixels", "detect": "boxes", "instances": "objects with masks"}
 

@@ -59,6 +59,11 @@ def check_recipe(recipe: Recipe, *, own_head: bool) -> None:
                 raise BadRequest(
                     f"recipe: {name}: expected --strategy lora, got {recipe.strategy}. Leave it out."
                 )
+    if recipe.strategy == "probe" and recipe.search_seconds is not None:
+        raise BadRequest(
+            "--search: expected a strategy that trains, got 'probe', whose strength is searched anyway. "
+            "Leave one of them out."
+        )
     if recipe.strategy == "probe" and (own_head or recipe.head == "mlp"):
         named = "a head of one's own" if own_head else "--head mlp"
         raise BadRequest(

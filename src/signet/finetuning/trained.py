@@ -185,49 +185,25 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         job: the run.
         probe: its strength is used again at the training's size.
     """
-    from signet.training import TIMED, TrainingData, adapter_tensors, contact_sheet, merged, train
+    from signet.training import TIMED, adapter_tensors, merged
 
-    parts, plan, recipe, work = job.parts, job.plan, job.recipe, job.work
-    size = plan.input_size or (224, 224)
+    work = job.work
+    size = job.plan.input_size or (224, 224)
     sized = at_size(job.start, size)
-    classes = len(parts.labels)
-    known, unseen = parts.development.subset(parts.training), parts.development.subset(parts.validation)
-    learner = learner_of(sized, classes, recipe, adapters=plan.strategy == "lora", head=job.head)
-    if plan.strategy != "scratch":  # whose features say nothing that a head could begin with
-        begin_head(learner, work.arrays("head", lambda: _first_head(job, sized, learner, probe)))
-    settings = _settings(plan, recipe, learner)
-    with teachers.lessons(job.teacher, known.paths, parts.labels, recipe) as teaching:
-        data = TrainingData(
-            known.paths,
-            known.targets,
-            unseen.paths,
-            unseen.targets,
-            classes,
-            sized.card.program,
-            teaching=teaching,
-            digest=",".join(parts.digests),
-        )
-        sheet = contact_sheet(data, settings)
-        done = train(
-            learner.module,
-            data,
-            settings,
-            folder=work.training,
-            resume=job.resume,
-            on_progress=job.on_progress,
-        )
+    learner = _begun(job, sized, probe)
+    done, sheet = _taught(job, sized, learner, work.training)
     adapter, module, best = None, learner.module, done.best
     if learner.adapted is not None:
         adapter = write_state(_arrays(adapter_tensors(best)), work.folder / ADAPTER)
         module = merged(learner.adapted, _example(size))
         best = module.state_dict()
-    made = _written(learner.spec, module, learner.classifier, _arrays(best), job.work.folder, size)
+    made = _written(learner.spec, module, learner.classifier, _arrays(best), work.folder, size)
     return TrainedNetwork(
         rebuilt=made.rebuilt,
         source=made.source,
         graph=open_graph(made.graph),
         sized=sized,
-        classes=classes,
+        classes=len(job.parts.labels),
         validation_logits=done.validation_logits,
         history=tuple(
             {key: float(value) for key, value in row.items() if key not in TIMED} for row in done.history
@@ -238,6 +214,57 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         notes=done.notes,
         idle=done.idle,
     )
+
+
+def attempt(job: Job, probe: Probe, folder: Path) -> Any:
+    """What comes of a training, kept nowhere: `signet.training.Trained`.
+
+    Args:
+        job: the run, with the settings to try.
+        probe: its strength is used again at the training's size.
+        folder: for the checkpoints.
+
+    Raises:
+        CheckFailed: the loss is no longer a finite number.
+    """
+    sized = at_size(job.start, job.plan.input_size or (224, 224))
+    done, _ = _taught(job, sized, _begun(job, sized, probe), folder)
+    return done
+
+
+def _begun(job: Job, sized: Pretrained, probe: Probe) -> Learner:
+    """The network with the head that it begins with."""
+    plan = job.plan
+    adapters = plan.strategy == "lora"
+    learner = learner_of(sized, len(job.parts.labels), job.recipe, adapters=adapters, head=job.head)
+    if plan.strategy != "scratch":  # whose features say nothing that a head could begin with
+        begin_head(learner, job.work.arrays("head", lambda: _first_head(job, sized, learner, probe)))
+    return learner
+
+
+def _taught(job: Job, sized: Pretrained, learner: Learner, folder: Path) -> tuple[Any, Bytes | None]:
+    """What training comes to, and some pictures as they were learned from."""
+    from signet.training import TrainingData, contact_sheet, train
+
+    parts, recipe = job.parts, job.recipe
+    known, unseen = parts.development.subset(parts.training), parts.development.subset(parts.validation)
+    settings = _settings(job.plan, recipe, learner)
+    with teachers.lessons(job.teacher, known.paths, parts.labels, recipe) as teaching:
+        data = TrainingData(
+            known.paths,
+            known.targets,
+            unseen.paths,
+            unseen.targets,
+            len(parts.labels),
+            sized.card.program,
+            teaching=teaching,
+            digest=",".join(parts.digests),
+        )
+        sheet = contact_sheet(data, settings)
+        done = train(
+            learner.module, data, settings, folder=folder, resume=job.resume, on_progress=job.on_progress
+        )
+    return done, sheet
 
 
 def _first_head(job: Job, sized: Pretrained, learner: Learner, probe: Probe) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from signet.finetuning.outcome import Candidate, Finetuned, by_key
 from signet.finetuning.partition import Part
 from signet.finetuning.planning import make_plan
 from signet.finetuning.plans import Plan
+from signet.finetuning.presets import applied
 from signet.finetuning.probes import (
     all_readable,
     featured,
@@ -38,8 +39,9 @@ from signet.finetuning.probes import (
     probe_settings,
 )
 from signet.finetuning.refusals import refuse_unfit
+from signet.finetuning.searching import searched
 from signet.finetuning.starting import starting_point, with_random_weights
-from signet.finetuning.strategies import check_recipe, dealt, strategy_for
+from signet.finetuning.strategies import Strategy, check_recipe, dealt, strategy_for
 from signet.finetuning.teachers import teacher_of
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
@@ -119,9 +121,11 @@ def finetune(
             "expected a classifier or a model that gives vectors, since a dataset of classes makes a "
             "classifier."
         )
+    chosen, preset_words = applied(chosen, dataset, found.card)
     check_recipe(chosen, own_head=ways.head is not None)
     teacher = teacher_of(chosen, dataset, offline=ways.offline, on_progress=ways.on_progress)
     strategy = strategy_for(found, dataset, chosen, own_head=ways.head is not None)
+    strategy = Strategy(strategy.name, (*preset_words, *strategy.why))
     identity = closing.identity_of(found, dataset, chosen, strategy.name, teacher, ways.head)
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
         scratch = strategy.name == SCRATCH
@@ -152,6 +156,7 @@ class _Decided:
     probe: Probe
     tuned: TrainedNetwork | None
     rows: Floats
+    tried: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,9 +183,11 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     targets = parts.development.targets
     probe = fitted(rows[known], targets[known], classes, parts.folds[known], recipe, job.on_progress)
     tuned: TrainedNetwork | None = None
+    tried: tuple[Mapping[str, Any], ...] = ()
     deciding = probe.out_of_fold[probe.judged], targets[known][probe.judged]
     if training:
         deciding = probe.logits(rows[parts.validation]), targets[parts.validation]
+        job, tried = searched(job, probe)
         tuned = train_further(job, probe)
     kept, validation = _better(deciding, tuned)
     logits = tuned.validation_logits if kept == "fine-tuned" and tuned is not None else deciding[0]
@@ -190,7 +197,7 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
         weights, bias = label_sets.refitted(probe, rows, targets, classes)
         probe = dataclasses.replace(probe, weights=weights, bias=bias)
     tested = _measure(job, probe, tuned, rows)
-    decided = _Decided(kept, validation, temperature, probe, tuned, rows)
+    decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried)
     return _finished(job, dataset, decided, tested, target=target, overwrite=overwrite)
 
 
@@ -334,6 +341,7 @@ def _finished(
     )
     history = () if tuned is None else tuned.history
     record: dict[str, Any] = {
+        **({"search": [dict(row) for row in decided.tried]} if decided.tried else {}),
         "chosen": kept,
         "validation": by_key(decided.validation),
         "measured_on": job.plan.measured_on,
@@ -354,6 +362,7 @@ def _finished(
         gain=gain,
         validation=decided.validation,
         history=history,
+        search=decided.tried,
         kept_epoch=None if tuned is None else tuned.best_epoch,
         sheet=None if tuned is None else tuned.sheet,
     )

@@ -1,0 +1,169 @@
+"""The search within a time: what is tried, that it is repeatable and resumable, and that the best goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signet.errors import BadRequest, CheckFailed
+from signet.finetuning import searching
+from signet.finetuning.plans import Plan
+from signet.finetuning.searching import Rungs, rungs_within, searched, settings_to_try, words_of
+from signet.finetuning.strategies import check_recipe
+from signet.finetuning.workplace import Workplace
+from signet.recipes import Recipe
+
+
+@given(seconds=st.floats(0.1, 1e5), an_epoch=st.floats(0.01, 1e3), most=st.integers(1, 60))
+def test_a_search_keeps_to_its_time_and_a_third_goes_on(seconds, an_epoch, most):
+    rungs = rungs_within(seconds, an_epoch, most)
+    assert rungs.passes * an_epoch <= seconds * (1 + 1e-9)
+    for earlier, later in zip(rungs.trials, rungs.trials[1:], strict=False):
+        assert earlier == 3 * later
+    for earlier, later in zip(rungs.epochs, rungs.epochs[1:], strict=False):
+        assert later == 3 * earlier
+    if rungs.trials:
+        assert rungs.trials[-1] == 3
+        assert rungs.epochs[-1] <= most
+    else:
+        assert 3 * an_epoch > seconds
+
+
+def test_more_time_means_more_rungs():
+    counts = [len(rungs_within(seconds, 1.0, 30).trials) for seconds in (2, 3, 18, 81, 324)]
+    assert counts == [0, 1, 2, 3, 4]
+
+
+def test_what_is_tried_follows_from_the_seed_and_begins_with_the_recipes_own():
+    first, again = (settings_to_try(Recipe(), 9, (0, 3, 6)) for _ in range(2))
+    assert first == again
+    assert first[0] == {}
+    assert first[:3] == settings_to_try(Recipe(), 3, (0, 3, 6))
+    assert first != settings_to_try(Recipe(seed=1), 9, (0, 3, 6))
+    assert {row["augmentation"] for row in first[1:]} <= {"none", "light", "medium"}
+    assert {row["frozen_stages"] for row in first[1:]} <= {0, 3, 6}
+    for row in first:
+        Recipe().changed(**row)
+
+
+def test_what_the_recipe_states_is_not_searched():
+    recipe = Recipe(backbone_rate=3e-5, weight_decay=0.1, mixup=0.2, freeze=("stem",))
+    for row in settings_to_try(recipe, 5, (0, 1))[1:]:
+        assert set(row) == {"head_rate"}
+    assert all("frozen_stages" not in row for row in settings_to_try(Recipe(), 5, ()))
+
+
+TARGETS = np.arange(12) % 3
+
+
+def job_in(folder, rungs):
+    plan = Plan(
+        model="m",
+        dataset="d",
+        labels=3,
+        strategy="head",
+        images={},
+        trained="",
+        frozen="",
+        why=(),
+        probe_size=None,
+        epochs=9,
+        search_trials=rungs.trials,
+        search_epochs=rungs.epochs,
+    )
+    development = types.SimpleNamespace(targets=TARGETS)
+    parts = types.SimpleNamespace(development=development, validation=np.arange(12))
+    from signet.finetuning.jobs import Job
+
+    return Job(None, parts, plan, Recipe(), Workplace(folder))
+
+
+def logits_of(right):
+    """Logits by which so many of the 12 are answered right."""
+    table = np.zeros((12, 3), np.float32)
+    answers = np.where(np.arange(12) < right, TARGETS, (TARGETS + 1) % 3)
+    table[np.arange(12), answers] = 5
+    return table
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Trainings that are the better the lower the head's rate is; one diverges."""
+    asked = []
+
+    def attempt(job, probe, folder):
+        asked.append((job.plan.epochs, job.recipe.head_rate, folder.name))
+        assert job.resume
+        if job.recipe.head_rate > 2.5e-3:
+            raise CheckFailed("diverged")
+        right = int(np.clip(round(-2.5 * np.log(job.recipe.head_rate) - 8), 1, 12))
+        return types.SimpleNamespace(validation_logits=logits_of(right))
+
+    monkeypatch.setattr(searching, "attempt", attempt)
+    return asked
+
+
+def test_the_better_third_goes_on_and_the_best_is_trained(bench, tmp_path):
+    rungs = Rungs((9, 3), (1, 3))
+    job, rows = searched(job_in(tmp_path, rungs), None)
+    assert [epochs for epochs, _, _ in bench] == [1] * 9 + [3] * 3
+    rates = [row.get("head_rate", 1e-3) for row in rows[:9]]
+    kept = {row["trial"] for row in rows[:9] if row["kept"]}
+    assert kept == {row["trial"] for row in rows[9:]}
+    figures = {row["trial"]: row["accuracy"] for row in rows[:9]}
+    worst_kept = min(figures[trial] for trial in kept)
+    assert all((figures[t] or 0) <= worst_kept for t in figures if t not in kept)
+    assert sum(row["kept"] for row in rows[9:]) == 1
+    assert job.recipe.head_rate == min(rates, key=lambda rate: abs(np.log(rate / min(rates))))
+    lines = words_of(rows)
+    assert len(lines) == 12
+    assert "trial 1, 1 epochs: as the recipe says" in lines[0]
+    assert not list(tmp_path.glob("search-*-*/"))
+
+
+def test_an_interrupted_search_goes_on_where_it_was(bench, tmp_path, monkeypatch):
+    rungs = Rungs((9, 3), (1, 3))
+    straight = searched(job_in(tmp_path / "straight", rungs), None)
+    bench.clear()
+    ways = searching.attempt
+
+    def dying(job, probe, folder):
+        if len(bench) == 5:
+            raise KeyboardInterrupt
+        return ways(job, probe, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(searching, "attempt", dying)
+        with pytest.raises(KeyboardInterrupt):
+            searched(job_in(tmp_path / "killed", rungs), None)
+    resumed = searched(job_in(tmp_path / "killed", rungs), None)
+    assert len(bench) == 12
+    assert resumed[1] == straight[1]
+    assert resumed[0].recipe == straight[0].recipe
+
+
+def test_where_all_diverge_the_recipes_own_settings_stay(tmp_path, monkeypatch):
+    def diverge(*_):
+        raise CheckFailed("diverged")
+
+    monkeypatch.setattr(searching, "attempt", diverge)
+    job, rows = searched(job_in(tmp_path, Rungs((3,), (2,))), None)
+    assert job.recipe == Recipe()
+    assert all("diverged" in line for line in words_of(rows))
+
+
+def test_without_rungs_nothing_is_tried(tmp_path):
+    job = job_in(tmp_path, Rungs())
+    assert searched(job, None) == (job, ())
+    again = Plan.from_dict(dataclasses.replace(job.plan, search_trials=(9, 3)).to_dict())
+    assert again.search_trials == (9, 3)
+
+
+def test_a_probe_has_nothing_to_search():
+    with pytest.raises(BadRequest, match="whose strength is searched anyway"):
+        check_recipe(Recipe(strategy="probe", search_seconds=60), own_head=False)
