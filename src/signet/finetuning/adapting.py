@@ -24,6 +24,7 @@ from signet.finetuning.adapted import NOTHING_FOUND, Adapted
 from signet.finetuning.dealing import Dealt, deal
 from signet.finetuning.jobs import RunSettings
 from signet.finetuning.joining import traced_inputs, write_state
+from signet.finetuning.looking_over import with_findings
 from signet.finetuning.optimising import optimisation_of, reasons, tried
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
@@ -83,7 +84,9 @@ def adapt(
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
         parts = deal(rows, recipe, ways.on_progress)
         run = _Run(found, rows, recipe, ways, parts, maker.adaptation(found, parts, recipe), work)
-        plan = Plan.from_dict(work.values("plan", lambda: _plan(run).to_dict()))
+        plan = Plan.from_dict(
+            work.values("plan", lambda: with_findings(_plan(run), dataset, recipe, ways).to_dict())
+        )
         if ways.on_plan is not None:
             ways.on_plan(plan)
         done = _finished(run, plan, target, overwrite)

@@ -23,7 +23,7 @@ from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.adapted import Adapted
 from signet.finetuning.jobs import Beside, Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
-from signet.finetuning.looking_over import looked_over
+from signet.finetuning.looking_over import with_findings
 from signet.finetuning.outcome import Candidate, Finetuned, by_key
 from signet.finetuning.partition import Part
 from signet.finetuning.planning import make_plan
@@ -133,9 +133,8 @@ def finetune(
         parts, strategy = dealt(dataset, chosen, strategy, ways.on_progress)
 
         def planned() -> dict[str, Any]:
-            notes = looked_over(dataset, ways.on_progress, chosen) if ways.audit else ()
             plan = make_plan(start, dataset, parts, chosen, strategy, Beside(teacher, ways.head))
-            return dataclasses.replace(plan, notes=(*plan.notes, *notes)).to_dict()
+            return with_findings(plan, dataset, chosen, ways).to_dict()
 
         plan = Plan.from_dict(work.values("plan", planned))
         if ways.on_plan is not None:
