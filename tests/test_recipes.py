@@ -57,6 +57,7 @@ OTHERS = {
     "swa_rate": 0.25,
     "soup_epochs": 3,
     "overfitting": "step-back",
+    "random_baseline": True,
     "input_size": 96,
     "seed": 11,
     "budget_seconds": 60.0,

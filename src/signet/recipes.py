@@ -118,6 +118,8 @@ class Recipe:
             best epoch, at a lower rate, twice at most) or "off"; None for "stop" where validation has a loss.
         input_size: height and width to train and predict at, of pixels the short side; None for the plan's
             choice.
+        random_baseline: train the same network from random weights, too, with the same steps, to show what
+            the pretraining is worth, where labels of images are learned.
         seed: of folds, order, augmentation and intervals.
         budget_seconds: time that training may take; the plan then does fewer epochs. The result depends on
             the speed of the machine when it is given.
@@ -192,6 +194,7 @@ class Recipe:
     soup_epochs: int | None = setting(None, 2, 100)
     overfitting: Literal["off", "stop", "step-back"] | None = None
     input_size: int | None = setting(None, 16, 2048)
+    random_baseline: bool = False
     seed: int = setting(0, 0, 2**63 - 1)
     budget_seconds: float | None = setting(None, 1, 1e8)
     search_seconds: float | None = setting(None, 1, 1e8)

@@ -11,6 +11,7 @@ from signet.finetuning.refusals import LEARNED_WITH, refuse_unfit
 from signet.recipes import Recipe
 
 OTHERS = {
+    "random_baseline": True,
     "mixup": 0.2,
     "cutmix": 1.0,
     "erasing": 0.1,

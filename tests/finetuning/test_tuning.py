@@ -338,6 +338,62 @@ def trained(shapes, tmp_path_factory) -> Finetuned:
 
 @pytest.mark.slow
 @needs_torch
+def test_the_frozen_stages_are_proved_in_seal_result_and_page(trained):
+    from safetensors.torch import load_file
+
+    from signet.reporting import finetuning_page, render
+    from signet.training.holding import tensors_digest
+
+    proof = trained.frozen
+    # The starter's BatchNorm keep their statistics, though everything learns.
+    assert proof.tensors > 10
+    assert proof.before == proof.after
+    sealed = load_file(trained.seal.path / "weights.safetensors")
+    assert tensors_digest({name: sealed[name] for name in proof.names}) == proof.after
+    record = open_seal(trained.seal.path).manifest.training["frozen"]
+    assert record == proof.to_dict()
+    assert sum(map(len, record["modules"].values())) == proof.tensors
+    assert proof.words() in trained.words()
+    assert proof.after in render(finetuning_page(trained.story()))
+
+
+@pytest.mark.slow
+@needs_torch
+def test_the_result_says_what_each_took_whether_it_paid_and_what_the_temperature_did(trained):
+    words = trained.words()
+    assert any(line.startswith(("fine-tuning paid", "these images cannot tell")) for line in words)
+    assert set(trained.seconds_of) == {"probe", "finetuned"}
+    assert trained.seconds_of["finetuned"] > 0
+    done = trained.calibrated
+    assert done.temperature == open_seal(trained.seal.path).manifest.calibration["temperature"]
+    assert done.after == trained.metrics["ece"]
+    assert any("which is sealed" in line for line in words)
+    plain = trained.to_dict()
+    assert plain["calibration"]["before"]["value"] == pytest.approx(done.before.value)
+    assert plain["paid"] in words
+    assert plain["random"] is None
+    assert "validation_ece" in trained.history[0]
+
+
+@pytest.mark.slow
+@needs_torch
+def test_random_weights_take_the_same_steps_and_are_measured_on_the_same_images(shapes, tmp_path):
+    recipe = TRAINED.changed(random_baseline=True, averaging="soup", batchnorm="re-estimated")
+    done = finetune("starter", open_dataset(shapes), out=tmp_path / "x.signet", recipe=recipe)
+    assert set(done.random) == set(done.probe)
+    assert done.random["top1"].value < done.probe["top1"].value
+    assert done.seconds_of["random"] > 0
+    assert any(line.startswith("from random weights: ") for line in done.words())
+    names = [row.name for row in done.story().candidates]
+    assert names == ["Probe on frozen features", "Fine-tuned", "From random weights"]
+    assert "random" in open_seal(done.seal.path).manifest.training
+    assert any("soup" in line for line in done.plan.words())
+    # Every BatchNorm learns on batches now, so nothing of a network that learns as a whole is held.
+    assert done.frozen.tensors == 0
+
+
+@pytest.mark.slow
+@needs_torch
 def test_probe_then_training_reports_both(trained, shapes):
     assert set(trained.validation) == {"probe", "fine-tuned"}
     assert trained.chosen == "fine-tuned"

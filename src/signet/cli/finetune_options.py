@@ -78,6 +78,9 @@ AllowRate = Annotated[
 Golden = Annotated[
     o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
 ]
+RandomBaseline = Annotated[
+    bool, typer.Option("--random-baseline", help="Train from random weights, too, to compare with.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]

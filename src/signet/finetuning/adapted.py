@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from signet.finetuning.plans import Plan
+from signet.finetuning.proofs import FrozenProof, frozen_facts
 from signet.records import Interval, Report
 from signet.reporting.finetuning import Story
 from signet.seals import Seal
@@ -28,6 +29,7 @@ class Adapted:
         validation: the figures of the kept epoch, the one that decided first: `miou`, or `ap` and `ap50`.
         history: of the training, one mapping for each epoch, times left out.
         kept_epoch: the epoch whose weights were kept, 0 for those of the start.
+        frozen: that what was frozen did not move.
         seconds: wall time of this process.
     """
 
@@ -37,6 +39,7 @@ class Adapted:
     validation: Mapping[str, float]
     history: tuple[Mapping[str, float], ...]
     kept_epoch: int
+    frozen: FrozenProof | None = None
     seconds: float = 0.0
 
     @property
@@ -71,12 +74,15 @@ class Adapted:
             "kept_epoch": self.kept_epoch,
             "unreadable": [{"source": row.source, "message": row.error} for row in self.report.unreadable],
             "notes": list(self.report.notes),
+            "frozen": None if self.frozen is None else self.frozen.to_dict(),
             "seconds": round(self.seconds, 1),
         }
 
     def words(self) -> list[str]:
         """The result for a person, one line each."""
         lines = [f"measured on {self.plan.measured_on}", self._decided()]
+        if self.frozen is not None:
+            lines.append(self.frozen.words())
         if self.report.unreadable:
             lines.append(f"{len(self.report.unreadable)} images could not be read and are in no figure:")
             lines += [f"  {row.error}" for row in self.report.unreadable[:10]]
@@ -106,5 +112,6 @@ class Adapted:
             plan=self.plan.words()[1:],
             history=self.history,
             kept=self.kept_epoch,
+            frozen=() if self.frozen is None else frozen_facts(self.frozen),
             seal={"path": str(self.seal.path), "digest": self.seal.digest, "bytes": self.seal.size_bytes},
         )

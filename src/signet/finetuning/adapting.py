@@ -28,6 +28,7 @@ from signet.finetuning.looking_over import with_findings
 from signet.finetuning.optimising import optimisation_of, reasons, tried
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
+from signet.finetuning.proofs import FrozenProof
 from signet.finetuning.trained import settings_of
 from signet.finetuning.workplace import Workplace, workplace
 from signet.graphs.opening import open_graph
@@ -160,6 +161,7 @@ def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
         # Sealed all the same: hours of learning are not thrown away, but nobody is to take it for a model.
         report = dataclasses.replace(report, notes=(NOTHING_FOUND, *report.notes))
         card = dataclasses.replace(card, good_for="learning further: it answers nothing right yet")
+    proof = FrozenProof.of(done)
     history = tuple(
         {key: float(value) for key, value in row.items() if key not in TIMED} for row in done.history
     )
@@ -169,6 +171,7 @@ def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
         "measured_on": plan.measured_on,
         "metrics": closing.plain(report.metrics),
         "history": list(history),
+        "frozen": proof.to_dict(),
     }
     work.begin_sealing()
     contents = _contents(run, plan, card, graph, weights, record)
@@ -179,6 +182,7 @@ def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
         validation=validation,
         history=history,
         kept_epoch=done.best_epoch,
+        frozen=proof,
     )
 
 

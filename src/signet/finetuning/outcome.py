@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from signet.arrays import Bytes
 from signet.finetuning.plans import Plan
+from signet.finetuning.proofs import Calibrated, FrozenProof, figures_with_seconds, frozen_facts, payoff
 from signet.finetuning.searching import words_of
 from signet.records import Interval, Report
 from signet.reporting.finetuning import Story
@@ -41,6 +42,11 @@ class Finetuned:
         kept_epoch: the epoch whose weights were kept, 0 for those of the start.
         sheet: uint8 (H, W, 3), some training pictures as they were learned from, or None.
         seconds: wall time of this process.
+        random: figures of the same network from random weights, on the same images; None where that was not
+            asked for.
+        frozen: that what was frozen did not move; None when only a probe was fitted, which trains nothing.
+        calibrated: what the sealed temperature did to the scores; None where no image is left to tell.
+        seconds_of: what each candidate took: keys `probe` (features and fit), `finetuned`, `random`.
     """
 
     seal: Seal
@@ -56,6 +62,10 @@ class Finetuned:
     kept_epoch: int | None = None
     sheet: Bytes | None = None
     seconds: float = 0.0
+    random: Mapping[str, Interval] | None = None
+    frozen: FrozenProof | None = None
+    calibrated: Calibrated | None = None
+    seconds_of: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Mapping[str, Interval]:
@@ -80,6 +90,7 @@ class Finetuned:
             "metrics": plain(self.metrics),
             "probe": plain(self.probe),
             "finetuned": plain(self.tuned),
+            "random": plain(self.random),
             "gain": None if self.gain is None else self.gain.to_dict(),
             "chosen": self.chosen,
             "validation": by_key(self.validation),
@@ -88,6 +99,10 @@ class Finetuned:
             "history": [dict(row) for row in self.history],
             "unreadable": [{"source": row.source, "message": row.error} for row in self.report.unreadable],
             "notes": list(self.report.notes),
+            "paid": self.paid(),
+            "frozen": None if self.frozen is None else self.frozen.to_dict(),
+            "calibration": None if self.calibrated is None else self.calibrated.to_dict(),
+            "seconds_of": {name: round(value, 1) for name, value in self.seconds_of.items()},
             "seconds": round(self.seconds, 1),
         }
 
@@ -97,10 +112,10 @@ class Finetuned:
         if self.tuned is not None and self.gain is not None:
             gain = self.gain
             lines += [
-                f"probe: {self.probe[self.figure]}",
-                f"fine-tuned: {self.tuned[self.figure]}",
+                *figures_with_seconds(self._candidates()),
                 f"difference: {100 * gain.value:+.1f} points "
                 f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
+                self.paid() or "",
                 f"sealed: the {self.chosen} one, which is {self._better()} on the validation images "
                 f"({self._validated()})",
             ]
@@ -108,12 +123,29 @@ class Finetuned:
             lines.append(
                 f"{'right' if self.figure == 'top1' else 'average precision'}: {self.probe[self.figure]}"
             )
+        lines += [one.words() for one in (self.calibrated, self.frozen) if one is not None]
         if self.report.unreadable:
             lines.append(f"{len(self.report.unreadable)} images could not be read and are in no figure:")
             lines += [f"  {row.error}" for row in self.report.unreadable[:10]]
         # What the plan noted was said with the plan.
         lines += [f"note: {note}" for note in self.report.notes if note not in self.plan.notes]
         return [*lines, f"{self.seconds:.0f} seconds"]
+
+    def paid(self) -> str | None:
+        """Whether fine-tuning was worth its time, in a sentence; None when only a probe was fitted."""
+        if self.gain is None or not {"probe", "finetuned"} <= self.seconds_of.keys():
+            return None
+        return payoff(self.gain, self.seconds_of)
+
+    def _candidates(self) -> list[tuple[str, Interval, float]]:
+        """Name, figure and seconds of all that was tried."""
+        found = {"probe": self.probe, "fine-tuned": self.tuned, "from random weights": self.random}
+        times = [self.seconds_of.get(key, 0.0) for key in ("probe", "finetuned", "random")]
+        return [
+            (name, figures[self.figure], seconds)
+            for (name, figures), seconds in zip(found.items(), times, strict=True)
+            if figures is not None
+        ]
 
     def _better(self) -> str:
         """What made the choice; equal accuracies are told apart by their loss."""
@@ -126,9 +158,11 @@ class Finetuned:
 
     def story(self) -> Story:
         """What `signet.reporting.finetuning_page` tells."""
-        rows = [Row("Probe on frozen features", self.probe[self.figure], chosen=self.chosen == "probe")]
-        if self.tuned is not None:
-            rows.append(Row("Fine-tuned", self.tuned[self.figure], chosen=self.chosen == "fine-tuned"))
+        names = {"probe": "Probe on frozen features", "fine-tuned": "Fine-tuned"}
+        rows = [
+            Row(names.get(name, "From random weights"), figure, f"{seconds:.0f} seconds", name == self.chosen)
+            for name, figure, seconds in self._candidates()
+        ]
         return Story(
             model=self.plan.model,
             dataset=self.plan.dataset,
@@ -141,5 +175,9 @@ class Finetuned:
             history=self.history,
             kept=self.kept_epoch,
             sheet=self.sheet,
+            paid=self.paid() or "",
+            frozen=() if self.frozen is None else frozen_facts(self.frozen),
+            unscaled=None if self.calibrated is None else self.calibrated.reliability,
+            calibrated="" if self.calibrated is None else self.calibrated.words(),
             seal={"path": str(self.seal.path), "digest": self.seal.digest, "bytes": self.seal.size_bytes},
         )

@@ -21,6 +21,7 @@ LEARNED_WITH = (
     "focusing",
     "sampling",
     "progressive",
+    "random_baseline",
     "teacher",
     "teacher_views",
     "teacher_temperature",
@@ -73,6 +74,11 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
         raise BadRequest(
             f"recipe: {', '.join(unused)}: expected a strategy that trains, got 'probe', which is a fit on "
             "features. Leave it out, or use --strategy partial."
+        )
+    if recipe.random_baseline and recipe.strategy == "scratch":
+        raise BadRequest(
+            "recipe: random_baseline: expected a strategy that begins with pretrained weights, got "
+            "'scratch', which is that baseline itself. Leave it out."
         )
     if recipe.teacher is None and changed(recipe, ("teacher_views",)):
         raise BadRequest("recipe: teacher_views: expected a teacher, got none. Name one: teacher = MODEL.")

@@ -11,6 +11,7 @@ from signet.answers import logistic, softmax
 from signet.arrays import Array, Floats, Integers
 from signet.finetuning import label_scores
 from signet.finetuning.partition import Part
+from signet.finetuning.proofs import Calibrated
 from signet.metrics.calibration import label_log_loss, log_softmax
 from signet.metrics.multilabel import mean_average_precision
 from signet.records import Interval, Mistake, Report
@@ -114,6 +115,23 @@ def report_of(
         mistakes=_mistakes(measured.scores, part, labels),
         **about,
     )
+
+
+def calibrated(measured: Measured, targets: Array, labels: tuple[str, ...], seed: int) -> Calibrated | None:
+    """What the temperature did to the scores; None where nothing is told of their calibration.
+
+    Args:
+        measured: the sealed candidate's logits, and the temperature that was found on other images.
+        targets: what is right.
+        labels: C names.
+        seed: of the bootstrap.
+    """
+    raw = _summary(measured._replace(temperature=1.0), targets, labels, seed)
+    scaled = _summary(measured, targets, labels, seed)
+    if raw.calibration is None or "ece" not in raw.metrics:
+        return None
+    before, after = raw.metrics["ece"], scaled.metrics["ece"]
+    return Calibrated(measured.temperature, before, after, raw.calibration)
 
 
 def _mistakes(scores: Floats, part: Part, labels: Sequence[str]) -> tuple[Mistake, ...]:

@@ -24,6 +24,7 @@ from signet.finetuning.lessons import lesson_of
 from signet.finetuning.optimising import Trial, batch_of, optimisation_of, tried
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import all_readable, at_size, features_of
+from signet.finetuning.proofs import FrozenProof
 from signet.finetuning.steadying import steadied
 from signet.finetuning.thawing import thawing
 from signet.graphs.opening import open_graph
@@ -68,6 +69,8 @@ class TrainedNetwork:
         notes: what a person should know of how it went, in sentences.
         idle: share of the training's time that the network waited for its batches.
         adapter: the low-rank adapters alone, as a file; the network has them merged.
+        proof: that what was frozen did not move.
+        seconds: of training, those before a resume included.
     """
 
     rebuilt: Rebuilt | None
@@ -82,6 +85,8 @@ class TrainedNetwork:
     notes: tuple[str, ...] = ()
     idle: float = 0.0
     adapter: Path | None = None
+    proof: FrozenProof | None = None
+    seconds: float = 0.0
 
 
 def can_train(pretrained: Pretrained) -> str | None:
@@ -213,6 +218,8 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         sheet=sheet,
         notes=done.notes,
         idle=done.idle,
+        proof=FrozenProof.of(done),
+        seconds=done.seconds,
     )
 
 

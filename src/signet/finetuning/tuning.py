@@ -11,19 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from signet import answers, machine, streaming
+from signet import answers, streaming
 from signet.arrays import Array, Floats
 from signet.batches import Outputs
 from signet.cards import OutputContract
 from signet.datasets import Dataset
-from signet.duplicates import duplicate_groups
 from signet.errors import AlreadyExists, BadDataset, BadRequest, WrongTask
 from signet.finetuning import adapting, closing, label_sets, scoring
 from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.adapted import Adapted
+from signet.finetuning.baseline import Baseline, from_random_weights
 from signet.finetuning.jobs import Beside, Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
 from signet.finetuning.looking_over import with_findings
+from signet.finetuning.origins import copies_among, provenance_of
 from signet.finetuning.outcome import Candidate, Finetuned, by_key
 from signet.finetuning.partition import Part
 from signet.finetuning.planning import make_plan
@@ -45,7 +46,7 @@ from signet.finetuning.strategies import Strategy, check_recipe, dealt, strategy
 from signet.finetuning.teachers import teacher_of
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import was_sealing, workplace
-from signet.fingerprints import Fingerprints, read_fingerprints
+from signet.fingerprints import read_fingerprints
 from signet.networks import Pretrained
 from signet.probing import Probe
 from signet.recipes import Recipe
@@ -156,6 +157,18 @@ class _Decided:
     tuned: TrainedNetwork | None
     rows: Floats
     tried: tuple[Mapping[str, Any], ...]
+    baseline: Baseline | None
+    probe_seconds: float
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What each candidate took, for those that there are."""
+        found = {"probe": self.probe_seconds}
+        if self.tuned is not None:
+            found["finetuned"] = self.tuned.seconds
+        if self.baseline is not None:
+            found["random"] = self.baseline.seconds
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,12 +178,14 @@ class _Tested:
     part: Part
     probe: Floats
     tuned: Floats | None
+    random: Floats | None
     unreadable: tuple[Mistake, ...]
     notes: tuple[str, ...]
     seconds: float
 
 
 def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> Finetuned:
+    begin = time.monotonic()
     parts, recipe = job.parts, job.recipe
     classes = len(parts.labels)
     rows, readable, failures = features_of(
@@ -181,6 +196,7 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     known = parts.training if training else np.arange(len(parts.development))
     targets = parts.development.targets
     probe = fitted(rows[known], targets[known], classes, parts.folds[known], recipe, job.on_progress)
+    probe_seconds = time.monotonic() - begin
     tuned: TrainedNetwork | None = None
     tried: tuple[Mapping[str, Any], ...] = ()
     deciding = probe.out_of_fold[probe.judged], targets[known][probe.judged]
@@ -195,8 +211,9 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
         # All is decided: the probe that is measured, and perhaps sealed, learns from all of them.
         weights, bias = label_sets.refitted(probe, rows, targets, classes)
         probe = dataclasses.replace(probe, weights=weights, bias=bias)
-    tested = _measure(job, probe, tuned, rows)
-    decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried)
+    baseline = from_random_weights(job, tuned) if tuned is not None and recipe.random_baseline else None
+    decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried, baseline, probe_seconds)
+    tested = _measure(job, decided)
     return _finished(job, dataset, decided, tested, target=target, overwrite=overwrite)
 
 
@@ -214,16 +231,16 @@ def _better(
     return ("fine-tuned" if second.beats(first) else "probe"), accuracies
 
 
-def _measure(job: Job, probe: Probe, tuned: TrainedNetwork | None, rows: Floats) -> _Tested:
+def _measure(job: Job, decided: _Decided) -> _Tested:
     """Open the test images, now that all is decided; without any, nested folds estimate the probe."""
     begin = time.monotonic()
-    parts, recipe, tell = job.parts, job.recipe, job.on_progress
+    parts, recipe, tell, tuned = job.parts, job.recipe, job.on_progress, decided.tuned
     if parts.test is None:
         targets = parts.development.targets
         logits = label_sets.nested(
-            rows, targets, len(parts.labels), parts.folds, probe_settings(recipe), tell
+            decided.rows, targets, len(parts.labels), parts.folds, probe_settings(recipe), tell
         )
-        return _Tested(parts.development, logits, None, (), (), time.monotonic() - begin)
+        return _Tested(parts.development, logits, None, None, (), (), time.monotonic() - begin)
     features, readable, failures = features_of(job.start, parts.test.paths, recipe, tell)
     if not len(readable):
         raise BadDataset(f"none of the {len(parts.test)} test images can be read; first: {failures[0][1]}")
@@ -240,13 +257,15 @@ def _measure(job: Job, probe: Probe, tuned: TrainedNetwork | None, rows: Floats)
         for place, error in failures
     )
     answers_of_tuned = None if tuned is None else _logits(tuned, part, recipe)
+    baseline = decided.baseline
     prints = read_fingerprints(part.paths, on_progress=tell)
     return _Tested(
         part,
-        probe.logits(features),
+        decided.probe.logits(features),
         answers_of_tuned,
+        None if baseline is None else _logits(baseline.network, part, recipe),
         unreadable,
-        _leaks(parts.fingerprints, prints),
+        copies_among(parts.fingerprints, prints),
         time.monotonic() - begin,
     )
 
@@ -286,20 +305,6 @@ def _inputs(tuned: TrainedNetwork) -> Any:
     return traced_inputs(tuned.sized.card.input_size or (224, 224))
 
 
-def _leaks(known: Fingerprints, test: Fingerprints) -> tuple[str, ...]:
-    """A sentence when test images are copies of images that were learned from."""
-    groups = duplicate_groups(
-        (*known.digests, *test.digests),
-        np.concatenate([known.hashes, test.hashes]),
-        np.concatenate([known.thumbnails, test.thumbnails]),
-    )
-    learned = set(groups[: len(known)].tolist())
-    copies = sum(group in learned for group in groups[len(known) :].tolist())
-    if not copies:
-        return ()
-    return (f"{copies} of the {len(test)} test images are copies of images that were learned from.",)
-
-
 def _finished(
     job: Job, dataset: Dataset[Any], decided: _Decided, tested: _Tested, *, target: Path, overwrite: bool
 ) -> Finetuned:
@@ -327,7 +332,7 @@ def _finished(
             "seconds": tested.seconds,
             "unreadable": (*job.parts.unreadable, *tested.unreadable),
             "notes": (*job.parts.notes, *(tuned.notes if tuned else ()), *tested.notes),
-            "provenance": _provenance(job, dataset, len(tested.part)),
+            "provenance": provenance_of(job, dataset, len(tested.part)),
         },
     )
     figures = scoring.metrics_of(by_probe, targets, labels, seed)
@@ -339,6 +344,12 @@ def _finished(
         else closing.sealable_probe(job.start, head_of(probe, job.start), decided.rows, job.work)
     )
     history = () if tuned is None else tuned.history
+    random = None
+    if tested.random is not None:
+        by_random = scoring.Measured(tested.random, 1.0, dataset.exclusive)
+        random = scoring.metrics_of(by_random, targets, labels, seed)
+    calibrated = None if nested else scoring.calibrated(best, targets, labels, seed)
+    proof = None if tuned is None else tuned.proof
     record: dict[str, Any] = {
         **({"search": [dict(row) for row in decided.tried]} if decided.tried else {}),
         "chosen": kept,
@@ -347,6 +358,12 @@ def _finished(
         "metrics": closing.plain(report.metrics),
         "probe": {"strength": probe.strength, "method": probe.method, "metrics": closing.plain(figures)},
     }
+    if random is not None:
+        record["random"] = {"metrics": closing.plain(random)}
+    if calibrated is not None:
+        record["calibration"] = calibrated.to_dict()
+    if proof is not None:
+        record["frozen"] = proof.to_dict()
     if others is not None:
         record["finetuned"] = {"metrics": closing.plain(others), "history": list(history)}
     job.work.begin_sealing()
@@ -364,21 +381,8 @@ def _finished(
         search=decided.tried,
         kept_epoch=None if tuned is None else tuned.best_epoch,
         sheet=None if tuned is None else tuned.sheet,
+        random=random,
+        frozen=proof,
+        calibrated=calibrated,
+        seconds_of=decided.seconds,
     )
-
-
-def _provenance(job: Job, dataset: Dataset[Any], count: int) -> dict[str, Any]:
-    return {
-        "model": job.start.card.name,
-        "model_digest": job.start.digest,
-        "dataset": dataset.source,
-        "data_format": dataset.format,
-        "data_fingerprint": dataset.fingerprint,
-        "images": count,
-        "measured_on": job.plan.measured_on,
-        "engine": job.recipe.engine,
-        "precision": job.recipe.precision,
-        "processor": machine.processor(),
-        "seed": job.recipe.seed,
-        **{f"version {name}": version for name, version in machine.versions().items()},
-    }

@@ -9,7 +9,7 @@ from typing import Any
 
 from signet.arrays import Bytes
 from signet.images import Image
-from signet.records import Interval, Report
+from signet.records import Calibration, Interval, Report
 from signet.reporting.evaluation import (
     Reader,
     base_name,
@@ -28,6 +28,7 @@ from signet.reporting.page import (
     Note,
     Page,
     Panel,
+    Reliability,
     Row,
     Scene,
     Scenes,
@@ -38,6 +39,10 @@ from signet.reporting.pictures import thumbnail
 from signet.reporting.words import facts
 
 _MOST_LINES = 4
+FROZEN = (
+    "Parameters, statistics and other buffers that training had to leave alone, hashed before it began and "
+    "in the weights that were kept; they were compared at the end of every epoch, too."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,10 @@ class Story:
         kept: the epoch whose weights were kept.
         sheet: uint8 (H, W, 3), training pictures, one a row: as they are, then as the epochs saw them.
         seal: path, digest and size of the sealed model.
+        paid: whether fine-tuning was worth its time, in words.
+        frozen: what was frozen and the proof that it did not move: names and values.
+        unscaled: reliability of the scores before temperature scaling; None where there was none.
+        calibrated: what the temperature did, in words.
     """
 
     model: str
@@ -73,6 +82,10 @@ class Story:
     kept: float | None = None
     sheet: Bytes | None = None
     seal: Mapping[str, Any] = field(default_factory=dict)
+    paid: str = ""
+    frozen: Sequence[tuple[str, str]] = ()
+    unscaled: Calibration | None = None
+    calibrated: str = ""
 
 
 def finetuning_page(story: Story, *, read: Reader | None = None) -> Page:
@@ -93,6 +106,12 @@ def finetuning_page(story: Story, *, read: Reader | None = None) -> Page:
     if story.sheet is not None:
         sections.append(_sheet(story.sheet))
     sections += details(report, read=read)
+    if story.unscaled is not None:
+        sections.append(
+            Reliability("Before temperature scaling", story.unscaled, f"{capitalised(story.calibrated)}.")
+        )
+    if story.frozen:
+        sections.append(Table("What was frozen", tuple(story.frozen), lead=FROZEN))
     if story.plan:
         sections.append(Table("The plan", _parted(story.plan), lead="Decided before training began."))
     if story.seal:
@@ -128,11 +147,18 @@ def _contest(story: Story) -> str:
             f"Fine-tuning changed the figure by {100 * gain.value:+.1f} points (95\u00a0% interval "
             f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}, both on the same images)."
         )
+    if story.paid:
+        words.append(f"{capitalised(story.paid)}.")
     if len(story.candidates) > 1:
         words.append(
             f"The marked one was kept: {story.decided}." if story.decided else "The marked one was kept."
         )
     return " ".join(words)
+
+
+def capitalised(words: str) -> str:
+    """A sentence's first letter in capitals, the rest as it is."""
+    return words[:1].upper() + words[1:]
 
 
 def _parted(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -152,9 +178,11 @@ def curves(
     steps = tuple(float(row.get(step, place)) for place, row in enumerate(history, 1))
     names = list(dict.fromkeys(name for row in history for name in row if name != step))
     losses = [name for name in names if "loss" in name]
-    rates = [name for name in names if "loss" not in name and _are_fractions(history, name)]
+    drifts = [name for name in names if "ece" in name.split("_")]
+    rates = [name for name in names if name not in (*losses, *drifts) and _are_fractions(history, name)]
     panels = []
-    for title, chosen, fraction in (("Loss", losses, False), ("Right", rates, True)):
+    kinds = (("Loss", losses, False), ("Right", rates, True), ("Error of calibration", drifts, True))
+    for title, chosen, fraction in kinds:
         lines = tuple(
             Line(_line_name(name, title), tuple(_number(row.get(name)) for row in history))
             for name in chosen[:_MOST_LINES]
@@ -173,7 +201,7 @@ def _lead(losses: Sequence[str]) -> str:
 
 def _are_fractions(history: Sequence[Mapping[str, float]], name: str) -> bool:
     # Learning rates and seconds are no measure of success and would flatten the panel.
-    if name in ("learning_rate", "lr", "seconds", "idle"):
+    if name in ("learning_rate", "lr", "seconds", "idle", "soup"):
         return False
     values = [_number(row.get(name)) for row in history]
     return all(value is None or 0 <= value <= 1 for value in values)
@@ -195,5 +223,7 @@ def _line_name(name: str, title: str) -> str:
         "ap": "AP",
         "ap50": "AP50",
         "miou": "mean IoU",
+        "ece": "",
+        "sample": "training, not augmented",
     }
     return " ".join(filter(None, (full.get(word, word) for word in words))) or name
