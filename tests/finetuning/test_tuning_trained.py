@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from signet.datasets import open_dataset
+from signet.evaluation import evaluate
 from signet.finetuning import Finetuned, finetune, scoring
 from signet.models import load
+from signet.predictions import Classes
 from signet.recipes import Recipe
 from signet.seals import open_seal
 from signet.verification import verify
