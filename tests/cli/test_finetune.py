@@ -144,3 +144,31 @@ def test_datasets_that_cannot_be_learned(signet, dataset, tmp_path):
         assert ran.code == 1, name
         assert name in ran.err
         assert not out.exists()
+
+
+def test_a_preset_and_no_audit(signet, dataset, tmp_path):
+    few = tmp_path / "few"
+    for folder in sorted(path for path in dataset.iterdir() if path.is_dir()):
+        (few / folder.name).mkdir(parents=True)
+        for path in sorted(folder.iterdir())[:4]:
+            shutil.copy(path, few / folder.name)
+    words = ["--preset", "few-shot", "--no-audit", "--golden", "made"]
+    ran = signet("finetune", "starter", few, "--out", tmp_path / "x.signet", *words, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.object["plan"]["why"][0] == "preset few-shot: strategy = probe"
+    assert ran.object["search"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--strategy", "probe", "--search", "60"], "strength is searched anyway"),
+        (["--strategy", "probe", "--head", "mlp"], "a probe is linear"),
+        (["--search", "0"], "search_seconds"),
+        (["--preset", "few"], "few-shot"),
+    ],
+)
+def test_options_that_do_not_go_together(signet, dataset, tmp_path, words, said):
+    ran = signet("finetune", "starter", dataset, "--out", tmp_path / "x.signet", *words)
+    assert ran.code == 2
+    assert said in " ".join(ran.err.split())

@@ -231,3 +231,36 @@ def test_settings_are_searched_on_validation_images_and_the_table_is_sealed(clas
         assert sealed[name] == best.get(name, getattr(SHORT, name))
     assert done.to_dict()["search"] == [dict(row) for row in rows]
     assert agrees(done, shapes)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        ("transformer", {"strategy": "lora", "input_size": 160, "lora_rank": 2}),
+        ("classifier", {"strategy": "gradual"}),
+        ("classifier", {"strategy": "scratch"}),
+        ("classifier", {"strategy": "head", "head": "mlp", "head_hidden": 16, "head_dropout": 0.3}),
+    ],
+    ids=["lora", "gradual", "scratch", "mlp"],
+)
+def test_interrupted_and_resumed_it_comes_to_the_same(model, changes, shapes, tmp_path, monkeypatch, request):
+    monkeypatch.setattr("signet.finetuning.tuning._better", lambda *_: ("fine-tuned", {"fine-tuned": 1.0}))
+    name, recipe = str(request.getfixturevalue(model)), SHORT.changed(checkpoint_seconds=0.0, **changes)
+    data = open_dataset(shapes)
+    quiet = RunSettings(audit=False)
+    straight = finetune(name, data, out=tmp_path / "straight.signet", recipe=recipe, run=quiet)
+    out = tmp_path / "stopped.signet"
+
+    def stop(told):
+        if told.stage == "fine-tuning" and told.done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(name, data, out=out, recipe=recipe, run=RunSettings(audit=False, on_progress=stop))
+    resumed = finetune(name, data, out=out, recipe=recipe, run=RunSettings(audit=False, resume=True))
+    for row, other in zip(straight.history, resumed.history, strict=True):
+        assert row == other
+    for file in sorted(straight.seal.path.glob("*.safetensors")):
+        assert file.read_bytes() == (out / file.name).read_bytes(), file.name
+    assert straight.metrics == resumed.metrics

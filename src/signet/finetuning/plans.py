@@ -27,7 +27,7 @@ class Plan:
         model: what it begins with.
         dataset: what it learns.
         labels: how many classes.
-        strategy: "probe", "head", "partial", "full" or "scratch".
+        strategy: what is trained, as the recipe has it but never "auto".
         images: how many are for what: keys `training`, `validation`, `test`.
         trained: what learns, in words.
         frozen: what stays as it is, in words.
