@@ -20,7 +20,7 @@ from signet.datasets import Dataset
 from signet.errors import BadDataset, BadInput, BadRequest, UnknownName, WrongTask
 from signet.evaluation.dispatch import fitting, tally
 from signet.evaluation.labels import few, match_labels
-from signet.evaluation.question import Question
+from signet.evaluation.question import Question, preferred
 from signet.evaluation.tallies import ClassTally, LabelTally, ObjectTally, PixelTally, Tally
 from signet.measuring import milliseconds_of
 from signet.models import Model, load, resolve
@@ -172,7 +172,8 @@ def _common_labels(
     Raises:
         WrongTask: a model knows none, or no label is known to all.
     """
-    part = dataset if split is None else dataset.select(split)
+    name = split or preferred(dataset)
+    part = dataset if name is None else dataset.select(name)
     each = [frozenset(match_labels(one, part).positions) for one in found]
     among = frozenset.intersection(*each)
     if not among:

@@ -22,6 +22,11 @@ T = TypeVar("T")
 PREFERRED_SPLITS = ("test", "val")
 
 
+def preferred(dataset: Dataset[Any]) -> str | None:
+    """The split that is measured on where none is named: "test", else "val", else all: None."""
+    return next((name for name in PREFERRED_SPLITS if name in dataset.splits), None)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """A model and the images that it is asked about.
@@ -55,12 +60,9 @@ class Question:
         Raises:
             UnknownName: no such split.
         """
-        if split is not None:
-            return cls(model, dataset, dataset.select(split), split, True, seed, on_progress)
-        for name in PREFERRED_SPLITS:
-            if name in dataset.splits:
-                return cls(model, dataset, dataset.select(name), name, False, seed, on_progress)
-        return cls(model, dataset, dataset, "all", False, seed, on_progress)
+        name = split or preferred(dataset)
+        part = dataset if name is None else dataset.select(name)
+        return cls(model, dataset, part, name or "all", split is not None, seed, on_progress)
 
     def matched(self) -> Matched:
         """The labels asked for, in the model's list.
