@@ -177,7 +177,7 @@ def row_of(case: Case, entrants: list[Entrant], names: list[str], seed: int) -> 
 
     found, seconds = raced(case, entrants, seed)
     truth, expected, (low, high) = case.truth, found.beliefs.expected, found.beliefs.interval()
-    pick, best = int(found.beliefs.regret().argmin()), int(truth.argmax())
+    pick, best = found.pick(), int(truth.argmax())
     tops = np.array([entrant.prior.top1 or 0.0 for entrant in entrants])
     base = int(tops.argmax())
     error = np.sqrt(truth * (1 - truth) / case.right.shape[1])
@@ -212,7 +212,7 @@ def row_of(case: Case, entrants: list[Entrant], names: list[str], seed: int) -> 
 def cases(shared: Path, candidates: tuple[Candidate, ...], tune: bool) -> Iterator[tuple[Case, list[int]]]:
     """Each case with the positions of its candidates."""
     everybody = list(range(len(candidates)))
-    for name in ("coco_tiny", "camvid_small", *(() if tune else ("bccd", "cifar10_small"))):
+    for name in (*(() if tune else ("cifar10_small", "bccd")), "coco_tiny", "camvid_small"):
         case = case_of(name, shared / "data" / name, candidates, tune)
         yield case, everybody
         if name == "cifar10_small":
@@ -234,23 +234,24 @@ def main() -> None:
     candidates = gather(names, Limits(), offline=True).candidates
     sample = sorted((chosen.shared / "data" / "imagenet_sample_250").glob("*.JPEG"))[:5]
     costs = [milliseconds_of(candidate.pretrained, sample, 10, threads=1) for candidate in candidates]
-    entrants = [Entrant(c.stated.prior, cost) for c, cost in zip(candidates, costs, strict=True)]
+    entrants = [Entrant.timed(c.stated.prior, cost) for c, cost in zip(candidates, costs, strict=True)]
     short = [Path(candidate.name).stem for candidate in candidates]
     made = {
         "date": datetime.now(UTC).date().isoformat(),
         "processor": machine.processor(),
         "versions": " ".join(f"{name} {version}" for name, version in machine.versions().items()),
     }
-    rows = []
-    for case, kept in cases(chosen.shared, candidates, chosen.tune):
-        for seed in range(1000 if chosen.tune else 0, chosen.seeds + (1000 if chosen.tune else 0)):
-            rows.append(row_of(case, [entrants[k] for k in kept], [short[k] for k in kept], seed) | made)
-            print({key: rows[-1][key] for key in COLUMNS[4:-3]}, flush=True)
-    if not chosen.tune:
-        with (RESULTS / "choosing.csv").open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+    first = 1000 if chosen.tune else 100
+    place = cache_folder() / "tuning.csv" if chosen.tune else RESULTS / "choosing.csv"
+    with place.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for case, kept in cases(chosen.shared, candidates, chosen.tune):
+            for seed in range(first, first + chosen.seeds):
+                row = row_of(case, [entrants[k] for k in kept], [short[k] for k in kept], seed)
+                writer.writerow(row | made)
+                stream.flush()
+                print({key: row[key] for key in COLUMNS[4:-3]}, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.choosing.evidence import Rows, final_right
-from signet.choosing.posterior import Prior
-from signet.choosing.race import Entrant, Track, growing_order, race
+from signet.choosing.posterior import Beliefs, Prior, Seen
+from signet.choosing.race import Entrant, Raced, Track, growing_order, race
 
 IMAGES = 1500
 STRENGTHS = (0.15, 0.24, 0.3, 0.2, 0.02)
@@ -36,7 +36,7 @@ def run(course, entrants=None, **changes):
 
 def test_the_best_is_found_at_a_tenth_of_the_cost(course):
     found = run(course)
-    assert found.beliefs.regret().argmin() == 2
+    assert found.pick() == 2
     assert found.spent <= 0.1 * 50 * IMAGES
     assert found.counts[2] == max(found.counts) > 60
     assert found.seen[2].final is not None
@@ -56,7 +56,14 @@ def test_a_network_that_costs_more_than_is_allowed_sees_only_the_first_images(co
 
 def test_a_wrong_prior_is_overruled(course):
     priors = [Entrant(Prior(top1), 10.0) for top1 in (0.85, 0.8, 0.5, 0.75, 0.9)]
-    assert run(course, priors).beliefs.regret().argmin() == 2
+    assert run(course, priors).pick() == 2
+
+
+def test_who_saw_fewer_images_is_not_the_pick_however_lucky():
+    draws = np.random.default_rng(0).normal([0.7, 0.8, 0.6], 0.01, (500, 3))
+    found = Raced([Seen()] * 3, Beliefs(draws), [400, 100, 400])
+    assert found.beliefs.regret().argmin() == 1
+    assert found.pick() == 0
 
 
 def test_one_candidate_is_no_race(course):
@@ -98,3 +105,13 @@ def test_each_beginning_has_each_class_as_often_as_the_whole(targets, seed):
         for one in set(targets):
             wanted = end * targets.count(one) / len(targets)
             assert abs((taken[:end] == one).sum() - wanted) <= 1 + len(set(targets))
+
+
+@given(st.floats(0.01, 1e4), st.floats(0.97, 1.03))
+def test_the_noise_of_a_clock_rarely_changes_a_candidates_time(milliseconds, noise):
+    one, other = (
+        Entrant.timed(Prior(None), value).milliseconds for value in (milliseconds, milliseconds * noise)
+    )
+    assert one / other in (0.5, 1.0, 2.0)
+    assert 0.7 < one / milliseconds < 1.42
+    assert Entrant.timed(Prior(None), 0.0).milliseconds > 0

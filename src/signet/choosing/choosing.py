@@ -170,7 +170,7 @@ class _Run:
     def entrants(self) -> list[Entrant]:
         """The candidates as the race takes them."""
         return [
-            Entrant(candidate.stated.prior, cost)
+            Entrant.timed(candidate.stated.prior, cost)
             for candidate, cost in zip(self.candidates, self.costs, strict=True)
         ]
 
@@ -182,7 +182,8 @@ class _Run:
 
     def track(self) -> Track:
         """How many images may be run: by the budget where there is one, else by the share."""
-        images, each = len(self.subject.rows.targets), sum(self.costs)
+        images = len(self.subject.rows.targets)
+        each = sum(entrant.milliseconds for entrant in self.entrants())
         least = min(self.settings.least, images)
         if self.deadline is None:
             # All see the least, and the best few see as many again and more, however small the share is.
@@ -227,15 +228,16 @@ def _named(on_progress: OnProgress, name: str) -> Callable[[Progress], None]:
 
 def _choice(dataset: Dataset[Any], run: _Run, gathered: Gathered, raced: Raced) -> Choice:
     rows = _contenders(run, raced)
-    least = min(row.regret for row in rows)
-    # Of those that lose no more than next to nothing, the fastest.
-    pick = min((row for row in rows if row.regret <= least + ENOUGH), key=lambda row: row.milliseconds)
+    best = rows[raced.pick()]
+    # Of those that saw as much and lose no more than next to nothing, the fastest.
+    equals = (row for row in rows if row.images == best.images and row.regret <= best.regret + ENOUGH)
+    pick = min(equals, key=lambda row: row.milliseconds)
     known = [row for row in rows if row.top1 is not None]
     base = max(known, key=lambda row: row.top1 or 0.0, default=None)
     ranking = tuple(sorted(rows, key=lambda row: (-row.expected, row.milliseconds)))
     scratch = _far(run, raced, rows.index(pick))
     images = len(run.subject.rows.targets)
-    total = sum(run.costs) * images
+    total = sum(entrant.milliseconds for entrant in run.entrants()) * images
     notes = [*run.subject.notes, *run.notes, *telling.remarks(raced, ranking, gathered.downloadable)]
     return Choice(
         pick=pick.name,

@@ -43,10 +43,10 @@ FOLD_INFLATION = 1.5
 Source of the effect: C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52
 (2003) 239-281."""
 
-GROWTH = 0.8
+GROWTH = 0.9
 """How much of the growth seen inside the subset goes on beyond it."""
 
-GROWTH_COMMON, GROWTH_OWN = 0.10, 0.06
+GROWTH_COMMON, GROWTH_OWN = 0.08, 0.06
 """Deviation of the log odds gained for each e-fold of images: common to all, and each one's own."""
 
 METHOD_COMMON, METHOD_OWN = 0.15, 0.08
@@ -75,13 +75,11 @@ class Seen:
 
     Attributes:
         measured: of the racing probe on the first rows of the subset; None for a candidate without any.
-        earlier: the same on fewer rows, where it was measured before.
         final: float64 (n,), which of the first n rows the final probe got right; None where there is none.
     """
 
     measured: Measured | None = None
     final: Array | None = None
-    earlier: Measured | None = None
 
     @property
     def right(self) -> Array | None:
@@ -179,17 +177,12 @@ def _observed(seen: Sequence[tuple[Seen, Measured]], images: int) -> tuple[Array
 def _slopes(seen: Sequence[tuple[Seen, Measured]]) -> Array:
     """Log odds that each gains for an e-fold of images, float64 (K,).
 
-    One candidate's own curve is mostly noise and counts a quarter. What is common to all is what those gained
-    that were measured again on more images, where there are such; else the median of the curves.
+    Curves flatten as images grow more, and those of few images are mostly noise: what is common to all is
+    read from those that saw the most, and each one's own curve counts a quarter.
     """
     inside = np.array([_growth(measured) for _, measured in seen])
-    gained = []
-    for one, measured in seen:
-        if one.earlier is not None and measured.rows[-1] > one.earlier.rows[-1]:
-            more = _logit(_share(measured.right)) - _logit(_share(one.earlier.right))
-            gained.append(float(more) / float(np.log(measured.rows[-1] / one.earlier.rows[-1])))
-    common = max(0.0, float(np.mean(gained))) if gained else float(np.median(inside))
-    return 0.75 * common + 0.25 * inside
+    weights = np.array([float(len(measured.right)) for _, measured in seen]) ** 2
+    return 0.75 * float(inside @ weights / weights.sum()) + 0.25 * inside
 
 
 def _offsets(seen: Sequence[tuple[Seen, Measured]]) -> Array:

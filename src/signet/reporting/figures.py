@@ -264,8 +264,9 @@ def tradeoff_chart(marks: Sequence[Mark]) -> str:
         y = place(1, tick)[1]
         _add(drawing, "line", "grid", x1=f"{left}", x2=f"{left + wide}", y1=f"{y:.1f}", y2=f"{y:.1f}")
         _label(drawing, (left - 8, y + 4), f"{100 * tick:.4g}", "end")
+    factors = (1, 2, 5) if last - first > 1 else (1, 1.5, 2, 3, 4, 5, 7)
     for power in range(math.floor(first), math.ceil(last) + 1):
-        for tick in (factor * 10.0**power for factor in (1, 2, 5)):
+        for tick in (factor * 10.0**power for factor in factors):
             if first <= math.log10(tick) <= last:
                 _label(drawing, (place(tick, 0)[0], top + tall + 20), f"{tick:g}", "middle")
     _label(drawing, (left + wide / 2, top + tall + 40), "milliseconds an image", "middle", "axis")
