@@ -172,3 +172,29 @@ def test_options_that_do_not_go_together(signet, dataset, tmp_path, words, said)
     ran = signet("finetune", "starter", dataset, "--out", tmp_path / "x.signet", *words)
     assert ran.code == 2
     assert said in " ".join(ran.err.split())
+
+
+@pytest.mark.slow
+def test_rates_are_tried_and_nothing_is_sealed(signet, dataset, tmp_path):
+    pytest.importorskip("torch")
+    out = tmp_path / "x.signet"
+    words = ["--strategy", "full", "--set", "input_size=64", "--set", "batch=16", "--threads", "1"]
+    ran = signet("finetune", "starter", dataset, "--out", out, *words, "--find-rate", "--json")
+    assert ran.code in (0, 1), ran.err
+    assert ran.object.keys() == {"head_rate", "backbone_rate", "steps", "page"}
+    assert (ran.code == 1) == (ran.object["head_rate"] is None)
+    assert "Learning rates, tried" in (tmp_path / "x.rates.html").read_text()
+    assert not out.exists()
+    again = signet("finetune", "starter", dataset, "--out", out, *words, "--find-rate")
+    assert again.code == 2
+    assert "x.rates.html" in again.err
+
+
+def test_a_stage_that_is_none_and_a_setting_that_is_none_are_asked_wrongly(signet, dataset, tmp_path):
+    out = tmp_path / "x.signet"
+    ran = signet("finetune", "starter", dataset, "--out", out, "--set", "optimiser=sgd")
+    assert ran.code == 2
+    assert "Did you mean 'optimizer'" in ran.err
+    ran = signet("finetune", "starter", dataset, "--out", out, "--strategy", "head", "--freeze", "stem")
+    assert ran.code == 2
+    assert "got 'head', which leaves all of them as they are" in ran.err

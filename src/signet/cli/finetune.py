@@ -7,6 +7,7 @@ from typing import Any
 
 from signet.cli import finetune_options as f
 from signet.cli import options as o
+from signet.cli.finetune_rates import rates_place, tell_rates
 from signet.cli.terminal import Terminal
 from signet.errors import AlreadyExists, Interrupted
 from signet.naming import shown
@@ -23,6 +24,7 @@ def finetune(
     head: f.Head = None,
     freeze: f.Freeze = None,
     allow_rate: f.AllowRate = False,
+    find_rate: f.FindRate = False,
     golden: f.Golden = None,
     random_baseline: f.RandomBaseline = False,
     no_audit: f.NoAudit = False,
@@ -70,7 +72,7 @@ def finetune(
         "device": None if device == "cpu" else device,
         "batch": batch,
     }
-    for place in (out, _report_place(out)):
+    for place in (rates_place(out),) if find_rate else (out, _report_place(out)):
         if place.exists() and not (overwrite or resume):
             raise AlreadyExists(shown(place))
     chosen = read_recipe(recipe, {**settings_in(settings or ()), **_decided(given)})
@@ -78,6 +80,8 @@ def finetune(
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
         found = starting_point(model, chosen, offline=offline, card=card, on_progress=terminal.on_progress)
+        if find_rate:
+            return tell_rates(terminal, found, data, chosen, out)
         try:
             done = adapt(
                 found,

@@ -75,6 +75,10 @@ Freeze = Annotated[
 AllowRate = Annotated[
     bool, typer.Option("--allow-rate", help="Learn at rates that are known to destroy such a network, too.")
 ]
+FindRate = Annotated[
+    bool,
+    typer.Option("--find-rate", help="Try learning rates on a copy, say which is good, and train nothing."),
+]
 Golden = Annotated[
     o.GoldenKind | None, typer.Option("--golden", help="own: a few of your images go into the seal.")
 ]

@@ -9,7 +9,7 @@ automatic ── which strategy suits data and network, by a table of rules with
 strategies ── what the recipe asks for, or that; looking_over ── the audit before it
 learners ── the module that learns, with its head and adapters; thawing ── when stages begin to learn
 presets ── recipes for a purpose; searching ── rates, augmentation and frozen stages tried within a time
-trained ── the network trained further from the probe's head; torch
+trained ── the network trained further from the probe's head; torch; written ── that network on disk
 joining ── a head on a graph, and as weights that can be trained further; no torch
 scoring ── a candidate's figures, with intervals
 closing ── the chosen candidate as a seal
@@ -19,7 +19,8 @@ adapting ── the same road where pixels or objects are learned; adapted ─�
 dealing ── its parts; framing ── size and program; adaptations ── what a network becomes
 segmenters ── a backbone under a head for pixels
 detectors ── the network for boxes or masks; detector_networks ── how it is made; census ── the objects
-starting ── what a run begins with
+starting ── what a run begins with; optimising ── the optimizer, and trials of what this machine does best
+rate_finding ── `find_rate`: a trial of learning rates
 tuning ── `finetune`: all of it in order
 """
 
@@ -29,7 +30,8 @@ from signet.finetuning.adapted import Adapted
 from signet.finetuning.jobs import RunSettings
 from signet.finetuning.outcome import Finetuned
 from signet.finetuning.plans import Plan
+from signet.finetuning.rate_finding import find_rate
 from signet.finetuning.starting import starting_point
 from signet.finetuning.tuning import finetune
 
-__all__ = ["Adapted", "Finetuned", "Plan", "RunSettings", "finetune", "starting_point"]
+__all__ = ["Adapted", "Finetuned", "Plan", "RunSettings", "find_rate", "finetune", "starting_point"]

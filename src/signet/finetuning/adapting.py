@@ -95,6 +95,17 @@ def adapt(
     return done
 
 
+def rehearsed(
+    found: Pretrained, dataset: Dataset[Any], recipe: Recipe, ways: RunSettings, work: Workplace
+) -> tuple[Any, Any, Any]:
+    """(module, data, settings) with which `adapt` of the same arguments begins to train."""
+    maker = segmenters if dataset.task == "segment" else detectors
+    rows = dataset.as_task(maker.task_for(found, dataset, recipe))
+    parts = deal(rows, recipe, ways.on_progress)
+    run = _Run(found, rows, recipe, ways, parts, maker.adaptation(found, parts, recipe), work)
+    return run.adaptation.module, run.adaptation.data(), _settings(run, _plan(run))
+
+
 def _plan(run: _Run) -> Plan:
     recipe, parts, made = run.recipe, run.parts, run.adaptation
     strategy = strategy_of(recipe)

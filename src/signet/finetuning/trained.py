@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from signet import tracing
 from signet.arrays import Bytes, Floats
 from signet.cards import Task
-from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
 from signet.finetuning import teachers
 from signet.finetuning.jobs import HeadFactory, Job
@@ -27,11 +26,11 @@ from signet.finetuning.probes import all_readable, at_size, features_of
 from signet.finetuning.proofs import FrozenProof
 from signet.finetuning.steadying import steadied
 from signet.finetuning.thawing import thawing
+from signet.finetuning.written import arrays_of, written
 from signet.graphs.opening import open_graph
-from signet.networks import GraphFile, ModuleSource, ModuleSpec, Pretrained
+from signet.networks import GraphFile, ModuleSource, Pretrained
 from signet.probing import Probe
 from signet.recipes import Recipe
-from signet.resolving import module_source
 
 LEAST_SIZE, SMALL_FACTOR = 96, 3
 """Images far smaller than the network's input are trained at a smaller one: at most about three times their
@@ -199,10 +198,10 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     done, sheet = _taught(job, sized, learner, work.training)
     adapter, module, best = None, learner.module, done.best
     if learner.adapted is not None:
-        adapter = write_state(_arrays(adapter_tensors(best)), work.folder / ADAPTER)
+        adapter = write_state(arrays_of(adapter_tensors(best)), work.folder / ADAPTER)
         module = merged(learner.adapted, _example(size))
         best = module.state_dict()
-    made = _written(learner.spec, module, learner.classifier, _arrays(best), work.folder, size)
+    made = written(learner.spec, module, learner.classifier, arrays_of(best), work.folder, size)
     return TrainedNetwork(
         rebuilt=made.rebuilt,
         source=made.source,
@@ -251,13 +250,40 @@ def _begun(job: Job, sized: Pretrained, probe: Probe) -> Learner:
 
 def _taught(job: Job, sized: Pretrained, learner: Learner, folder: Path) -> tuple[Any, Bytes | None]:
     """What training comes to, and some pictures as they were learned from."""
-    from signet.training import TrainingData, contact_sheet, train
+    from signet.training import contact_sheet, train
 
-    parts, recipe = job.parts, job.recipe
+    settings = _settings(job.plan, job.recipe, learner)
+    with _lesson(job, sized) as data:
+        sheet = contact_sheet(data, settings)
+        done = train(
+            learner.module, data, settings, folder=folder, resume=job.resume, on_progress=job.on_progress
+        )
+    return done, sheet
+
+
+@contextmanager
+def rehearsed(job: Job, probe: Probe) -> Iterator[tuple[Any, Any, Any]]:
+    """(module, data, settings) with which training begins.
+
+    Args:
+        job: the run.
+        probe: its strength is used again at the training's size.
+    """
+    sized = at_size(job.start, job.plan.input_size or (224, 224))
+    learner = _begun(job, sized, probe)
+    with _lesson(job, sized) as data:
+        yield learner.module, data, _settings(job.plan, job.recipe, learner)
+
+
+@contextmanager
+def _lesson(job: Job, sized: Pretrained) -> Iterator[Any]:
+    """`TrainingData`; a teacher is open meanwhile."""
+    from signet.training import TrainingData
+
+    parts = job.parts
     known, unseen = parts.development.subset(parts.training), parts.development.subset(parts.validation)
-    settings = _settings(job.plan, recipe, learner)
-    with teachers.lessons(job.teacher, known.paths, parts.labels, recipe) as teaching:
-        data = TrainingData(
+    with teachers.lessons(job.teacher, known.paths, parts.labels, job.recipe) as teaching:
+        yield TrainingData(
             known.paths,
             known.targets,
             unseen.paths,
@@ -267,11 +293,6 @@ def _taught(job: Job, sized: Pretrained, learner: Learner, folder: Path) -> tupl
             teaching=teaching,
             digest=",".join(parts.digests),
         )
-        sheet = contact_sheet(data, settings)
-        done = train(
-            learner.module, data, settings, folder=folder, resume=job.resume, on_progress=job.on_progress
-        )
-    return done, sheet
 
 
 def _first_head(job: Job, sized: Pretrained, learner: Learner, probe: Probe) -> dict[str, Any]:
@@ -285,38 +306,6 @@ def _first_head(job: Job, sized: Pretrained, learner: Learner, probe: Probe) -> 
         return taught_head(learner, rows, known.targets, job.recipe.seed)
     weights, bias = refitted(probe, rows, known.targets, len(parts.labels))
     return {"weights": weights, "bias": bias}
-
-
-class _Written(NamedTuple):
-    """A trained network on disk: as data and tensors where these say all, as a module, and as a graph."""
-
-    rebuilt: Rebuilt | None
-    source: ModuleSource
-    graph: Path
-
-
-def _written(
-    spec: ModuleSpec | None,
-    module: Any,
-    classifier: str,
-    state: dict[str, Any],
-    folder: Path,
-    size: tuple[int, int],
-) -> _Written:
-    weights = write_state(state, folder / "tuned.safetensors")
-    if spec is not None:
-        source = module_source(spec, weights, digest_of(spec, _digest(weights)), size)
-        if source is None:
-            raise BadRequest(f"{spec.zoo}: expected a zoo that can build its modules again.")
-    else:
-        source = ModuleSource(module.eval, _digest(weights), (3, *size), classifier=classifier)
-    graph = folder / "tuned.onnx"
-    tracing.export(source, graph)
-    return _Written(None if spec is None else Rebuilt(spec, state), source, graph)
-
-
-def _arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: np.array(tensor.detach().cpu().numpy()) for name, tensor in tensors.items()}
 
 
 def _example(size: tuple[int, int]) -> Any:
@@ -391,9 +380,3 @@ def settings_of(
         checkpoint_seconds=recipe.checkpoint_seconds,
         budget_seconds=recipe.budget_seconds or 0.0,
     )
-
-
-def _digest(path: Path) -> str:
-    from signet.storage import digest_of as file_digest
-
-    return file_digest(path)

@@ -7,11 +7,13 @@ from signet.reporting.demonstration import Act, demonstration_page
 from signet.reporting.evaluation import evaluation_page
 from signet.reporting.finetuning import Story, finetuning_page
 from signet.reporting.page import Page
+from signet.reporting.rates import RateTrial, rates_page
 from signet.reporting.rendering import render
 
 __all__ = [
     "Act",
     "Page",
+    "RateTrial",
     "Story",
     "audit_page",
     "choice_page",
@@ -19,5 +21,6 @@ __all__ = [
     "demonstration_page",
     "evaluation_page",
     "finetuning_page",
+    "rates_page",
     "render",
 ]

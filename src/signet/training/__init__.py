@@ -3,6 +3,7 @@
 settings ── `TrainingData`, `TrainSettings`, `Trained`; checks ── how they are checked
 optimisation ── `Optimisation`: how a step is made; optimizers ── torch's, and who learns how fast
 schedule ── how the rate goes; rate_limits ── rates that are known to destroy a network
+rate_finding ── `find_rate`: a rate by trial; dispatch ── the task that data is for
 micro_batches ── a step in parts; activations ── computed twice, not kept
 feeding ── threads that make batches
 variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment
@@ -61,6 +62,7 @@ from signet.training.objective import Objective
 from signet.training.objects import ObjectData
 from signet.training.optimisation import Optimisation
 from signet.training.pace import images_per_second, paces
+from signet.training.rate_finding import RateCurve, find_rate
 from signet.training.rate_limits import refuse_rates
 from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import TIMED, Trained, TrainingData, TrainSettings
@@ -78,6 +80,7 @@ __all__ = [
     "Objective",
     "Optimisation",
     "PixelData",
+    "RateCurve",
     "Stage",
     "Teaching",
     "TrainSettings",
@@ -89,6 +92,7 @@ __all__ = [
     "checked_head",
     "contact_sheet",
     "family_of_module",
+    "find_rate",
     "forget",
     "frozen_parameters",
     "head_of",

@@ -22,6 +22,7 @@ from signet.training import checkpoints
 from signet.training.activations import recomputed_activations
 from signet.training.augmentation import generator_of
 from signet.training.averaging import Soup, first_epoch, weights_of
+from signet.training.dispatch import Data, device_of, task_of
 from signet.training.ending import decided, mixed
 from signet.training.exactness import bounded_threads, own_random_states, seed_step
 from signet.training.feeding import Feed
@@ -44,15 +45,10 @@ from signet.training.moments import (
     set_state,
     to_checkpoint,
 )
-from signet.training.objects import ObjectData
-from signet.training.of_classes import ClassTask
-from signet.training.of_objects import ObjectTask
-from signet.training.of_pixels import PixelTask
 from signet.training.optimizers import frozen_by, frozen_in, optimizer_of
 from signet.training.overfitting import SLOWER
-from signet.training.scenes import PixelData
 from signet.training.schedule import change_rates, set_rates
-from signet.training.settings import BatchNormPolicy, Trained, TrainingData, TrainSettings
+from signet.training.settings import BatchNormPolicy, Trained, TrainSettings
 from signet.training.tasks import Examples, LearningTask
 
 # Roles of random numbers, so that no two draw from one stream; augmentation has 2, mosaics have 4.
@@ -61,7 +57,7 @@ _ORDER, _DRAWN_BY_NETWORK = 1, 3
 
 def train(
     module: nn.Module,
-    data: TrainingData | PixelData | ObjectData,
+    data: Data,
     settings: TrainSettings,
     *,
     folder: Path,
@@ -92,11 +88,11 @@ def train(
         raise BadRequest(
             f"{folder}: expected no checkpoint of an earlier run, got one. Resume it, or delete it first."
         )
-    device = _device(settings.device)
+    device = device_of(settings.device)
     learning = [parameter.requires_grad for parameter in module.parameters()]
     with own_random_states(device), bounded_threads(settings.threads):
         try:
-            run = _Run(module, _task_of(data, settings), settings, folder, on_progress)
+            run = _Run(module, task_of(data, settings), settings, folder, on_progress)
             return run.finish(resume)
         finally:
             module.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
@@ -118,7 +114,7 @@ class _Run:
     ) -> None:
         self.module, self.task, self.settings = module, task, settings
         self.folder, self.on_progress = folder, on_progress
-        self.device = _device(settings.device)
+        self.device = device_of(settings.device)
         self.fingerprint = fingerprint_of(module, task.facts(), settings)
         # The optimizer and the average are of all that learns some day; until then it has no gradient.
         never = frozen_by(module, settings)
@@ -365,31 +361,3 @@ class _Run:
 
     def _check_finite(self, what: str, value: float) -> None:
         check_finite(what, value, self.moment.epoch, self.moment.step, self.settings)
-
-
-def _task_of(data: TrainingData | PixelData | ObjectData, settings: TrainSettings) -> LearningTask:
-    """The task that data of a type is for.
-
-    Raises:
-        BadRequest: a setting that the task has no use for.
-    """
-    if settings.mosaic and not isinstance(data, ObjectData):
-        raise BadRequest(
-            f"mosaic: expected 0 where no objects are learned, got {settings.mosaic:g}. Leave it out."
-        )
-    match data:
-        case PixelData():
-            return PixelTask(data, settings)
-        case ObjectData():
-            return ObjectTask(data, settings)
-        case _:
-            return ClassTask(data, settings)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise BadRequest(f"device: expected one that torch has here, got {name!r}: {error}") from error
-    return device
