@@ -21,6 +21,11 @@ def refuse_contradictions(recipe: Recipe) -> None:
     """
     _check_optimizer(recipe)
     _check_frozen(recipe)
+    if recipe.kfold is not None and recipe.search_seconds is not None:
+        raise BadRequest(
+            f"recipe: kfold {recipe.kfold} and search_seconds: a search needs images that decide between what "
+            "it tries, and folds leave none aside. Search first, and give what it found to a run of folds."
+        )
 
 
 def _check_optimizer(recipe: Recipe) -> None:

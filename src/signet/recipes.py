@@ -127,6 +127,8 @@ class Recipe:
         test_fraction: of all images, held out before anything else where the dataset has no test split and
             something is trained beyond a probe.
         folds: of the cross-validation of the probe.
+        kfold: networks, of labels of images, each trained without one of so many folds, which judges it; the
+            mean of their logits is sealed. None trains one network.
         strengths: of regularisation that the probe tries.
         golden: "own": a few of the user's images go into the seal as evidence; "made": none does.
         threads: processor threads; None for all that this process may use.
@@ -201,6 +203,7 @@ class Recipe:
     validation_fraction: float = setting(0.1, 0.01, 0.5)
     test_fraction: float = setting(0.2, 0.01, 0.5)
     folds: int = setting(5, 2, 100)
+    kfold: int | None = setting(None, 2, 20)
     strengths: tuple[float, ...] = setting(STRENGTHS, 1e-12, 1e6)
     golden: Literal["own", "made"] = "own"
     threads: int | None = setting(None, 1, 4096)

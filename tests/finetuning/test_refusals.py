@@ -20,6 +20,7 @@ OTHERS = {
     "focusing": 1.0,
     "sampling": "balanced",
     "progressive": [96, 128],
+    "kfold": 3,
     "teacher": "starter",
     "teacher_views": "once",
     "teacher_temperature": 4.0,

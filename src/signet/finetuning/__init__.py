@@ -3,6 +3,7 @@
 refusals ── settings that the dataset or the strategy has no use for; lessons ── those of labels of images
 plans ── what is going to be done, and why, before it starts
 partition ── which images are learned from, which decide, which are kept for the end
+folding ── a network for each fold, and all of them as one
 label_sets ── one label an image, or several: targets, probes, temperature; label_scores: figures of several
 probes ── the frozen network's features and the head fitted on them; no torch
 automatic ── which strategy suits data and network, by a table of rules with reasons

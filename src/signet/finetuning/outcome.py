@@ -40,6 +40,7 @@ class Finetuned:
         history: of the training, one mapping for each epoch.
         search: what was tried before the training, one mapping for each trial; see `searching.searched`.
         kept_epoch: the epoch whose weights were kept, 0 for those of the start.
+        folds: of a run of folds their number, kept epochs and figures out of fold, as plain JSON; else None.
         sheet: uint8 (H, W, 3), some training pictures as they were learned from, or None.
         seconds: wall time of this process.
         random: figures of the same network from random weights, on the same images; None where that was not
@@ -60,6 +61,7 @@ class Finetuned:
     history: tuple[Mapping[str, float], ...] = ()
     search: tuple[Mapping[str, Any], ...] = ()
     kept_epoch: int | None = None
+    folds: Mapping[str, Any] | None = None
     sheet: Bytes | None = None
     seconds: float = 0.0
     random: Mapping[str, Interval] | None = None
@@ -94,6 +96,7 @@ class Finetuned:
             "gain": None if self.gain is None else self.gain.to_dict(),
             "chosen": self.chosen,
             "validation": by_key(self.validation),
+            **({} if self.folds is None else {"folds": dict(self.folds)}),
             "measured_on": self.plan.measured_on,
             "search": [dict(row) for row in self.search],
             "history": [dict(row) for row in self.history],
@@ -124,6 +127,8 @@ class Finetuned:
                 f"{'right' if self.figure == 'top1' else 'average precision'}: {self.probe[self.figure]}"
             )
         lines += [one.words() for one in (self.calibrated, self.frozen) if one is not None]
+        if self.folds is not None:
+            lines.append(self._out_of_fold(self.folds))
         if self.report.unreadable:
             lines.append(f"{len(self.report.unreadable)} images could not be read and are in no figure:")
             lines += [f"  {row.error}" for row in self.report.unreadable[:10]]
@@ -146,6 +151,13 @@ class Finetuned:
             for (name, figures), seconds in zip(found.items(), times, strict=True)
             if figures is not None
         ]
+
+    def _out_of_fold(self, folds: Mapping[str, Any]) -> str:
+        found = Interval(**folds["metrics"][self.figure])
+        return (
+            f"{folds['count']} folds, each image by the network that did not learn from it: {found}; the "
+            "epochs were chosen by the same images"
+        )
 
     def _better(self) -> str:
         """What made the choice; equal accuracies are told apart by their loss."""

@@ -126,7 +126,8 @@ def partition(dataset: Dataset[Any], recipe: Recipe, *, training: bool, on_progr
         _check_learned(targets[roles == "train"], labels, dataset)
     development = np.flatnonzero(roles != "test")
     part = Part(kept.paths, targets)
-    settings = ProbeSettings(folds=recipe.folds, seed=recipe.seed)
+    folds = recipe.kfold if training and recipe.kfold else recipe.folds
+    settings = ProbeSettings(folds=folds, seed=recipe.seed)
     names = kept.names
     return Parts(
         labels=labels,
@@ -244,7 +245,10 @@ def _roles(
     """For each row "train", "val" or "test"; and sentences on what could not be had."""
     roles = np.array([entry.split or "train" for entry in kept.entries], dtype="<U5")
     shares = {"train": 1.0}
-    if training and "val" not in kept.splits:
+    folding = training and recipe.kfold is not None
+    if folding:
+        roles[roles == "val"] = "train"  # each fold decides once
+    if training and not folding and "val" not in kept.splits:
         shares["val"] = recipe.validation_fraction
     if training and not with_test:
         shares["test"] = recipe.test_fraction

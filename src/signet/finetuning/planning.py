@@ -13,7 +13,7 @@ from signet.datasets import Dataset
 from signet.decoding import read
 from signet.engines.contract import usable_processors
 from signet.errors import BadInput
-from signet.finetuning import lessons, optimising, steadying, teachers
+from signet.finetuning import folding, lessons, optimising, steadying, teachers
 from signet.finetuning.automatic import LEAST_GRADUAL, Strategy, within
 from signet.finetuning.closing import golden_words
 from signet.finetuning.jobs import ALONE, Beside, HeadFactory
@@ -143,7 +143,7 @@ def _paced(draft: Plan, parts: Parts, recipe: Recipe, each: float, teacher: Pret
     epochs = recipe.epochs or int(
         np.clip(round(IMAGES_IN_ALL / max(1, len(parts.training))), LEAST_EPOCHS, MOST_EPOCHS)
     )
-    each *= lessons.pace_of(recipe, epochs)
+    each *= lessons.pace_of(recipe, epochs) * folding.passes(recipe)
     if recipe.budget_seconds and each * epochs > recipe.budget_seconds and recipe.epochs is None:
         epochs = max(_LEAST_OF.get(draft.strategy, 1), int(recipe.budget_seconds / each))
         reason = f"{epochs} epochs, so that training ends within {recipe.budget_seconds:.0f} seconds"
@@ -161,9 +161,10 @@ def _paced(draft: Plan, parts: Parts, recipe: Recipe, each: float, teacher: Pret
             draft = dataclasses.replace(draft, notes=(*draft.notes, reason))
     if teacher is not None:
         asked = teachers.seconds_per_image(teacher, parts.development.paths, recipe) * len(parts.training)
+        asked *= max(1, (recipe.kfold or 1) - 1)
         seconds["training"] += asked * (epochs if teachers.asked_each(recipe) else 1)
         draft = dataclasses.replace(draft, why=(*draft.why, teachers.words(teacher, recipe)))
-    why = (*draft.why, *lessons.growing(recipe, epochs))
+    why = (*draft.why, *lessons.growing(recipe, epochs), *folding.reasons(recipe))
     return dataclasses.replace(draft, epochs=epochs, seconds=seconds, why=why)
 
 

@@ -22,6 +22,7 @@ LEARNED_WITH = (
     "sampling",
     "progressive",
     "random_baseline",
+    "kfold",
     "teacher",
     "teacher_views",
     "teacher_temperature",

@@ -11,6 +11,7 @@ from signet.datasets import Dataset
 from signet.errors import BadDataset, BadRequest
 from signet.finetuning.adaptations import begun_with
 from signet.finetuning.automatic import LEAST_GRADUAL, Family, Situation, Strategy, automatic
+from signet.finetuning.folding import check_folds
 from signet.finetuning.joining import module_of
 from signet.finetuning.partition import Parts, partition
 from signet.finetuning.trained import can_train, require_training
@@ -153,6 +154,9 @@ def dealt(
     """
     training = strategy.name != "probe"
     parts = partition(dataset, recipe, training=training, on_progress=on_progress)
+    if training and recipe.kfold:
+        check_folds(parts, dataset.source)
+        return parts, strategy
     if not training or len(parts.validation):
         return parts, strategy
     if recipe.strategy != "auto":

@@ -70,6 +70,7 @@ class TrainedNetwork:
         adapter: the low-rank adapters alone, as a file; the network has them merged.
         proof: that what was frozen did not move.
         seconds: of training, those before a resume included.
+        kept_epochs: the best epoch of each fold, where several networks are joined; else empty.
     """
 
     rebuilt: Rebuilt | None
@@ -86,6 +87,7 @@ class TrainedNetwork:
     adapter: Path | None = None
     proof: FrozenProof | None = None
     seconds: float = 0.0
+    kept_epochs: tuple[int, ...] = ()
 
 
 def can_train(pretrained: Pretrained) -> str | None:

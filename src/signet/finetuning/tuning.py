@@ -17,7 +17,7 @@ from signet.batches import Outputs
 from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.errors import AlreadyExists, BadDataset, BadRequest, WrongTask
-from signet.finetuning import adapting, closing, label_sets, scoring
+from signet.finetuning import adapting, closing, folding, label_sets, scoring
 from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.adapted import Adapted
 from signet.finetuning.baseline import Baseline, from_random_weights
@@ -200,7 +200,10 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     tuned: TrainedNetwork | None = None
     tried: tuple[Mapping[str, Any], ...] = ()
     deciding = probe.out_of_fold[probe.judged], targets[known][probe.judged]
-    if training:
+    if training and recipe.kfold:
+        deciding = probe.out_of_fold, targets
+        tuned = folding.train_folds(job, probe)
+    elif training:
         deciding = probe.logits(rows[parts.validation]), targets[parts.validation]
         job, tried = searched(job, probe)
         tuned = train_further(job, probe)
@@ -366,6 +369,9 @@ def _finished(
         record["frozen"] = proof.to_dict()
     if others is not None:
         record["finetuned"] = {"metrics": closing.plain(others), "history": list(history)}
+    folds = folding.record(tuned, job.parts, seed)
+    if folds is not None:
+        record["folds"] = folds
     job.work.begin_sealing()
     seal = closing.close(job, candidate, record, target, temperature=temperature, overwrite=overwrite)
     return Finetuned(
@@ -379,7 +385,8 @@ def _finished(
         validation=decided.validation,
         history=history,
         search=decided.tried,
-        kept_epoch=None if tuned is None else tuned.best_epoch,
+        kept_epoch=None if tuned is None or folds else tuned.best_epoch,
+        folds=folds,
         sheet=None if tuned is None else tuned.sheet,
         random=random,
         frozen=proof,

@@ -125,7 +125,8 @@ def _leave(work: Workplace, target: Path, error: BaseException) -> None:
     would say so again: the same run does the same.
     """
     (work.folder / _SEALING).unlink(missing_ok=True)
-    if isinstance(error, CheckFailed) or not any(work.training.glob("checkpoint-*")):
+    # Of a run of folds each has a folder of its own.
+    if isinstance(error, CheckFailed) or not any(work.folder.glob(f"**/{CHECKPOINTS}/checkpoint-*")):
         work.remove()
         return
     error.add_note(
@@ -137,7 +138,7 @@ def _leave(work: Workplace, target: Path, error: BaseException) -> None:
 def _check(folder: Path, target: Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
     """Keep what lies there when it is to be resumed; remove it when it may be."""
     if not resume:
-        if (folder / CHECKPOINTS).is_dir() and not overwrite:
+        if any(folder.glob(f"**/{CHECKPOINTS}")) and not overwrite:
             raise BadRequest(
                 f"{shown(target.name)}: an interrupted training lies beside it. "
                 "Continue it with --resume, or begin anew with --overwrite."

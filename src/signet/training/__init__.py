@@ -8,6 +8,7 @@ micro_batches ── a step in parts; activations ── computed twice, not kep
 feeding ── threads that make batches
 variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment
     and mixing do it
+ensembles ── `Ensemble`: several networks as one
 contact_sheet ── `contact_sheet`: some training pictures as they are learned from
 objective ── the loss of labels of images (class_losses), imbalance; teaching: what a teacher says of them
 tasks ── `LearningTask`: what the loop asks of a task; of_classes, of_pixels and of_objects are three
@@ -55,6 +56,7 @@ from __future__ import annotations
 from signet.training.adapters import AdapterSettings, adapter_tensors, merged, with_adapters
 from signet.training.checkpoints import forget
 from signet.training.contact_sheet import contact_sheet
+from signet.training.ensembles import Ensemble
 from signet.training.head_modules import HeadFactory, checked_head, mlp, replace_head, taught_on_features
 from signet.training.heads import Head, head_of, set_head, width_of, with_head
 from signet.training.loop import train
@@ -74,6 +76,7 @@ from signet.training.variation import Variation
 __all__ = [
     "TIMED",
     "AdapterSettings",
+    "Ensemble",
     "Head",
     "HeadFactory",
     "ObjectData",

@@ -54,6 +54,7 @@ class ClassTask:
         self.plain = self.learned if same else Batches(data.train, program, settings, learning=False)
         self.prefix: KeptPrefix | None = None
         self._asking = threading.Lock()  # batches are made by several threads; a teacher need not bear that
+        self._resizing = threading.Lock()
         if settings.objective.sampling == "balanced" and not data.exclusive:
             raise BadRequest(
                 "sampling: expected 'natural' where several labels of an image can be right, got 'balanced': "
@@ -162,8 +163,9 @@ class ClassTask:
     def _resize(self, epoch: int) -> None:
         """Go over to the size of an epoch; what is kept of the pictures is of one size at a time."""
         size = size_in(epoch, self.settings.epochs, self.sizes)
-        if size is not None and size != self.learned.size:
-            self.learned = self._batches(size)
+        with self._resizing:  # several threads may make the first batches of an epoch
+            if size is not None and size != self.learned.size:
+                self.learned = self._batches(size)
 
     def _drawn(self, epoch: int) -> Integers:
         """int64 (count,), the images of an epoch: each once, or each class alike."""
