@@ -21,11 +21,7 @@ def refuse_contradictions(recipe: Recipe) -> None:
     """
     _check_optimizer(recipe)
     _check_frozen(recipe)
-    if recipe.kfold is not None and recipe.search_seconds is not None:
-        raise BadRequest(
-            f"recipe: kfold {recipe.kfold} and search_seconds: a search needs images that decide between what "
-            "it tries, and folds leave none aside. Search first, and give what it found to a run of folds."
-        )
+    _check_folds(recipe)
 
 
 def _check_optimizer(recipe: Recipe) -> None:
@@ -78,3 +74,18 @@ def _given(recipe: Recipe, name: str) -> bool:
     """Whether a setting differs from what it is when it is left out."""
     (spec,) = (field for field in dataclasses.fields(recipe) if field.name == name)
     return bool(getattr(recipe, name) != spec.default)
+
+
+def _check_folds(recipe: Recipe) -> None:
+    if recipe.kfold is None:
+        return
+    if recipe.search_seconds is not None:
+        raise BadRequest(
+            f"recipe: kfold {recipe.kfold} and search_seconds: a search needs images that decide between "
+            "what it tries, and folds leave none aside. Search first, and give what it found to a run of folds."
+        )
+    if recipe.random_baseline:
+        raise BadRequest(
+            f"recipe: kfold {recipe.kfold} and random_baseline: random weights are compared with one network, "
+            "and folds make several. Ask for the baseline in a run without folds."
+        )

@@ -51,9 +51,11 @@ def test_a_class_in_one_fold_alone_is_refused_before_anything_long(shapes):
         folding.check_folds(dataclasses.replace(parts, folds=lone), "shapes")
 
 
-def test_a_search_and_folds_contradict_each_other():
+def test_what_needs_images_aside_contradicts_folds():
     with pytest.raises(BadRequest, match="kfold 5 and search_seconds: a search needs images that decide"):
         Recipe(kfold=5, search_seconds=60)
+    with pytest.raises(BadRequest, match="kfold 5 and random_baseline: random weights are compared with one"):
+        Recipe(kfold=5, random_baseline=True)
 
 
 def test_it_costs_as_many_passes_as_networks_learn():
