@@ -64,7 +64,6 @@ OTHERS = {
     "validation_fraction": 0.3,
     "test_fraction": 0.1,
     "folds": 3,
-    "kfold": 4,
     "strengths": (1.0, 0.1),
     "golden": "made",
     "threads": 2,

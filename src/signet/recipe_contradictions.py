@@ -82,10 +82,10 @@ def _check_folds(recipe: Recipe) -> None:
     if recipe.search_seconds is not None:
         raise BadRequest(
             f"recipe: kfold {recipe.kfold} and search_seconds: a search needs images that decide between "
-            "what it tries, and folds leave none aside. Search first, and give what it found to a run of folds."
+            "what it tries, and folds leave none aside. Search first, and give a run of folds what it found."
         )
     if recipe.random_baseline:
         raise BadRequest(
-            f"recipe: kfold {recipe.kfold} and random_baseline: random weights are compared with one network, "
-            "and folds make several. Ask for the baseline in a run without folds."
+            f"recipe: kfold {recipe.kfold} and random_baseline: random weights are compared with one "
+            "network, and folds make several. Ask for the baseline in a run without folds."
         )

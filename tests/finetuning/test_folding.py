@@ -51,6 +51,13 @@ def test_a_class_in_one_fold_alone_is_refused_before_anything_long(shapes):
         folding.check_folds(dataclasses.replace(parts, folds=lone), "shapes")
 
 
+def test_the_recipe_keeps_the_number_of_folds():
+    pytest.importorskip("tomli_w")
+    assert Recipe.from_toml(Recipe(kfold=4).to_toml()).kfold == 4
+    with pytest.raises(BadRequest, match="kfold is a whole number from 2 to 20; got 1"):
+        Recipe(kfold=1)
+
+
 def test_what_needs_images_aside_contradicts_folds():
     with pytest.raises(BadRequest, match="kfold 5 and search_seconds: a search needs images that decide"):
         Recipe(kfold=5, search_seconds=60)
