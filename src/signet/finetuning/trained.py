@@ -40,7 +40,6 @@ content."""
 TRAINED_STAGES = 4
 """Stages at the end, head included, that a partial fine-tuning trains; all of a network with fewer."""
 
-
 ADAPTER = "adapter.safetensors"
 """The low-rank adapters beside the merged weights, in the run's folder and in the seal."""
 
