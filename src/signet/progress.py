@@ -5,7 +5,7 @@ A verb takes `on_progress: OnProgress | None`; it never prints. The command line
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -19,6 +19,7 @@ class Progress:
         total: how many there will be, or None when nobody knows.
         unit: the name of one unit: "images", "bytes", "steps".
         note: a short remark for the end of the line: "validation 0.81".
+        history: of a training, told when an epoch ends: a row of figures for each epoch so far.
     """
 
     stage: str
@@ -26,6 +27,7 @@ class Progress:
     total: int | None = None
     unit: str = "images"
     note: str = ""
+    history: tuple[Mapping[str, float], ...] = ()
 
 
 OnProgress = Callable[[Progress], None]

@@ -8,6 +8,7 @@ from typing import Any
 from signet.cli import finetune_options as f
 from signet.cli import options as o
 from signet.cli.finetune_rates import rates_place, tell_rates
+from signet.cli.live import CURVES, TENSORBOARD, Live, beside
 from signet.cli.terminal import Terminal
 from signet.errors import AlreadyExists, Interrupted
 from signet.naming import shown
@@ -29,6 +30,7 @@ def finetune(
     random_baseline: f.RandomBaseline = False,
     no_audit: f.NoAudit = False,
     search: f.Search = None,
+    tracker: f.Tracker = None,
     resume: f.Resume = False,
     budget: f.Budget = None,
     dataset_format: o.FormatName = None,
@@ -54,6 +56,7 @@ def finetune(
     from signet.finetuning import RunSettings, starting_point
     from signet.finetuning import finetune as adapt
     from signet.recipes import read_recipe, settings_in
+    from signet.reporting.evaluation import base_name
 
     given = {
         "preset": preset and preset.value,
@@ -72,13 +75,16 @@ def finetune(
         "device": None if device == "cpu" else device,
         "batch": batch,
     }
-    for place in (rates_place(out),) if find_rate else (out, _report_place(out)):
+    places = (out, *(beside(out, ending) for ending in ("report.html", CURVES, TENSORBOARD)))
+    for place in (rates_place(out),) if find_rate else places:
         if place.exists() and not (overwrite or resume):
             raise AlreadyExists(shown(place))
     chosen = read_recipe(recipe, {**settings_in(settings or ()), **_decided(given)})
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
+        title = f"{base_name(str(model))} learns {base_name(data.source)}"
+        live = Live(terminal, out, title=title, tracker=tracker)
         found = starting_point(model, chosen, offline=offline, card=card, on_progress=terminal.on_progress)
         if find_rate:
             return tell_rates(terminal, found, data, chosen, out)
@@ -92,7 +98,7 @@ def finetune(
                 run=RunSettings(
                     resume=resume,
                     offline=offline,
-                    on_progress=terminal.on_progress,
+                    on_progress=live.on_progress,
                     on_plan=lambda plan: _say_plan(terminal, plan),
                     audit=not no_audit,
                 ),
@@ -100,12 +106,16 @@ def finetune(
         except KeyboardInterrupt as error:
             words = getattr(error, "__notes__", ["Nothing was trained yet; features are kept."])
             raise Interrupted(" ".join(["interrupted.", *words])) from error
+        finally:
+            live.close()
         report = _report(done, out)
         if as_json:
-            terminal.object({**done.to_dict(), "report": str(report)})
+            terminal.object({**done.to_dict(), "report": str(report), "curves": live.curves})
         else:
             _tell(terminal, done)
             terminal.say(f"report:      {report}")
+            if live.curves:
+                terminal.say(f"curves:      {live.curves}")
         return 0
 
 
@@ -114,17 +124,12 @@ def _decided(given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _report_place(out: Path) -> Path:
-    """Beside the seal: a seal holds nothing that is not sealed."""
-    return out.with_name(f"{out.name.removesuffix('.signet')}.report.html")
-
-
 def _report(done: Any, out: Path) -> Path:
     """The page of the run; that it may be written was asked before the run."""
     from signet import storage
     from signet.reporting import finetuning_page, render
 
-    path = _report_place(out)
+    path = beside(out, "report.html")
     storage.write_bytes(path, render(finetuning_page(done.story())).encode(), overwrite=True)
     return path
 

@@ -46,6 +46,12 @@ class HeadName(enum.StrEnum):
     mask_rcnn = "mask-rcnn"
 
 
+class TrackerName(enum.StrEnum):
+    """Where the figures of each epoch go besides the curves."""
+
+    tensorboard = "tensorboard"
+
+
 DatasetPath = Annotated[
     Path, typer.Argument(metavar="DATASET", help="Images with classes, boxes, masks or labelled pixels.")
 ]
@@ -84,6 +90,10 @@ Golden = Annotated[
 ]
 RandomBaseline = Annotated[
     bool, typer.Option("--random-baseline", help="Train from random weights, too, to compare with.")
+]
+Tracker = Annotated[
+    TrackerName | None,
+    typer.Option("--tracker", help="tensorboard: write its event files to X.tensorboard/, too."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")]

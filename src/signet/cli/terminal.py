@@ -58,6 +58,11 @@ class Terminal:
         """Whether a person reads stdout."""
         return sys.stdout.isatty()
 
+    @property
+    def watched(self) -> bool:
+        """Whether a person reads stderr, and wants to."""
+        return not self.quiet and sys.stderr.isatty()
+
     def say(self, text: str) -> None:
         """One remark on stderr."""
         if not self.quiet:
@@ -146,7 +151,7 @@ class Terminal:
 
     def on_progress(self, moment: Progress) -> None:
         """Draw one moment of a long verb, where a person watches."""
-        if self.quiet or not sys.stderr.isatty():
+        if not self.watched:
             return
         if self._bar is None:
             self._bar = _new_bar()

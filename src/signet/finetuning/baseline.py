@@ -15,6 +15,7 @@ from signet.finetuning.jobs import Job
 from signet.finetuning.joining import Rebuilt, write_state
 from signet.finetuning.trained import TrainedNetwork, settings_of
 from signet.graphs.opening import open_graph
+from signet.progress import Progress
 from signet.resolving import module_source
 from signet.storage import digest_of as file_digest
 from signet.zoos import by_name
@@ -75,7 +76,11 @@ def from_random_weights(job: Job, tuned: TrainedNetwork) -> Baseline | None:
         digest=",".join(parts.digests),
     )
     folder = job.work.folder / FOLDER
-    done = train(module, data, settings, folder=folder, resume=job.resume, on_progress=job.on_progress)
+
+    def tell(moment: Progress) -> None:
+        job.on_progress(dataclasses.replace(moment, stage="training from random weights", history=()))
+
+    done = train(module, data, settings, folder=folder, resume=job.resume, on_progress=tell)
     state = {name: np.array(tensor.cpu().numpy()) for name, tensor in done.best.items()}
     weights = write_state(state, job.work.folder / "random.safetensors")
     size = tuned.sized.card.input_size or (224, 224)

@@ -141,14 +141,14 @@ def _sheet(pixels: Bytes) -> Scenes:
 def _contest(story: Story) -> str:
     """On what the candidates were measured, what lies between them, and why the kept one was kept."""
     words = [f"Measured on {story.judged_on}."]
-    if story.gain is not None:
+    if story.paid:
+        words.append(f"{capitalised(story.paid)}.")
+    elif story.gain is not None:
         gain = story.gain
         words.append(
             f"Fine-tuning changed the figure by {100 * gain.value:+.1f} points (95\u00a0% interval "
             f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}, both on the same images)."
         )
-    if story.paid:
-        words.append(f"{capitalised(story.paid)}.")
     if len(story.candidates) > 1:
         words.append(
             f"The marked one was kept: {story.decided}." if story.decided else "The marked one was kept."

@@ -316,7 +316,7 @@ class _Run:
         if isinstance(self.weights, Soup):
             self._keep_soup(self.weights)
         self._save()
-        self._tell(moment.epoch * self.steps, settings.epochs * self.steps)
+        self._tell(moment.epoch * self.steps, settings.epochs * self.steps, self.moment.history)
 
     def _keep_soup(self, soup: Soup) -> None:
         """Remember the best epochs; at the end of the run, keep what is mixed of them where it helps."""
@@ -352,12 +352,12 @@ class _Run:
             epoch_seconds=self.moment.epoch_seconds + passed,
         )
 
-    def _tell(self, done: int, total: int) -> None:
+    def _tell(self, done: int, total: int, history: tuple[Mapping[str, float], ...] = ()) -> None:
         best = self.moment.history[self.moment.best_epoch] if self.moment.history else None
         note = f"{self.task.figure.replace('_', ' ')} {best[self.task.figure]:.3f}" if best else ""
         if self.moment.halved:
             note = f"{note}, memory ran out: batches in {1 << self.moment.halved} parts"
-        self.on_progress(Progress("fine-tuning", done, total, unit="steps", note=note))
+        self.on_progress(Progress("fine-tuning", done, total, unit="steps", note=note, history=history))
 
     def _check_finite(self, what: str, value: float) -> None:
         check_finite(what, value, self.moment.epoch, self.moment.step, self.settings)

@@ -1,0 +1,101 @@
+"""A training while it runs: a line for each epoch in the terminal, a page of curves, and a tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from signet.cli.terminal import Terminal
+from signet.progress import Progress
+
+CURVES, TENSORBOARD = "curves.html", "tensorboard"
+_COLUMNS = (
+    ("train_loss", "loss"),
+    ("validation_loss", "validation"),
+    ("loss_gap", "gap"),
+    ("validation_accuracy", "accuracy"),
+    ("validation_ap", "AP"),
+    ("validation_miou", "mIoU"),
+    ("idle", "idle"),
+    ("seconds", "seconds"),
+)
+
+_LATER = ("train_loss", "idle", "seconds")
+
+
+def beside(out: Path, ending: str) -> Path:
+    """A file of the run beside the seal, which holds nothing that is not sealed."""
+    return out.with_name(f"{out.name.removesuffix('.signet')}.{ending}")
+
+
+class Live:
+    """What is told of a run while it trains.
+
+    Attributes:
+        curves: the page's path as text, as soon as there is one.
+    """
+
+    def __init__(self, terminal: Terminal, out: Path, *, title: str, tracker: str | None = None) -> None:
+        """See above.
+
+        Args:
+            terminal: for the bar and the epochs' lines.
+            out: the seal to write; the page and the tracker's files are beside it.
+            title: of the page.
+            tracker: "tensorboard", or None.
+
+        Raises:
+            MissingExtra: the tracker is not installed.
+        """
+        self._terminal, self._title = terminal, title
+        self._place = beside(out, CURVES)
+        self._told = 0
+        self._tracker: Any = None
+        self.curves: str | None = None
+        if tracker is not None:
+            from signet.finetuning.trackers import TensorBoard
+
+            self._tracker = TensorBoard(beside(out, TENSORBOARD))
+
+    def on_progress(self, moment: Progress) -> None:
+        """Draw the bar; when an epoch has ended, tell of it."""
+        self._terminal.on_progress(moment)
+        if not moment.history:
+            return
+        self._write(moment)
+        if self._tracker is not None:
+            self._tracker.write(moment.history)
+        if self._terminal.watched:
+            for line in _lines(moment.history, self._told):
+                self._terminal.say(line)
+        self._told = len(moment.history)
+
+    def close(self) -> None:
+        """Let go of the tracker's files."""
+        if self._tracker is not None:
+            self._tracker.close()
+
+    def _write(self, moment: Progress) -> None:
+        """The page so far, whole: who has it open never sees half of one."""
+        from signet import storage
+        from signet.reporting import render
+        from signet.reporting.training import training_page
+
+        page = training_page(self._title, moment.history, steps_done=moment.done, steps=moment.total)
+        storage.write_bytes(self._place, render(page).encode(), overwrite=True)
+        self.curves = str(self._place)
+
+
+def _lines(history: tuple[Mapping[str, float], ...], told: int) -> list[str]:
+    """Lines of the epochs that were not told yet, below a heading when they are the first."""
+    from signet.reporting.training import cell
+
+    # Epoch 0 has learned nothing yet, and so has none of some figures that all others have.
+    shown = [(key, title) for key, title in _COLUMNS if key in _LATER or key in history[0]]
+    lines = [] if told else [f"{'epoch':>5}" + "".join(f"{title:>11}" for _, title in shown)]
+    for place in range(told, len(history)):
+        row = history[place]
+        cells = [cell(key, row[key]) if key in row else "" for key, _ in shown]
+        lines.append(f"{place:>5}" + "".join(f"{text:>11}" for text in cells))
+    return lines
