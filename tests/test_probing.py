@@ -124,8 +124,19 @@ def test_nested_folds_are_calibrated_without_the_image():
     inner = np.unique(folds[inside], return_inverse=True)[1]
     probe = fit_probe(rows[inside], truth[inside], 2, folds=inner)
     temperature = fit_temperature(probe.out_of_fold, truth[inside])
-    assert abs(temperature - 1) > 0.02
+    assert abs(probe.scale - 1) > 0.02
+    assert temperature == pytest.approx(1, abs=0.05)
     np.testing.assert_allclose(table[folds == 0], probe.logits(rows[folds == 0]) / temperature, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["logistic", "ridge"])
+@pytest.mark.parametrize("strength", [10.0, 1.0, 1e-6])
+def test_however_strong_the_regularisation_logits_are_scores(method, strength):
+    from signet.metrics.calibration import fit_temperature
+
+    rows, truth = data(count=150, width=60, signal=1.0)
+    probe = fit_probe(rows, truth, 3, settings=ProbeSettings(method=method, strengths=(strength,)))
+    assert fit_temperature(probe.out_of_fold, truth) == pytest.approx(1, abs=0.1)
 
 
 def test_a_ridge_that_is_fitted_again_is_no_surer_than_it_was_found_to_be():

@@ -158,7 +158,7 @@ def fit_probe(
             else ([], _unseen(problem, chosen))
         )
         final = next(_SOLVERS[method](problem, (best.strength,), best.evenness))
-        scale = _scale(method, best.logits[judged], problem.truth[judged]) if judged.any() else 1.0
+        scale = _scale(best.logits[judged], problem.truth[judged]) if judged.any() else 1.0
     return Probe(
         weights=np.ascontiguousarray(final.weights.T * scale, np.float32),
         bias=np.asarray(final.bias * scale, np.float32),
@@ -307,7 +307,7 @@ def _search(
             for outside, path in paths:
                 logits[outside] = next(path).logits(problem.rows[outside])
             # As sure as it will be once sealed: strong regularisation gives flat answers, not wrong ones.
-            loss = _loss(logits[known] / np.float32(fit_temperature(logits[known], truth)), truth)
+            loss = _loss(logits[known] * np.float32(_scale(logits[known], truth)), truth)
             curve.append(Tried(strength, evenness, loss))
             on_progress(Progress("fitting the probe", len(curve), None, unit="strengths"))
             cost = loss + _unlikeliness(strength, evenness) / len(truth)
@@ -343,9 +343,13 @@ def _path(
     yield from _SOLVERS[method](problem.subset(inside), *tried)
 
 
-def _scale(method: Method, logits: Array, truth: Integers) -> float:
-    """Ridge aims at 0 and 1, not at log odds: one factor for all logits makes scores of them."""
-    return 1 / fit_temperature(logits, truth) if method == "ridge" else 1.0
+def _scale(logits: Array, truth: Integers) -> float:
+    """One factor for all logits that makes scores of them.
+
+    Ridge aims at 0 and 1, not at log odds; strong regularisation makes a logistic fit less sure than it is
+    right.
+    """
+    return 1 / fit_temperature(logits, truth)
 
 
 def _loss(logits: Array, truth: Integers) -> float:

@@ -57,7 +57,7 @@ from signet.training.adapters import AdapterSettings, adapter_tensors, merged, w
 from signet.training.checkpoints import forget
 from signet.training.contact_sheet import contact_sheet
 from signet.training.ensembles import Ensemble
-from signet.training.head_modules import HeadFactory, checked_head, mlp, replace_head, taught_on_features
+from signet.training.head_modules import checked_head, mlp, replace_head, taught_on_features
 from signet.training.heads import Head, head_of, set_head, width_of, with_head
 from signet.training.loop import train
 from signet.training.objective import Objective
@@ -78,7 +78,6 @@ __all__ = [
     "AdapterSettings",
     "Ensemble",
     "Head",
-    "HeadFactory",
     "ObjectData",
     "Objective",
     "Optimisation",
