@@ -9,7 +9,7 @@ import pytest
 
 from signet.datasets import open_dataset
 from signet.errors import BadDataset, BadRequest
-from signet.finetuning import finetune, folding, trained
+from signet.finetuning import RunSettings, finetune, folding, trained
 from signet.finetuning.partition import partition
 from signet.finetuning.strategies import dealt, strategy_for
 from signet.models import load, resolve
@@ -135,3 +135,27 @@ def test_networks_of_all_folds_are_sealed_as_one(classifier, shapes, tmp_path, m
         images = torch.from_numpy(np.asarray(batch.arrays))
         mean = torch.stack([module(images) for module in modules]).mean(0).numpy()
     np.testing.assert_allclose(logits, mean, atol=2e-3)
+
+
+@pytest.mark.large
+def test_a_run_goes_on_at_the_fold_where_it_was(classifier, shapes, tmp_path):
+    data = open_dataset(shapes)
+    straight = finetune(classifier, data, out=tmp_path / "a.signet", recipe=FOLDS)
+    begun = []
+
+    def stop(progress):
+        if progress.stage == "training folds":
+            begun.append(progress.done)
+        if begun[-1:] == [1] and progress.stage == "fine-tuning" and progress.done:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "b.signet"
+    with pytest.raises(KeyboardInterrupt) as caught:
+        finetune(classifier, data, out=out, recipe=FOLDS, run=RunSettings(on_progress=stop))
+    assert any("continue with --resume" in note for note in caught.value.__notes__)
+    with pytest.raises(BadRequest, match="an interrupted training lies beside it"):
+        finetune(classifier, data, out=out, recipe=FOLDS)
+    done = finetune(classifier, data, out=out, recipe=FOLDS, run=RunSettings(resume=True))
+    assert done.folds == straight.folds
+    assert done.history == straight.history
+    assert done.metrics == straight.metrics

@@ -11,6 +11,7 @@ import pytest
 from signet.datasets import open_dataset
 from signet.errors import BadRequest, WrongTask
 from signet.finetuning import RunSettings, finetune, teachers
+from signet.finetuning.workplace import Workplace
 from signet.models import load, resolve
 from signet.networks import Pretrained
 from signet.progress import silent
@@ -56,6 +57,16 @@ def test_its_answers_are_those_of_the_model_in_the_order_of_the_run(teacher, sha
     logs = np.log(np.stack([answer.scores[order] for answer in answers]))
     # Scores are of the calibrated logits; differences of two logits are differences of their logarithms.
     np.testing.assert_allclose((table[:, 0] - table[:, 1]) / temperature, logs[:, 0] - logs[:, 1], atol=2e-3)
+
+
+def test_answers_that_were_asked_for_once_are_kept_for_a_resume(teacher, shapes, tmp_path, monkeypatch):
+    recipe, paths = QUICK.changed(teacher=str(teacher)), open_dataset(shapes).paths[:3]
+    model, work = found(recipe, open_dataset(shapes)), Workplace(tmp_path)
+    with teachers.lessons(model, paths, ("disc", "square"), recipe, work) as taught:
+        first = np.array(taught.logits)
+    monkeypatch.setattr(teachers, "_asked_once", lambda *_: pytest.fail("it was asked twice"))
+    with teachers.lessons(model, paths, ("disc", "square"), recipe, work) as taught:
+        assert np.array_equal(taught.logits, first)
 
 
 def test_a_view_is_resized_straight_to_its_size(teacher, shapes):

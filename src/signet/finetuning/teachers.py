@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from signet.batches import Outputs
 from signet.datasets import Dataset
 from signet.errors import BadDataset, BadRequest, WrongTask, near_misses
 from signet.finetuning.probes import opened
+from signet.finetuning.workplace import Workplace
 from signet.images import Image
 from signet.models import Model, resolve
 from signet.naming import shown
@@ -121,7 +123,11 @@ def seconds_per_image(teacher: Pretrained, paths: Sequence[Path], recipe: Recipe
 
 @contextmanager
 def lessons(
-    teacher: Pretrained | None, paths: Sequence[Path], labels: Sequence[str], recipe: Recipe
+    teacher: Pretrained | None,
+    paths: Sequence[Path],
+    labels: Sequence[str],
+    recipe: Recipe,
+    work: Workplace | None = None,
 ) -> Iterator[Teaching | None]:
     """What training is told of a teacher, which stays open as long as it may be asked.
 
@@ -130,6 +136,7 @@ def lessons(
         paths: the training images.
         labels: of the run.
         recipe: how often it is asked, by which engine.
+        work: of the run, where answers that were asked for once are kept for a resume.
     """
     if teacher is None:
         yield None
@@ -142,7 +149,17 @@ def lessons(
             program = for_views(teacher.card.program)
             yield Teaching(digest=teacher.digest, teach=lambda views: _asked(model, program, views, columns))
         else:
-            yield Teaching(digest=teacher.digest, logits=_asked_once(model, paths, columns))
+
+            def asked() -> dict[str, Array]:
+                return {"logits": _asked_once(model, paths, columns)}
+
+            kept = asked() if work is None else work.arrays(f"teacher-{_named(paths)}", asked)
+            yield Teaching(digest=teacher.digest, logits=np.asarray(kept["logits"], np.float32))
+
+
+def _named(paths: Sequence[Path]) -> str:
+    """A name for the answers to these images: a search or a fold may learn from others."""
+    return hashlib.sha256("\n".join(map(str, paths)).encode()).hexdigest()[:16]
 
 
 def for_views(program: Program) -> Program:

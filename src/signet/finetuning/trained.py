@@ -283,7 +283,7 @@ def _lesson(job: Job, sized: Pretrained) -> Iterator[Any]:
 
     parts = job.parts
     known, unseen = parts.development.subset(parts.training), parts.development.subset(parts.validation)
-    with teachers.lessons(job.teacher, known.paths, parts.labels, job.recipe) as teaching:
+    with teachers.lessons(job.teacher, known.paths, parts.labels, job.recipe, job.work) as teaching:
         yield TrainingData(
             known.paths,
             known.targets,
