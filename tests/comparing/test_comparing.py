@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from signet.comparing import Terms, compare, side_by_side
+from signet.comparing import compare
 from signet.datasets import from_csv, from_folder
 from signet.errors import BadDataset, BadRequest, UnknownName, WrongTask
 from signet.evaluation import evaluate
-from signet.measuring import milliseconds_of
-from signet.models import Model, load
+from signet.models import Model
 from signet.statistics import Resampling, mcnemar, paired_difference
-from signet.streaming import settings_for
 
-pytest.importorskip("scipy")
+from .beside import pair, set_beside
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
-
-
-@pytest.fixture(autouse=True)
-def once(monkeypatch):
-    """No half second of one image after another."""
-    monkeypatch.setattr("signet.comparing.milliseconds_of", partial(milliseconds_of, least_seconds=0))
-
-
-@pytest.fixture(scope="module")
-def told(module_at):
-    return module_at("told", Path(__file__).parents[1] / "evaluation" / "told.py")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory, floor3):
-    pretrained = floor3.graph_model(tmp_path_factory.mktemp("model"))
-    with load(pretrained, engine="onnx", settings=settings_for(many=True, threads=1)) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +61,6 @@ class Answering(Model):
         pass
 
 
-def set_beside(models, dataset, **terms):
-    """`side_by_side` of models that are open already."""
-    by_name = {}
-    for model in models:
-        by_name.setdefault(id(model.pretrained), model)
-    return side_by_side(
-        [model.pretrained for model in models],
-        dataset,
-        Terms(**terms),
-        open_model=lambda pretrained: by_name[id(pretrained)],
-    )
-
-
 def some(names, numbers):
     return {f"{name}/{number}" for name in names for number in numbers}
 
@@ -104,11 +70,6 @@ def three(running):
     good = Answering(running, "tests/good", some(NAMES[:2], range(2)))
     bad = Answering(running, "tests/bad", some(NAMES[:2], range(1, 9)), sure=0.6)
     return good, bad, Answering(running, "tests/same", some(NAMES[:2], range(2)))
-
-
-def pair(found, first, metric):
-    (one,) = (pair for pair in found.pairs if (pair.first, pair.metric) == (first, metric))
-    return one
 
 
 def test_each_figure_is_that_of_evaluate_and_each_difference_of_the_images_themselves(three, photos):
@@ -268,99 +229,6 @@ def test_several_labels_an_image(three, photos, tmp_path):
     assert pair(found, "tests/bad", "f1_macro").figure.value < 0
 
 
-# Objects and pixels
-
-
-@pytest.fixture(scope="module")
-def frames(told, tmp_path_factory):
-    return told.pictures(tmp_path_factory.mktemp("frames"), 8)
-
-
-def objects(told, running, frames, kind, shift):
-    """Models with perfect boxes, with boxes that are off, and the dataset."""
-    make = {"detect": told.boxes, "instances": told.instances}[kind]
-    truths = [make([((5, 5, 25 + n, 25), n % 3, 1.0), ((30, 10, 50, 35), 1, 1.0)]) for n in range(8)]
-    off = [
-        make([((5 + shift, 5, 25 + n + shift, 25), n % 3, 0.8), ((30, 10, 50, 35), 1, 0.9)]) for n in range(8)
-    ]
-    data = told.dataset(frames, truths, kind)
-    models = [
-        named(told.Told(running, kind, {str(n): answers[n] for n in range(8)}), name)
-        for name, answers in (("tests/perfect", truths), ("tests/off", off))
-    ]
-    return models, data
-
-
-def named(model, name):
-    model.pretrained = dataclasses.replace(model.pretrained, card=dataclasses.replace(model.card, name=name))
-    model.close = lambda: None
-    return model
-
-
-@pytest.mark.parametrize("kind", ["detect", "instances"])
-def test_objects(told, running, frames, kind):
-    models, data = objects(told, running, frames, kind, shift=4)
-    found = set_beside(models, data)
-    assert found.task == kind
-    main = {"detect": "ap", "instances": "mask_ap"}[kind]
-    assert found.main_metric() == main
-    for model, row in zip(models, found.models, strict=True):
-        assert row.metrics == evaluate(model, data).metrics
-    gap = pair(found, "tests/off", main).figure
-    assert gap.value == pytest.approx(found.models[1].metrics[main].value - 1)
-    assert gap.low <= gap.value <= gap.high < 0
-    same = set_beside([models[1], models[1]], data)
-    assert {(one.figure.value, one.figure.low, one.figure.high) for one in same.pairs} == {(0.0, 0.0, 0.0)}
-
-
-def test_a_detector_beside_an_instance_segmenter_is_measured_by_boxes(told, running, frames, monkeypatch):
-    (masks, _), data = objects(told, running, frames, "instances", shift=4)
-    # A dataset of values has no annotations, of which `as_task` makes boxes.
-    flat = dataclasses.replace(data, task="detect", truth_of=lambda *row: data.truth_of(*row).boxes)
-    monkeypatch.setattr(type(data), "as_task", lambda self, task: flat)
-    (_, boxes), _ = objects(told, running, frames, "detect", shift=10)
-    found = set_beside([masks, boxes], data)
-    assert found.task == "detect"
-    assert {one.metric for one in found.pairs} == set(found.models[0].metrics)
-    assert not any("mask" in one.metric for one in found.pairs)
-    assert found.disagreeing == 8
-    one = found.disagreements[0]
-    assert one.there is not None
-    assert [reply.figure for reply in one.replies] == [1.0, pytest.approx(2 / 3)]
-
-
-def pixels(told, running, frames):
-    grid = np.arange(40 * 60).reshape(40, 60)
-    truths = [told.segments((grid // (120 + 40 * n)) % 3) for n in range(8)]
-    wrong = [told.segments(np.where(grid % 7 < n, 0, truth.indices)) for n, truth in enumerate(truths)]
-    models = [
-        named(told.Told(running, "segment", {str(n): answers[n] for n in range(8)}), name)
-        for name, answers in (("tests/perfect", truths), ("tests/off", wrong))
-    ]
-    return models, told.dataset(frames, truths, "segment", form="masks")
-
-
-def test_pixels(told, running, frames):
-    models, data = pixels(told, running, frames)
-    found = set_beside(models, data)
-    for model, row in zip(models, found.models, strict=True):
-        assert row.metrics == evaluate(model, data).metrics
-    gap = pair(found, "tests/off", "miou").figure
-    assert gap.value == pytest.approx(found.models[1].metrics["miou"].value - 1)
-    assert gap.high < 0
-    assert found.disagreeing == 7  # the first has no wrong pixel
-    assert found.disagreements[0].source.endswith("7.png")
-    assert (found.disagreements[0].there.indices == data[7].truth.indices).all()
-
-
-def test_fewer_than_five_images_have_a_difference_without_an_interval(told, running, frames):
-    models, data = pixels(told, running, frames)
-    found = set_beside(models, data.subset([5, 6, 7]))
-    assert pair(found, "tests/off", "miou").figure.value < 0
-    assert np.isnan(pair(found, "tests/off", "miou").figure.low)
-    assert found.to_dict()["pairs"][0]["low"] is None
-
-
 @pytest.mark.large
 def test_real_models_beside_each_other(shared):
     """The tiny TFLite classifiers on real pictures, as they were measured apart from each other."""
@@ -374,16 +242,3 @@ def test_real_models_beside_each_other(shared):
     values = [row.metrics["top1"].value for row in found.models]
     assert gap.value == pytest.approx(values[1] - values[0])
     assert [claim.value for claim in found.models[0].claims if claim.metric == "top1"] == [0.687]
-
-
-@pytest.mark.large
-def test_a_real_detector_is_level_with_itself(shared):
-    from signet.datasets import open_dataset
-
-    model = shared / "weights" / "files" / "yolox_nano.onnx"
-    found = compare([model, model], open_dataset(shared / "data" / "coco_tiny"))
-    assert found.count == 80
-    assert found.models[0].metrics["ap"].value == pytest.approx(0.295, abs=0.0005)  # as the card claims
-    assert len(found.pairs) == 12
-    assert {(one.figure.value, one.figure.low, one.figure.high) for one in found.pairs} == {(0.0, 0.0, 0.0)}
-    assert found.disagreeing == 0

@@ -11,11 +11,10 @@ import numpy as np
 
 from signet import answers
 from signet.arrays import Integers
-from signet.boxes import Boxes
 from signet.cards import Card
 from signet.evaluation.labels import Matched
 from signet.evaluation.question import Question, Walk
-from signet.evaluation.tallies import ObjectTally, f1_of_images
+from signet.evaluation.tallies import ObjectTally, boxes_of, f1_of_images
 from signet.instances import Instances
 from signet.metrics.matching import Matches, Objects
 from signet.metrics.object_confusion import ObjectConfusion
@@ -90,6 +89,7 @@ def tally_objects(question: Question) -> ObjectTally:
         notes=(*matched.notes, *_floor_note(question.model.card)),
         pairs=tuple(pairs),
         labels=names,
+        voc=question.dataset.format == "voc",
     )
 
 
@@ -100,10 +100,10 @@ def _asked(walk: Walk, matched: Matched) -> tuple[list[Pair], list[str], list[in
     names, by_boxes = shared.names, question.dataset.task == "detect"
     pairs: list[Pair] = []
     sources, places = [], []
-    for answered, truth in walk.pairs(lambda truth: _boxes(truth).size):
+    for answered, truth in walk.pairs(lambda truth: boxes_of(truth).size):
         answer = cast("Objects", answered.answer)
         pairs.append((
-            _relabelled(_boxes(answer) if by_boxes else answer, shared.from_model, names),
+            _relabelled(boxes_of(answer) if by_boxes else answer, shared.from_model, names),
             _relabelled(truth, shared.from_dataset, names),
         ))  # fmt: skip
         sources.append(answered.source)
@@ -133,13 +133,9 @@ def _floor_note(card: Card) -> tuple[str, ...]:
     )
 
 
-def _boxes(objects: Objects) -> Boxes:
-    return objects.boxes if isinstance(objects, Instances) else objects
-
-
 def _relabelled(objects: Objects, table: Integers, names: Sequence[str]) -> Objects:
     """With the indices of the table; what has none is left out."""
-    boxes = _boxes(objects)
+    boxes = boxes_of(objects)
     indices = table[np.minimum(boxes.indices, len(table) - 1)]
     kept = np.flatnonzero(indices >= 0)
     labels = tuple(names[place] for place in indices[kept].tolist())
@@ -158,7 +154,7 @@ def _errors(
     def box(row: int, of_truth: bool) -> tuple[float, float, float, float]:
         image = (matches.truth_image if of_truth else matches.image)[row]
         place = (matches.truth_place if of_truth else matches.place)[row]
-        left, top, right, bottom = _boxes(pairs[image][of_truth]).xyxy[place].tolist()
+        left, top, right, bottom = boxes_of(pairs[image][of_truth]).xyxy[place].tolist()
         return left, top, right, bottom
 
     missed = [
@@ -193,4 +189,4 @@ def _worst(
 
 
 def _sure(answer: Objects, score: float) -> Objects:
-    return answer[_boxes(answer).scores >= score]
+    return answer[boxes_of(answer).scores >= score]

@@ -15,12 +15,14 @@ from functools import cached_property
 import numpy as np
 
 from signet.arrays import Array, Integers
+from signet.boxes import Boxes
 from signet.instances import Instances
 from signet.metrics.average_precision import label_figures
 from signet.metrics.classification import class_figures, mean_where_defined
 from signet.metrics.matching import IGNORED, Matches, Objects, match
 from signet.metrics.multilabel import average_precision
 from signet.metrics.object_confusion import ObjectConfusion, confusion
+from signet.metrics.pascal_voc import VocMatches, match_voc, voc_precision
 from signet.metrics.segmentation import pixel_figures
 from signet.predictions import Prediction
 from signet.records import Interval
@@ -152,9 +154,15 @@ class LabelTally(Tally):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectTally(Tally):
-    """Of a detector or instance segmenter: for each image its answer and its truth, by the same indices."""
+    """Of a detector or instance segmenter: for each image its answer and its truth, by the same indices.
+
+    Attributes:
+        pairs: (answer, truth) of each image.
+        voc: Pascal VOC's figures are asked for, too.
+    """
 
     pairs: tuple[tuple[Objects, Objects], ...]
+    voc: bool = False
 
     def only(self, rows: Integers) -> ObjectTally:
         """Some of the images."""
@@ -163,15 +171,22 @@ class ObjectTally(Tally):
 
     def metrics(self, resampling: Resampling) -> Mapping[str, Interval]:
         """COCO's figures, by boxes and where there are masks by masks too."""
-        return summarise_objects(self.pairs, self.labels, resampling=resampling).metrics
+        return summarise_objects(self.pairs, self.labels, voc=self.voc, resampling=resampling).metrics
 
     def figures(self, drawn: Weights) -> Mapping[str, Array]:
         """The same on draws."""
-        return {
+        found = {
             f"{prefix}{name}": values
             for prefix, matches in self._kinds.items()
             for name, values in label_figures(matches, drawn).means().items()
         }
+        if self.voc:
+            each = voc_precision(self._voc_matches, drawn)
+            found |= {
+                name: mean_where_defined(part)
+                for name, part in zip(("voc_ap", "voc07_ap"), each, strict=True)
+            }
+        return found
 
     def each(self) -> Array:
         """F1 of the boxes, from the score on where F1 over all is best; NaN where nothing is and was seen."""
@@ -181,8 +196,7 @@ class ObjectTally(Tally):
     def seen(self, row: int) -> tuple[Prediction, Prediction]:
         """(the answers that count, the truth) of an image."""
         answer, truth = self.pairs[row]
-        boxes = answer.boxes if isinstance(answer, Instances) else answer
-        return answer[boxes.scores >= self._confused.score], truth
+        return answer[boxes_of(answer).scores >= self._confused.score], truth
 
     @cached_property
     def _kinds(self) -> dict[str, Matches]:
@@ -191,8 +205,18 @@ class ObjectTally(Tally):
         return found | ({"mask_": match(self.pairs, len(self.labels), masks=True)} if masks else {})
 
     @cached_property
+    def _voc_matches(self) -> VocMatches:
+        pairs = ((boxes_of(answer), boxes_of(truth)) for answer, truth in self.pairs)
+        return match_voc(pairs, len(self.labels))
+
+    @cached_property
     def _confused(self) -> ObjectConfusion:
         return confusion(self._kinds[""], self.pairs)
+
+
+def boxes_of(objects: Objects) -> Boxes:
+    """The boxes of objects with masks or without."""
+    return objects.boxes if isinstance(objects, Instances) else objects
 
 
 @dataclass(frozen=True, slots=True)
