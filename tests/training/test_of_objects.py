@@ -109,6 +109,29 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         run("interrupted", resume=True)
 
 
+def test_a_step_of_objects_goes_on_in_parts_where_memory_runs_out(
+    objects: ModuleType, folder: Path, tmp_path: Path
+) -> None:
+    def run(name: str, most: int) -> Any:
+        module = objects.network(instances=False)
+        learn = module.losses
+
+        def losses(images: torch.Tensor, targets: Any) -> Any:
+            assert len(images) == len(targets)
+            if len(images) > most:
+                raise RuntimeError("CUDA out of memory")
+            return learn(images, targets)
+
+        module.losses = losses
+        how = objects.settings(epochs=1, batch=4)
+        data = objects.data_in(folder, instances=False)
+        return train(module, data, how, folder=tmp_path / name, resume=False)
+
+    free, tight = run("free", 4), run("tight", 2)
+    assert "from then on 2 went through" in tight.notes[0]
+    assert tight.history[1]["train_loss"] == pytest.approx(free.history[1]["train_loss"], rel=0.05)
+
+
 def test_views_are_a_function_of_seed_epoch_and_image(objects: ModuleType, folder: Path) -> None:
     data = objects.data_in(folder, instances=True)
     how = objects.settings(augmentation="medium", mosaic=0.5)

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,15 @@ from signet.preprocessing import prepare
 from signet.programs import Program
 from signet.progress import Progress
 from signet.steps import Layout, Read, Resize
-from signet.training import TIMED, PixelData, TrainSettings, median_frequency_weights, stages_of, train
+from signet.training import (
+    TIMED,
+    Optimisation,
+    PixelData,
+    TrainSettings,
+    median_frequency_weights,
+    stages_of,
+    train,
+)
 from signet.training.scenes import Scenes, in_frame
 
 
@@ -114,6 +123,24 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     other = scenes.data_in(folder, weights=np.array([1, 2, 3], np.float32))
     with pytest.raises(BadRequest, match="other data"):
         train(scenes.network(), other, how, folder=place, resume=True)
+
+
+def test_parts_of_a_step_and_activations_computed_twice_hold_for_pixels_too(
+    scenes: ModuleType, folder: Path, tmp_path: Path
+) -> None:
+    def losses(name: str, batch: int, **how: Any) -> list[float]:
+        module = scenes.network()
+        settings = scenes.settings(batch=batch, optimisation=Optimisation(**how), thaw=(("backbone", 2),))
+        done = train(module, scenes.data_in(folder), settings, folder=tmp_path / name, resume=False)
+        return [row["train_loss"] for row in done.history[1:]]
+
+    plain = losses("plain", 4)
+    assert losses("twice", 4, checkpoint_activations=True) == plain
+    # The statistics of a head's BatchNorm are of what goes through at once, and so is the Dice of a part.
+    parts = losses("parts", 2, accumulate=2)
+    assert len(parts) == len(plain)
+    assert parts == pytest.approx(plain, rel=0.5)
+    assert parts != plain
 
 
 def test_views_are_a_function_of_seed_epoch_and_image(scenes: ModuleType, folder: Path) -> None:

@@ -164,12 +164,20 @@ def from_checkpoint(
             kept[name] = tensor
     set_state(module, parts["module"])
     average.restore(parts["average"])
+    fused = {
+        parameter for group in optimizer.param_groups if group.get("fused") for parameter in group["params"]
+    }
     for name, parameter in module.named_parameters():
         if name in moving:
+            # A fused optimizer counts its steps on the device; the others on the processor.
+            moved = {
+                key: value.to(parameter.device) if parameter in fused else value
+                for key, value in moving[name].items()
+            }
             optimizer.state[parameter] = {
                 # In the parameter's own order of memory: the fused optimizer goes over both in one line.
                 key: torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-                for key, value in moving[name].items()
+                for key, value in moved.items()
             }
     return Moment.from_dict(checkpoint.facts), parts["best"], kept
 
