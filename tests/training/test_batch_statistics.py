@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from signet.decoding import read
 from signet.errors import BadRequest, UnknownName
 from signet.preprocessing import prepare
+from signet.progress import Progress
 from signet.training import train
 from signet.training.batch_statistics import re_estimate
 from signet.training.freezing import batchnorm_policies, held_tensors, refuse_moving, set_learning_mode
@@ -171,6 +172,28 @@ def test_adapted_statistics_are_computed_before_the_first_step_and_then_kept(
     # Of the weights as they were given: the steps after it moved the weights, not these.
     torch.testing.assert_close(statistics(last, "stem.1").double(), values.mean(1), atol=1e-5, rtol=1e-4)
     assert not torch.equal(last["stem.0.weight"], before["stem.0.weight"])
+
+
+@pytest.mark.parametrize("policy", ["re-estimated", "batch"])
+def test_a_stage_that_has_yet_to_thaw_keeps_its_statistics_until_then(
+    tiny: ModuleType, images: Path, tmp_path: Path, policy: str
+) -> None:
+    before = state_of(module := tiny.network())
+    ends: list[dict[str, Tensor]] = []
+
+    def on_progress(moment: Progress) -> None:
+        if moment.history:
+            ends.append(state_of(module))
+
+    how = tiny.settings(
+        epochs=2, checkpoint_seconds=60, batchnorm=policy, frozen=("stem",), thaw=(("body", 2),)
+    )
+    done = train(module, tiny.data_in(images), how, folder=tmp_path, resume=False, on_progress=on_progress)
+    _, first, second = ends
+    assert torch.equal(statistics(first, "body.1"), statistics(before, "body.1"))
+    assert not torch.equal(statistics(second, "body.1"), statistics(before, "body.1"))
+    # What is proved is what never learned.
+    assert {name.partition(".")[0] for name in done.held.names} == {"stem"}
 
 
 @pytest.mark.parametrize("policy", ["re-estimated", "adapt"])
