@@ -178,3 +178,10 @@ def test_a_far_domain_gets_a_row_from_scratch(shared, tmp_path):
     assert found.scratch is not None
     assert found.scratch.name == "from scratch (random features)"
     assert 0 < found.scratch.low < found.scratch.expected < found.scratch.high < 1
+
+
+def test_no_candidate_sees_more_images_than_a_kernel_can_hold(models, dataset, monkeypatch):
+    monkeypatch.setattr(choosing, "MOST_IMAGES", 70)
+    found = choose(dataset, models, settings=dataclasses.replace(QUICK, least=100))
+    assert max(row.images for row in found.ranking) == 70
+    assert found.images == 120

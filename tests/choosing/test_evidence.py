@@ -87,6 +87,22 @@ def test_the_final_probe_sees_no_image_that_it_answers(blobs):
     assert final_right(noise, rows_of(targets)).mean() < 0.55
 
 
+def test_a_final_probe_that_would_take_minutes_is_a_ridge(blobs, monkeypatch):
+    features, targets = blobs
+    methods = []
+    real = evidence.fit_probe
+
+    def watched(*given, settings, **more):
+        methods.append(settings.method)
+        return real(*given, settings=settings, **more)
+
+    monkeypatch.setattr(evidence, "fit_probe", watched)
+    final_right(features, rows_of(targets))
+    monkeypatch.setattr(evidence, "_MOST_CELLS", 1000)
+    assert final_right(features, rows_of(targets)).mean() > 0.9
+    assert methods == [None, "ridge"]
+
+
 def test_features_that_never_vary_are_at_the_largest_class():
     targets = np.repeat([0, 1], [40, 20])
     found = measure(np.ones((60, 8), np.float32), rows_of(targets))

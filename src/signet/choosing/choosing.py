@@ -14,7 +14,7 @@ from signet.choices import Choice, Contender, LeftOut
 from signet.choosing import distance, telling
 from signet.choosing.candidates import Candidate, Gathered, Given, Limits, gather
 from signet.choosing.costs import milliseconds_of
-from signet.choosing.evidence import final_right
+from signet.choosing.evidence import MOST_IMAGES, final_right
 from signet.choosing.posterior import Prior, Seen, believe
 from signet.choosing.race import ENOUGH, Entrant, Raced, Track, race
 from signet.choosing.scores import scores_of
@@ -110,7 +110,7 @@ def choose(
     run.enter(gathered)
     raced = race(
         run.entrants(),
-        subject.rows,
+        subject.rows.head(MOST_IMAGES),
         run.supply,
         final_right,
         run.track(),

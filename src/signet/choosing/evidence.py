@@ -26,6 +26,12 @@ PARTS = (0.25, 0.5, 1.0)
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Of the regularisation, in units of the kernel's mean diagonal."""
 
+MOST_IMAGES = 2000
+"""Images that a candidate is shown at most: kernels grow with their square."""
+
+_MOST_CELLS = 200_000_000
+"""Images x features x classes above which the final probe is a ridge: a logistic one would take minutes."""
+
 _MOST_ROWS = 800
 """Rows times repeats: small subsets are dealt to folds several times, large ones once."""
 
@@ -113,7 +119,8 @@ def final_right(features: Floats, rows: Rows) -> Array:
     """
     known, targets = np.unique(rows.targets, return_inverse=True)
     folds = rows.deals()[0]
-    settings = ProbeSettings(seed=rows.seed)
+    large = features.size * len(known) > _MOST_CELLS
+    settings = ProbeSettings(seed=rows.seed, method="ridge" if large else None)
     probe = fit_probe(features, targets.astype(np.int64), len(known), folds=folds, settings=settings)
     return np.asarray(probe.out_of_fold.argmax(axis=1) == targets, np.float64)
 
