@@ -43,6 +43,11 @@ def run(model, shapes, folder, module=None, **changes):
     )
 
 
+def always_tuned(*_, **__):
+    """In place of the decision: what was trained is sealed, however good it is."""
+    return "fine-tuned", {"probe": 0.0, "fine-tuned": 1.0}
+
+
 def agrees(done, shapes):
     """The seal verifies, and measures what the run measured."""
     assert verify(done.seal.path).ok
@@ -81,7 +86,7 @@ def test_from_scratch_the_card_inherits_no_licence(classifier, shapes, tmp_path)
 
 @pytest.mark.large
 def test_adapters_are_merged_and_kept_beside(transformer, shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr("signet.finetuning.tuning._better", lambda *_: ("fine-tuned", {"fine-tuned": 1.0}))
+    monkeypatch.setattr("signet.finetuning.tuning.better", always_tuned)
     done = run(transformer, shapes, tmp_path, strategy="lora", input_size=160, lora_rank=4, head_rate=1e-2)
     assert "low-rank adapters of rank 4" in done.plan.trained
     path = done.seal.path
@@ -126,7 +131,7 @@ def test_stages_thaw_one_after_another_and_all_move(classifier, shapes, tmp_path
 
 @pytest.mark.large
 def test_a_perceptron_is_sealed_by_its_graph(classifier, shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr("signet.finetuning.tuning._better", lambda *_: ("fine-tuned", {"fine-tuned": 1.0}))
+    monkeypatch.setattr("signet.finetuning.tuning.better", always_tuned)
     done = run(classifier, shapes, tmp_path, strategy="head", head="mlp", head_hidden=24, head_dropout=0.2)
     assert "perceptron" in done.plan.trained
     assert done.seal.weights is None
@@ -136,7 +141,7 @@ def test_a_perceptron_is_sealed_by_its_graph(classifier, shapes, tmp_path, monke
 
 @pytest.mark.large
 def test_a_module_of_ones_own_is_sealed_by_its_graph(classifier, shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr("signet.finetuning.tuning._better", lambda *_: ("fine-tuned", {"fine-tuned": 1.0}))
+    monkeypatch.setattr("signet.finetuning.tuning.better", always_tuned)
 
     def cosine(width, classes):
         return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, classes, bias=False))
@@ -245,7 +250,7 @@ def test_settings_are_searched_on_validation_images_and_the_table_is_sealed(clas
     ids=["lora", "gradual", "scratch", "mlp"],
 )
 def test_interrupted_and_resumed_it_comes_to_the_same(model, changes, shapes, tmp_path, monkeypatch, request):
-    monkeypatch.setattr("signet.finetuning.tuning._better", lambda *_: ("fine-tuned", {"fine-tuned": 1.0}))
+    monkeypatch.setattr("signet.finetuning.tuning.better", always_tuned)
     name, recipe = str(request.getfixturevalue(model)), SHORT.changed(checkpoint_seconds=0.0, **changes)
     data = open_dataset(shapes)
     quiet = RunSettings(audit=False)

@@ -159,6 +159,18 @@ def test_what_the_plan_noted_is_not_said_twice(probed):
     assert "note: new" in later.words()
 
 
+def test_a_lead_that_may_be_chance_is_called_so(probed):
+    close = dataclasses.replace(
+        probed,
+        tuned=probed.probe,
+        gain=Interval(0.0, 0.0, 0.0),
+        validation={"probe": 0.6, "fine-tuned": 0.66},
+    )
+    (line,) = (line for line in close.words() if line.startswith("sealed: "))
+    assert "the probe one, which is not beaten by more than one standard error" in line
+    assert "fine-tuned 66.0 %" in close.story().decided
+
+
 def test_a_tie_is_not_called_better(probed):
     tied = dataclasses.replace(
         probed,

@@ -12,6 +12,7 @@ learners ── the module that learns, with its head and adapters; thawing ─�
 presets ── recipes for a purpose; searching ── rates, augmentation and frozen stages tried within a time
 trained ── the network trained further from the probe's head; torch; written ── that network on disk
 joining ── a head on a graph, and as weights that can be trained further; no torch
+deciding ── which candidate is sealed
 scoring ── a candidate's figures, with intervals
 closing ── the chosen candidate as a seal
 workplace ── the folder of a run, by which it resumes

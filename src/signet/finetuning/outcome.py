@@ -160,7 +160,9 @@ class Finetuned:
         )
 
     def _better(self) -> str:
-        """What made the choice; equal accuracies are told apart by their loss."""
+        """What made the choice; equal accuracies are told apart by their loss (see `deciding`)."""
+        if self.chosen == "probe" and self.validation.get("fine-tuned", 0.0) > self.validation["probe"]:
+            return "not beaten by more than one standard error"
         tied = len(set(self.validation.values())) == 1
         equal = "as often right" if self.figure == "top1" else "as good"
         return f"{equal} and surer of it" if tied else "better"

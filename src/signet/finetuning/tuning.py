@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from signet import answers, streaming
-from signet.arrays import Array, Floats
+from signet.arrays import Floats
 from signet.batches import Outputs
 from signet.cards import OutputContract
 from signet.datasets import Dataset
@@ -21,6 +21,7 @@ from signet.finetuning import adapting, closing, folding, label_sets, scoring
 from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.adapted import Adapted
 from signet.finetuning.baseline import Baseline, from_random_weights
+from signet.finetuning.deciding import better
 from signet.finetuning.jobs import Beside, Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
 from signet.finetuning.looking_over import with_findings
@@ -207,7 +208,8 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
         deciding = probe.logits(rows[parts.validation]), targets[parts.validation]
         job, tried = searched(job, probe)
         tuned = train_further(job, probe)
-    kept, validation = _better(deciding, tuned)
+    others = None if tuned is None else tuned.validation_logits
+    kept, validation = better(deciding, others, careful=recipe.strategy == "auto")
     logits = tuned.validation_logits if kept == "fine-tuned" and tuned is not None else deciding[0]
     temperature = label_sets.temperature_of(logits, deciding[1]) if len(logits) else 1.0
     if training:
@@ -218,20 +220,6 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried, baseline, probe_seconds)
     tested = _measure(job, decided)
     return _finished(job, dataset, decided, tested, target=target, overwrite=overwrite)
-
-
-def _better(
-    deciding: tuple[Floats, Array], tuned: TrainedNetwork | None
-) -> tuple[Candidate, dict[str, float]]:
-    """The better candidate on the validation images, and what decided."""
-    if tuned is None and not len(deciding[1]):
-        return "probe", {}  # one image of each class: nothing could be asked
-    first = scoring.judged(*deciding)
-    if tuned is None:
-        return "probe", {"probe": first.accuracy}
-    second = scoring.judged(tuned.validation_logits, deciding[1])
-    accuracies = {"probe": first.accuracy, "fine-tuned": second.accuracy}
-    return ("fine-tuned" if second.beats(first) else "probe"), accuracies
 
 
 def _measure(job: Job, decided: _Decided) -> _Tested:
