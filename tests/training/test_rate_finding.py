@@ -75,6 +75,16 @@ def test_a_real_network_learns_at_what_is_suggested(tiny: ModuleType, images: Pa
     assert losses[0] < losses[1]
 
 
+def test_differences_between_batches_do_not_hide_what_a_rate_does(tiny: ModuleType, images: Path) -> None:
+    """The loss is compared with that of the network as it was given, on the same images."""
+    settings = tiny.settings(batch=2, augmentation="medium", batchnorm="frozen", backbone_rate=0)
+    curve = find_rate(tiny.network(), tiny.data_in(images), settings, steps=40)
+    # Batches of two lose very different amounts; at the lowest rates nothing of that is in the curve.
+    low = [loss for loss, rate in zip(curve.losses, curve.head_rates, strict=True) if rate < 1e-4]
+    assert len(low) > 8
+    assert max(low) - min(low) < 1e-3 * low[0]
+
+
 def test_what_the_run_has_frozen_stays_and_parts_add_up(tiny: ModuleType, images: Path) -> None:
     data = tiny.data_in(images)
     whole = tiny.settings(batchnorm="frozen", augmentation="none", batch=10, frozen=("stem",))

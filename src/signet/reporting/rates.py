@@ -48,11 +48,13 @@ class RateTrial:
 def rates_page(trial: RateTrial) -> Page:
     """The page of one trial."""
     rates = [max(pair) for pair in zip(trial.head_rates, trial.backbone_rates, strict=True)]
-    line = Line("smoothed", tuple(float(loss) for loss in trial.losses))
     sections: tuple[Section, ...] = (
         Curves(
             "Loss while the rate rises",
-            (Panel("Loss", (line,)),),
+            (
+                _panel("Loss, all of it", trial.losses, math.inf),
+                _panel("Where it is least", trial.losses, _near(trial)),
+            ),
             tuple(math.log10(rate) for rate in rates),
             "greatest rate, as a power of ten",
             None,
@@ -75,6 +77,17 @@ def rates_page(trial: RateTrial) -> Page:
         meaning="A copy of the network took one step at each rate; nothing was trained or sealed.",
         colophon="L. Smith, Cyclical Learning Rates for Training Neural Networks (2015), section 3.3.",
     )
+
+
+def _panel(title: str, losses: Sequence[float], most: float) -> Panel:
+    """The losses up to a height; what is above it is left out."""
+    return Panel(title, (Line("smoothed", tuple(loss if loss <= most else None for loss in losses)),))
+
+
+def _near(trial: RateTrial) -> float:
+    """As far above the first loss as the least one lies below it, and at least a twentieth of it."""
+    first, least = trial.losses[0], min(trial.losses)
+    return first + max(first - least, 0.05 * abs(first))
 
 
 def _thinned(trial: RateTrial) -> list[tuple[float, float, float]]:

@@ -28,7 +28,7 @@ BLOWN_UP = 4.0
 
 Source: fast.ai's `LRFinder`, which stops there, too."""
 SMOOTHING = 0.9
-"""Share of the running mean of the loss that is kept at each step."""
+"""Share of the running mean that is kept at each step."""
 SAFETY = 10.0
 """The suggested rate is at most the rate of the least loss over this.
 
@@ -43,7 +43,9 @@ class RateCurve:
     Attributes:
         head_rates: of the head, at each step.
         backbone_rates: of the pretrained stages, likewise; all 0 where they are frozen.
-        losses: the smoothed loss at each step.
+        losses: at each step, smoothed: how far it is from what the network loses on the same images as it was
+            given, beside the mean of that. A head that begins as a probe leaves little to gain in a few
+            steps, which would else be lost in the differences between batches.
         suggested: the step whose rates are suggested, or None where the loss never fell.
     """
 
@@ -112,7 +114,7 @@ def find_rate(
         optimizer = optimizer_of(twin, settings)
         greatest = max(float(group["greatest"]) for group in optimizer.param_groups)
         factors = np.geomspace(LOWEST / greatest, HIGHEST / greatest, steps)
-        losses = _losses(twin, optimizer, data, settings, factors, on_progress)
+        losses = _losses((twin, copy.deepcopy(twin)), optimizer, data, settings, factors, on_progress)
     done = factors[: len(losses)]
     return RateCurve(
         head_rates=tuple(float(settings.head_rate * factor) for factor in done),
@@ -143,17 +145,19 @@ def suggested(losses: list[float], factors: np.ndarray[Any, np.dtype[np.float64]
 
 
 def _losses(
-    module: nn.Module,
+    networks: tuple[nn.Module, nn.Module],
     optimizer: torch.optim.Optimizer,
     data: Data,
     settings: TrainSettings,
     factors: np.ndarray[Any, np.dtype[np.float64]],
     on_progress: OnProgress,
 ) -> list[float]:
-    """The smoothed loss of each step, until it blows up."""
+    """The smoothed loss of each step, until it blows up; of two networks the first one learns."""
+    module, given = networks
     task = task_of(data, settings)
     order: list[Any] = []
-    found: list[float] = []
+    losses: list[float] = []
+    changes: list[float] = []
     mean, epoch = 0.0, 0
     for step, factor in enumerate(factors):
         if not order:
@@ -161,18 +165,22 @@ def _losses(
             shuffled = generator_of(settings.seed, _ORDER, epoch).permutation(task.count)
             order = np.array_split(shuffled, task.steps)
         indices = order.pop(0)
-        seed_step(torch.device(settings.device), settings.seed, _DRAWN, step)
         for group in optimizer.param_groups:
             group["lr"] = group["greatest"] * float(factor)
         optimizer.zero_grad(set_to_none=True)
-        loss = 0.0
+        loss = before = 0.0
         parts = min(len(indices), settings.optimisation.accumulate)
-        for part in parts_of(task.examples(indices, epoch), len(indices), parts):
+        for place, part in enumerate(parts_of(task.examples(indices, epoch), len(indices), parts)):
+            seed_step(torch.device(settings.device), settings.seed, _DRAWN, step, place)
+            with torch.no_grad():
+                before += float(task.loss(given, part.examples)) * part.share
+            # The same dropout in both.
+            seed_step(torch.device(settings.device), settings.seed, _DRAWN, step, place)
             cost = task.loss(module, part.examples) * part.share
             cost.backward()  # type: ignore[no-untyped-call]
             loss += float(cost.detach())
         if not math.isfinite(loss):
-            if not found:
+            if not losses:
                 raise CheckFailed(
                     f"find_rate: expected a finite loss before anything was learned, got {loss}. Verify the "
                     "model first."
@@ -180,9 +188,11 @@ def _losses(
             break
         nn.utils.clip_grad_norm_(module.parameters(), settings.optimisation.clip or math.inf)
         optimizer.step()
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        found.append(mean / (1 - SMOOTHING ** (step + 1)))
+        losses.append(before)
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * (loss - before)
+        changes.append(mean / (1 - SMOOTHING ** (step + 1)))
         on_progress(Progress("finding a rate", step + 1, len(factors), unit="steps"))
-        if found[-1] > BLOWN_UP * min(found):
+        usual = float(np.mean(losses))
+        if usual + changes[-1] > BLOWN_UP * (usual + min(changes)):
             break
-    return found
+    return [float(np.mean(losses)) + change for change in changes]
