@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from signet.datasets import open_dataset
+from signet.errors import BadRequest
 from signet.evaluation import evaluate
 from signet.finetuning import Finetuned, finetune, scoring
 from signet.models import load
@@ -89,6 +90,21 @@ def test_random_weights_take_the_same_steps_and_are_measured_on_the_same_images(
     assert any("soup" in line for line in done.plan.words())
     # Every BatchNorm learns on batches now, so nothing of a network that learns as a whole is held.
     assert done.frozen.tensors == 0
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ({"backbone.stage9": "batch"}, r"No stage named 'backbone.stage9'. Did you mean 'backbone.stage1'"),
+        ({"backbone.stem": "batch"}, r"batchnorm of backbone.stem: expected 'frozen' in a frozen stage"),
+    ],
+)
+def test_a_policy_for_no_stage_or_a_frozen_one_is_refused_with_the_plan(shapes, tmp_path, stages, words):
+    recipe = TRAINED.changed(strategy="partial", batchnorm_stages=stages)
+    with pytest.raises(BadRequest, match=words):
+        finetune("starter", open_dataset(shapes), out=tmp_path / "x.signet", recipe=recipe)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

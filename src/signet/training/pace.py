@@ -19,7 +19,7 @@ from signet.errors import CheckFailed
 from signet.geometry import Size
 from signet.training.activations import recomputed_activations
 from signet.training.exactness import bounded_threads, own_random_states
-from signet.training.freezing import freeze, set_learning_mode
+from signet.training.freezing import freeze, refuse_moving, set_learning_mode
 from signet.training.micro_batches import is_out_of_memory
 from signet.training.optimizers import frozen_by, optimizer_of
 from signet.training.settings import TrainSettings
@@ -45,7 +45,9 @@ def images_per_second(
     twin = copy.deepcopy(module).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     frozen = frozen_by(twin, settings)
     freeze(twin, frozen)
-    set_learning_mode(twin, frozen, settings.batchnorm, settings.classifier)
+    stages = dict(settings.batchnorm_stages)
+    refuse_moving(twin, frozen, settings.classifier, stages)  # the run would, but later
+    set_learning_mode(twin, frozen, settings.batchnorm, settings.classifier, stages)
     optimizer = optimizer_of(twin, settings)
     images_NCHW = torch.zeros(settings.batch, 3, *size, device=device)
     images_NCHW = images_NCHW.contiguous(memory_format=torch.channels_last)
