@@ -58,7 +58,7 @@ def rates_page(trial: RateTrial) -> Page:
             tuple(math.log10(rate) for rate in rates),
             "greatest rate, as a power of ten",
             None,
-            "The rate is well chosen where the loss falls most steeply, and well before it rises.",
+            "Suggested is where the loss falls most steeply, at most a tenth of the rate where it is least.",
         ),
         Table(
             "The steps",
