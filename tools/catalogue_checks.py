@@ -204,7 +204,9 @@ def _backward(module: Any, images: Any) -> str:
 def _tune(module: Any, images: Any, classifier: str) -> str:
     from signet.training.freezing import freeze, set_learning_mode
     from signet.training.heads import set_head, with_head
-    from signet.training.schedule import optimizer_of, set_rates
+    from signet.training.optimisation import Optimisation
+    from signet.training.optimizers import optimizer_of
+    from signet.training.schedule import set_rates
     from signet.training.settings import TrainSettings
     from signet.training.stages import all_but_last, frozen_parameters, stages_of
 
@@ -215,8 +217,10 @@ def _tune(module: Any, images: Any, classifier: str) -> str:
     freeze(module, frozen)
     set_learning_mode(module, frozen, "batch")
     _drop_nothing(module)
-    optimizer = optimizer_of(module, TrainSettings(classifier=classifier, frozen=names, batchnorm="batch"))
-    set_rates(optimizer, 1.0)
+    steady = Optimisation(schedule="constant", warmup=0.0)
+    settings = TrainSettings(classifier=classifier, frozen=names, batchnorm="batch", optimisation=steady)
+    optimizer = optimizer_of(module, settings)
+    set_rates(optimizer, 0, 1, settings.optimisation)
     return stepped(module, optimizer, frozen, lambda: _loss(module, images))
 
 

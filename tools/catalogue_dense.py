@@ -119,7 +119,9 @@ def _loss(module: Any, images: Any, targets: list[dict[str, Any]]) -> Any:
 def _tune(source: Any, module: Any, images: Any) -> str:
     from signet.finetuning.detector_networks import keep
     from signet.training.freezing import freeze, set_learning_mode
-    from signet.training.schedule import optimizer_of, set_rates
+    from signet.training.optimisation import Optimisation
+    from signet.training.optimizers import optimizer_of
+    from signet.training.schedule import set_rates
     from signet.training.settings import TrainSettings
     from signet.training.stages import frozen_parameters
     from signet.zoos import from_architectures
@@ -132,7 +134,9 @@ def _tune(source: Any, module: Any, images: Any) -> str:
     frozen = frozen_parameters(tuned, HEAD, (BODY,))
     freeze(tuned, frozen)
     set_learning_mode(tuned, frozen, "batch", HEAD)
-    optimizer = optimizer_of(tuned, TrainSettings(classifier=HEAD, frozen=(BODY,), batchnorm="batch"))
-    set_rates(optimizer, 1.0)
+    steady = Optimisation(schedule="constant", warmup=0.0)
+    settings = TrainSettings(classifier=HEAD, frozen=(BODY,), batchnorm="batch", optimisation=steady)
+    optimizer = optimizer_of(tuned, settings)
+    set_rates(optimizer, 0, 1, settings.optimisation)
     targets = targets_of(images, CLASSES, masks=len(source.outputs) > 1)
     return stepped(tuned, optimizer, frozen, lambda: _loss(tuned, images, targets))

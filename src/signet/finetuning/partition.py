@@ -288,7 +288,12 @@ def _copies(groups: Integers, roles: np.ndarray[Any, Any]) -> list[str]:
             "that are learned from: they favour what has learned them by heart."
         ]
     if copies:
-        return [f"{copies} images are copies of others or share a group; none is parted from them."]
+        said = (
+            "1 image is a copy of another or shares"
+            if copies == 1
+            else f"{copies} images are copies of others or share"
+        )
+        return [f"{said} a group; none is parted from what it belongs to."]
     return []
 
 
