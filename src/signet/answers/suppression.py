@@ -118,7 +118,7 @@ def kept(xyxy: Array, scores: Array, classes: Array, iou: float, *, most: int | 
     alive = np.ones(len(xyxy), np.bool_)
     stay: list[int] = []
     done = 0
-    while done < len(order) and len(stay) != most:
+    while done < len(order) and (most is None or len(stay) < most):
         wanted = len(order) if most is None else max(_FEW, most - len(stay))
         spent = int(costs[done - 1]) if done else 0
         end = min(done + wanted, int(np.searchsorted(costs, spent + _PAIRS_AT_ONCE, "right")))

@@ -81,6 +81,10 @@ def subject_of(
         others = ", ".join(name for name in dataset.splits if name != "train")
         notes.append(f"Chosen on the split train; {others} was not looked at.")
         dataset = dataset.select("train")
+    elif "test" in dataset.splits and len(dataset.splits) > 1:
+        notes.append("There is no split train; all but the split test is chosen on, which was not looked at.")
+        places = [place for place, entry in enumerate(dataset.entries) if entry.split != "test"]
+        dataset = dataset.subset(places)
     together: list[dict[str, int]] = []
     if inspect and len(dataset):
         dataset, together = _audited(dataset, (seed, threads), notes, on_progress)

@@ -87,7 +87,7 @@ def finetune(
         live = Live(terminal, out, title=title, tracker=tracker)
         found = starting_point(model, chosen, offline=offline, card=card, on_progress=terminal.on_progress)
         if find_rate:
-            return tell_rates(terminal, found, data, chosen, out)
+            return tell_rates(terminal, found, data, chosen, out, offline=offline)
         try:
             done = adapt(
                 found,

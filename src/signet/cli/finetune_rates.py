@@ -18,7 +18,15 @@ def rates_place(out: Path) -> Path:
     return out.with_name(f"{out.name.removesuffix('.signet')}.rates.html")
 
 
-def tell_rates(terminal: Terminal, found: Pretrained, data: Dataset[Any], recipe: Recipe, out: Path) -> int:
+def tell_rates(
+    terminal: Terminal,
+    found: Pretrained,
+    data: Dataset[Any],
+    recipe: Recipe,
+    out: Path,
+    *,
+    offline: bool = False,
+) -> int:
     """Try rates, write their page, and say which are suggested.
 
     Args:
@@ -27,6 +35,7 @@ def tell_rates(terminal: Terminal, found: Pretrained, data: Dataset[Any], recipe
         data: what would be learned.
         recipe: of the run that the rate is for.
         out: the seal that it would write.
+        offline: never ask the network, for a teacher.
 
     Returns:
         The exit code: 1 where the loss never fell.
@@ -35,7 +44,7 @@ def tell_rates(terminal: Terminal, found: Pretrained, data: Dataset[Any], recipe
     from signet.finetuning import RunSettings, find_rate
     from signet.reporting import RateTrial, rates_page, render
 
-    ways = RunSettings(on_progress=terminal.on_progress, audit=False)
+    ways = RunSettings(on_progress=terminal.on_progress, audit=False, offline=offline)
     curve = find_rate(found, data, recipe=recipe, run=ways)
     trial = RateTrial(
         model=found.card.name,

@@ -73,13 +73,16 @@ def tally_classes(question: Question) -> ClassTally | LabelTally:
     if _one_label(question):
         decided = Decided.of(asked.scores, np.array([truth[0] for truth in truths], np.int64))
         return ClassTally(places=places, unreadable=unread, notes=notes, labels=labels, decided=decided)
+    # What is asked of no label but some is answered for those alone.
+    every = range(asked.scores.shape[1])
+    columns = sorted(asked.matched.positions.values()) if question.among is not None else list(every)
     return LabelTally(
         places=places,
         unreadable=unread,
         notes=notes,
-        labels=labels,
-        scores=asked.scores,
-        truth=_several(asked.scores, truths),
+        labels=tuple(labels[column] for column in columns),
+        scores=asked.scores[:, columns],
+        truth=_several(asked.scores, truths)[:, columns],
     )
 
 

@@ -129,6 +129,8 @@ def _compute(
     model: Model[Any], files: Sequence[Path], first: dict[str, int], kept: KeptRows, on_progress: OnProgress
 ) -> tuple[dict[str, SignetError], int]:
     """Run the files that are not kept through the network: (the errors of those that fail, rows computed)."""
+    if not first:
+        return {}, 0  # nothing to write: a cache that may only be read has rows to give
     failed: dict[str, SignetError] = {}
     waiting: list[tuple[str, Floats]] = []
     asked: deque[str] = deque()
@@ -161,8 +163,7 @@ def _compute(
                 flushed = time.monotonic()
         if waiting:
             flush()
-    if first:
-        on_progress(Progress("extracting features", len(first), len(first)))
+    on_progress(Progress("extracting features", len(first), len(first)))
     return failed, computed
 
 

@@ -32,8 +32,8 @@ def better(
     accuracies = {"probe": first.accuracy, "fine-tuned": second.accuracy}
     lead = second.accuracy - first.accuracy
     wins = second.beats(first)
-    if careful and lead > 0:
-        wins = lead > standard_error(tuned, *deciding)
+    if careful and wins:
+        wins = lead >= standard_error(tuned, *deciding)
     return ("fine-tuned" if wins else "probe"), accuracies
 
 

@@ -56,7 +56,8 @@ def reasons(recipe: Recipe) -> tuple[str, ...]:
 
 def unused(recipe: Recipe) -> tuple[str, ...]:
     """For the plan of a probe that the recipe did not ask for: what has no part in it."""
-    names = changed(recipe, (*LEARNED_WITH, *STEPPED_WITH, "class_weights"))
+    beside = ("class_weights", "search_seconds", "averaging", "batchnorm", "overfitting")
+    names = changed(recipe, (*LEARNED_WITH, *STEPPED_WITH, *beside))
     return (
         (f"{', '.join(names)} of the recipe: no part of a probe, which is a fit on features",)
         if names

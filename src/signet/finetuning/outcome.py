@@ -159,6 +159,12 @@ class Finetuned:
             "epochs were chosen by the same images"
         )
 
+    def _decided(self) -> str:
+        """Why the kept one was kept."""
+        if not self.validation:
+            return "nothing else was tried, since no class has an image to spare for deciding"
+        return f"it is {self._better()} on the validation images ({self._validated()})"
+
     def _better(self) -> str:
         """What made the choice; equal accuracies are told apart by their loss (see `deciding`)."""
         if self.chosen == "probe" and self.validation.get("fine-tuned", 0.0) > self.validation["probe"]:
@@ -184,7 +190,7 @@ class Finetuned:
             candidates=tuple(rows),
             judged_on=self.plan.measured_on,
             gain=self.gain,
-            decided=f"it is {self._better()} on the validation images ({self._validated()})",
+            decided=self._decided(),
             plan=[*self.plan.words()[1:], *words_of(self.search)],
             history=self.history,
             kept=self.kept_epoch,

@@ -14,6 +14,7 @@ from signet.finetuning import adapting
 from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.jobs import Beside, Job, RunSettings
 from signet.finetuning.planning import make_plan
+from signet.finetuning.presets import applied
 from signet.finetuning.probes import all_readable, featured, features_of, fitted
 from signet.finetuning.refusals import refuse_unfit
 from signet.finetuning.starting import starting_point, with_random_weights
@@ -76,6 +77,7 @@ def _labels(
 ) -> Iterator[tuple[Any, Any, Any]]:
     """(module, data, settings) of a training on labels of images, as it begins."""
     check_recipe(recipe, own_head=ways.head is not None)
+    recipe, _ = applied(recipe, dataset, found.card)
     teacher = teacher_of(recipe, dataset, offline=ways.offline, on_progress=ways.on_progress)
     strategy = strategy_for(found, dataset, recipe, own_head=ways.head is not None)
     scratch = strategy.name == SCRATCH

@@ -65,6 +65,21 @@ def check_recipe(recipe: Recipe, *, own_head: bool) -> None:
             "--search: expected a strategy that trains, got 'probe', whose strength is searched anyway. "
             "Leave one of them out."
         )
+    if recipe.strategy == "gradual" and recipe.search_seconds is not None:
+        raise BadRequest(
+            "--search: expected a strategy whose trials may take one epoch, got 'gradual', whose first "
+            "trains the head alone. Use partial or full, or leave the search out."
+        )
+    if recipe.random_baseline and (own_head or recipe.head == "mlp"):
+        raise BadRequest(
+            "recipe: random_baseline: expected a linear head, since another network under the same head is "
+            "not built from data here. Leave it out, or use --head linear."
+        )
+    if recipe.random_baseline and recipe.teacher is not None:
+        raise BadRequest(
+            "recipe: random_baseline and teacher: random weights are compared with what the pretraining is "
+            "worth, to which a teacher would be added. Leave one of them out."
+        )
     if recipe.strategy == "probe" and (own_head or recipe.head == "mlp"):
         named = "a head of one's own" if own_head else "--head mlp"
         raise BadRequest(

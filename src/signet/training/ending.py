@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from signet.training.averaging import Soup
@@ -72,6 +73,7 @@ def mixed(
         (the moment, what was found of the best mixture): where one is better than the best epoch, it is a row
         of its own after all others, with `soup`: the number of epochs in it. Else None.
     """
+    begin = time.monotonic()
     history = moment.history
     start = history[moment.best_epoch]
 
@@ -88,6 +90,7 @@ def mixed(
         note = f"soup: no mixture of {len(soup.epochs)} epochs is better on validation than the best epoch"
         return replace(moment, notes=(*moment.notes, note)), None
     place = len(history)
-    row = {"epoch": place, **found.row, "learning_rate": 0.0, "soup": len(epochs), "seconds": 0.0}
+    seconds = time.monotonic() - begin
+    row = {"epoch": place, **found.row, "learning_rate": 0.0, "soup": len(epochs), "seconds": seconds}
     note = f"soup: the mean of the weights of epochs {', '.join(map(str, epochs))} is kept, as row {place}"
     return replace(moment, best_epoch=place, history=(*history, row), notes=(*moment.notes, note)), found

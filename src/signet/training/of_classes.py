@@ -117,7 +117,9 @@ class ClassTask:
 
     def settle(self, module: nn.Module, frozen: AbstractSet[str]) -> None:
         """Without augmentation, compute once what the frozen start of the network makes of every image."""
-        if self.strength.changes or len(self.sizes) > 1:
+        teaching = self.data.teaching
+        asked_of_views = teaching is not None and teaching.teach is not None
+        if self.strength.changes or len(self.sizes) > 1 or asked_of_views:
             return
         # In the order of the images and in equal parts, whatever came before: a resumed run gets the same.
         parts = np.array_split(np.arange(self.count), self.steps)

@@ -57,7 +57,7 @@ class Optimisation:
         if list(self.step_at) != sorted(self.step_at):
             raise BadRequest(f"step_at: expected shares that rise, got {list(self.step_at)}.")
         for name, rate in self.stage_rates:
-            if not name or rate <= 0:
+            if not name or not 0 < rate < math.inf:
                 raise BadRequest(
                     f"stage_rates: expected a rate above 0 for each name of a stage, got {name!r}: {rate!r}. "
                     "A stage that is not to learn is frozen instead."
