@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from signet.errors import BadDataset, BadInput, BadRequest, CheckFailed, SignetError
-from signet.finetuning.workplace import CHECKPOINTS, was_sealing, workplace
+from signet.finetuning.workplace import CHECKPOINTS, LEARNED, was_sealing, workplace
 
 IDENTITY = {"model": "abc", "recipe": {"epochs": 3, "strengths": (1.0, 0.1)}}
 
@@ -56,13 +56,30 @@ def test_without_resume_one_begins_anew(tmp_path):
         assert work.values("plan", lambda: {"old": False}) == {"old": False}
 
 
-def test_hours_of_training_are_not_thrown_away_unasked(tmp_path):
+WORTH = [
+    f"{CHECKPOINTS}/checkpoint-000001",
+    f"fold-2/{CHECKPOINTS}/checkpoint-000001",
+    "random/checkpoint-000001",
+    "search-1-0/checkpoint-000001",
+    "search-1-0.json",
+]
+
+
+@pytest.mark.parametrize("name", WORTH)
+def test_hours_of_training_are_not_thrown_away_unasked(tmp_path, name):
     with opened(tmp_path) as work:
-        work.training.mkdir()
+        (work.folder / name).mkdir(parents=True)
     with pytest.raises(BadRequest, match="--resume"), opened(tmp_path):
         pass
     with opened(tmp_path, overwrite=True) as work:
-        assert not (work.folder / CHECKPOINTS).exists()
+        assert not (work.folder / name).exists()
+
+
+def test_a_folder_without_a_checkpoint_is_nothing_to_go_on_from(tmp_path):
+    with opened(tmp_path) as work:
+        work.training.mkdir()
+    with opened(tmp_path) as work:
+        assert not work.training.exists()
 
 
 @pytest.mark.parametrize(
@@ -102,14 +119,15 @@ def failing(tmp_path, error, *, trained, resume=False):
     with opened(tmp_path, resume=resume) as work:
         work.values("plan", lambda: {"a": 1})
         if trained:
-            (work.training / "checkpoint-000001").mkdir(parents=True)
+            (work.folder / trained).mkdir(parents=True)
         raise error
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), BadInput("gone"), KeyboardInterrupt()])
-def test_what_was_trained_stays_when_something_fails_and_the_error_says_how_to_go_on(tmp_path, error):
-    with pytest.raises(type(error)) as caught:
-        failing(tmp_path, error, trained=True)
+@pytest.mark.parametrize("trained", WORTH)
+@pytest.mark.parametrize("kind", [ValueError, BadInput, KeyboardInterrupt])
+def test_what_was_trained_stays_when_something_fails_and_the_error_says_how_to_go_on(tmp_path, kind, trained):
+    with pytest.raises(kind) as caught:
+        failing(tmp_path, kind("gone"), trained=trained)
     (note,) = caught.value.__notes__
     assert "--resume" in note
     assert "x.signet" in note
@@ -119,16 +137,26 @@ def test_what_was_trained_stays_when_something_fails_and_the_error_says_how_to_g
 
 def test_without_training_an_error_leaves_nothing(tmp_path):
     with pytest.raises(BadDataset):
-        failing(tmp_path, BadDataset("one class"), trained=False)
+        failing(tmp_path, BadDataset("one class"), trained=None)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_check_that_said_no_is_not_worth_resuming(tmp_path):
     error = CheckFailed("the loss is no number")
     with pytest.raises(CheckFailed):
-        failing(tmp_path, error, trained=True)
+        failing(tmp_path, error, trained=WORTH[0])
     assert not list(tmp_path.iterdir())
     assert not getattr(error, "__notes__", [])
+
+
+def test_weights_that_have_learned_outlive_a_check_of_their_graph(tmp_path):
+    with opened(tmp_path) as work:
+        (work.folder / LEARNED).write_bytes(b"weights")
+    with pytest.raises(CheckFailed) as caught:
+        failing(tmp_path, CheckFailed("the graph answers otherwise"), trained=WORTH[0], resume=True)
+    assert "--resume" in caught.value.__notes__[0]
+    with opened(tmp_path, resume=True) as work:
+        assert (work.folder / LEARNED).read_bytes() == b"weights"
 
 
 def test_a_refusal_to_begin_harms_nothing_of_an_interrupted_run(tmp_path):
@@ -146,5 +174,5 @@ def test_a_kill_while_sealing_is_told_from_an_error_while_sealing(tmp_path):
         work.begin_sealing()
     assert was_sealing(target)
     with pytest.raises(OSError, match="full"):
-        failing(tmp_path, OSError("the disk is full"), trained=True, resume=True)
+        failing(tmp_path, OSError("the disk is full"), trained=WORTH[0], resume=True)
     assert not was_sealing(target)

@@ -30,7 +30,7 @@ from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
 from signet.finetuning.proofs import FrozenProof
 from signet.finetuning.trained import settings_of
-from signet.finetuning.workplace import Workplace, workplace
+from signet.finetuning.workplace import LEARNED, Workplace, workplace
 from signet.graphs.opening import open_graph
 from signet.models import default_cache
 from signet.networks import GraphFile, Pretrained
@@ -159,7 +159,7 @@ def _finished(run: _Run, plan: Plan, target: Path, overwrite: bool) -> Adapted:
         on_progress=run.ways.on_progress,
     )
     state = {name: np.array(tensor.cpu().numpy()) for name, tensor in done.best.items()}
-    weights = write_state(state, work.folder / "tuned.safetensors")
+    weights = write_state(state, work.folder / LEARNED)
     tracing.export(made.source(weights), work.folder / "tuned.onnx")
     graph = open_graph(work.folder / "tuned.onnx")
     card = _card(run, plan, target)
@@ -248,8 +248,8 @@ def _hold_to_training(run: _Run, card: Card, graph: GraphFile, measured: float) 
     if abs(value - measured) > ALIKE:
         raise CheckFailed(
             f"{card.name}: expected the exported graph to answer the validation images as the network did "
-            f"while it learned ({name} {measured:.4f}), got {value:.4f}. Nothing was sealed; the trained "
-            f"weights are in {run.work.folder}. Report it, with the versions of torch and of the engine."
+            f"while it learned ({name} {measured:.4f}), got {value:.4f}. Nothing was sealed. Report it, with "
+            "the versions of torch and of the engine."
         )
 
 

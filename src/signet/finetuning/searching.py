@@ -21,6 +21,7 @@ from signet.errors import CheckFailed
 from signet.finetuning import scoring
 from signet.finetuning.jobs import Job
 from signet.finetuning.trained import attempt, frozen_stages
+from signet.finetuning.workplace import SEARCH
 from signet.probing import Probe
 from signet.progress import Progress
 from signet.recipes import Recipe
@@ -168,7 +169,8 @@ def words_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 def _judged(job: Job, probe: Probe, changes: Mapping[str, Any], key: tuple[int, int, int]) -> dict[str, Any]:
     """Accuracy and loss of one trial; from the run's folder where it was finished before."""
     rung, trial, epochs = key
-    folder = job.work.folder / f"search-{rung}-{trial}"
+    name = f"{SEARCH}{rung}-{trial}"
+    folder = job.work.folder / name
 
     def judge() -> dict[str, Any]:
         one = with_settings(job, changes)
@@ -181,7 +183,7 @@ def _judged(job: Job, probe: Probe, changes: Mapping[str, Any], key: tuple[int, 
         found = scoring.judged(done.validation_logits, targets)
         return {"accuracy": found.accuracy, "loss": found.loss}
 
-    values = job.work.values(f"search-{rung}-{trial}", judge)
+    values = job.work.values(name, judge)
     shutil.rmtree(folder, ignore_errors=True)
     return values
 

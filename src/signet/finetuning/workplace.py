@@ -19,6 +19,11 @@ from signet.naming import shown
 _RECORD, _SEALING = "run.json", "sealing.json"
 _FORMAT = 2
 CHECKPOINTS = "training"
+LEARNED = "tuned.safetensors"
+"""The weights once they have learned, before their graph is checked."""
+SEARCH = "search-"
+"""How the names begin of a trial's folder of checkpoints, and of its result."""
+_WORTH_KEEPING = ("**/checkpoint-*", f"{SEARCH}*.json")
 
 
 class Workplace:
@@ -122,11 +127,12 @@ def _leave(work: Workplace, target: Path, error: BaseException) -> None:
     """After an error: keep what is worth going on from, and say so; else leave nothing behind.
 
     Features are in the cache and a probe takes seconds, so only training is worth it. A check that said no
-    would say so again: the same run does the same.
+    while it learned would say so again: the same run does the same. One that said no of the graph of weights
+    that have learned may say yes with other versions of the exporter and the engine, and hours were spent.
     """
     (work.folder / _SEALING).unlink(missing_ok=True)
-    # Of a run of folds each has a folder of its own.
-    if isinstance(error, CheckFailed) or not any(work.folder.glob(f"**/{CHECKPOINTS}/checkpoint-*")):
+    pointless = isinstance(error, CheckFailed) and not any(work.folder.glob(f"**/{LEARNED}"))
+    if pointless or not _worth_keeping(work.folder):
         work.remove()
         return
     error.add_note(
@@ -135,10 +141,15 @@ def _leave(work: Workplace, target: Path, error: BaseException) -> None:
     )
 
 
+def _worth_keeping(folder: Path) -> bool:
+    """Whether something was trained there; folds, trials and the random baseline have their own folders."""
+    return any(True for pattern in _WORTH_KEEPING for _ in folder.glob(pattern))
+
+
 def _check(folder: Path, target: Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
     """Keep what lies there when it is to be resumed; remove it when it may be."""
     if not resume:
-        if any(folder.glob(f"**/{CHECKPOINTS}")) and not overwrite:
+        if _worth_keeping(folder) and not overwrite:
             raise BadRequest(
                 f"{shown(target.name)}: an interrupted training lies beside it. "
                 "Continue it with --resume, or begin anew with --overwrite."

@@ -12,6 +12,7 @@ from signet import tracing
 from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest
 from signet.finetuning.joining import Rebuilt, write_state
+from signet.finetuning.workplace import LEARNED
 from signet.networks import ModuleSource, ModuleSpec
 from signet.resolving import module_source
 from signet.storage import digest_of as file_digest
@@ -33,7 +34,7 @@ def written(
     folder: Path,
     size: tuple[int, int],
 ) -> Written:
-    """Write `tuned.safetensors` and `tuned.onnx`.
+    """Write the weights and `tuned.onnx`.
 
     Args:
         spec: the module as data; None where only its code says what it is.
@@ -46,7 +47,7 @@ def written(
     Raises:
         BadRequest: the module's zoo cannot build it again.
     """
-    weights = write_state(state, folder / "tuned.safetensors")
+    weights = write_state(state, folder / LEARNED)
     if spec is not None:
         source = module_source(spec, weights, digest_of(spec, file_digest(weights)), size)
         if source is None:
