@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from importlib.resources import files
+from importlib.util import find_spec
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from signet.datasets import open_dataset
 from signet.errors import BadDataset, BadRequest
-from signet.finetuning import finetune
-from signet.finetuning.presets import applied
+from signet.finetuning import RunSettings, finetune, presets
+from signet.finetuning.presets import applied, counted, epochs_of
 from signet.recipes import Recipe
 
 NAMES = ("few-shot", "bit-hyperrule")
@@ -38,46 +41,88 @@ def test_every_packaged_preset_is_a_recipe(name):
         Recipe.from_dict(rule.get("settings", {}))
 
 
+def bit(card):
+    return dataclasses.replace(card, architecture="resnetv2_50x1_bit")
+
+
 def test_the_hyperrule_is_that_of_the_paper(pictures, floor3):
-    data = pictures(20, 32)
-    card = dataclasses.replace(floor3.card(), architecture="resnetv2_50x1_bit")
-    recipe, why = applied(Recipe(preset="bit-hyperrule"), data, card)
+    given = Recipe(preset="bit-hyperrule")
+    recipe, why = applied(given, pictures(20, 32), bit(floor3.card()))
     assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 0.0)
     assert recipe.head_rate == recipe.backbone_rate == 0.003
     assert (recipe.schedule, recipe.step_at, recipe.step_factor) == ("step", (0.3, 0.6, 0.9), 0.1)
-    assert recipe.mixup is None
     assert recipe.input_size == 128
-    # 500 steps: of 40 images one is an epoch.
-    assert (recipe.batch, recipe.epochs) == (40, 500)
-    assert any("500 steps, since there are 40 images" in line for line in why)
     assert not any("is none" in line for line in why)
+    recipe, why, steps = counted(given, recipe, 40)
+    assert recipe.mixup is None
+    assert (recipe.batch, recipe.epochs, steps) == (40, None, 500)
+    assert why[-1] == "preset bit-hyperrule: 500 steps, since 40 images are learned from"
 
 
 def test_larger_pictures_and_larger_sets_get_more(pictures, floor3, monkeypatch):
-    from signet.finetuning import presets
-
     monkeypatch.setattr(presets, "_typical_area", lambda _: 640 * 480)
-    data = pictures(1, 8)
-    grown = type(data)(
-        **{
-            **{field.name: getattr(data, field.name) for field in dataclasses.fields(data) if field.init},
-            "entries": data.entries * 10_000,
-        }
-    )
-    recipe, why = applied(Recipe(preset="bit-hyperrule"), grown, floor3.card())
+    given = Recipe(preset="bit-hyperrule")
+    recipe, why = applied(given, pictures(1, 8), floor3.card())
     assert recipe.input_size == 384
-    assert recipe.mixup == 0.1
-    assert recipe.batch == 512
-    assert recipe.epochs == round(10_000 * 512 / 20_000)
-    assert any("and test/floor3 is none" in line or "is none" in line for line in why)
+    assert any("is none" in line for line in why)
+    for images, steps, mixup in ((19_999, 500, None), (20_000, 10_000, 0.1), (500_000, 20_000, 0.1)):
+        found = counted(given, recipe, images)
+        assert (found.steps, found.recipe.mixup, found.recipe.batch) == (steps, mixup, 512)
 
 
 def test_what_a_person_sets_wins(pictures, floor3):
-    recipe, why = applied(
-        Recipe(preset="bit-hyperrule", head_rate=0.01, epochs=7), pictures(3, 32), floor3.card()
-    )
+    given = Recipe(preset="bit-hyperrule", head_rate=0.01, epochs=7, mixup=0.0, batch=8)
+    recipe, why = applied(given, pictures(3, 32), floor3.card())
     assert (recipe.head_rate, recipe.backbone_rate, recipe.epochs) == (0.01, 0.003, 7)
-    assert any("the recipe's own head_rate, epochs in place" in line for line in why)
+    assert any("the recipe's own head_rate, batch in place" in line for line in why)
+    recipe, why, steps = counted(given, recipe, 30_000)
+    assert (recipe.batch, recipe.epochs, recipe.mixup, steps) == (8, 7, 0.0, None)
+    assert why[-1].startswith("the recipe's own epochs in place of the 10,000 steps")
+
+
+def test_a_probe_has_no_steps(pictures, floor3):
+    given = Recipe(preset="bit-hyperrule", strategy="probe")
+    recipe, _ = applied(given, pictures(3, 32), floor3.card())
+    assert counted(given, recipe, 6) == (recipe, (), None)
+
+
+@given(steps=st.integers(1, 5000), images=st.integers(1, 5000), batch=st.integers(1, 600))
+def test_no_other_number_of_epochs_comes_nearer_to_the_steps(steps, images, batch):
+    each = -(-images // batch)
+    found = epochs_of(steps, images, batch)
+    assert all(
+        abs(found * each - steps) <= abs(other * each - steps) for other in (found + 1, found - 1, 1) if other
+    )
+
+
+class Seen(Exception):
+    """Ends a run when its plan is known."""
+
+
+@pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed")
+@pytest.mark.parametrize(
+    ("changes", "each"),
+    [({}, 1), ({"batch": 8}, 6), ({"batch": 8, "accumulate": 2}, 3), ({"batch": 8, "kfold": 3}, 4)],
+)
+def test_the_steps_are_those_of_what_is_learned_from(unsplit, tmp_path, changes, each):
+    """60 images without splits: 12 are the test, 6 decide, 42 are learned from; of 3 folds 2 make 32."""
+    pytest.importorskip("onnx")
+    recipe = Recipe(preset="bit-hyperrule", input_size=32, golden="made", threads=1, **changes)
+    plans = []
+
+    def seen(plan):
+        plans.append(plan)
+        raise Seen
+
+    run = RunSettings(on_plan=seen, audit=False)
+    with pytest.raises(Seen):
+        finetune("starter", open_dataset(unsplit), out=tmp_path / "x.signet", recipe=recipe, run=run)
+    (plan,) = plans
+    learned = plan.images["training"] if "kfold" not in changes else plan.images["training"] * 2 // 3
+    assert -(-learned // (plan.batch * recipe.accumulate)) == each
+    assert plan.images["training"] < 60
+    assert plan.epochs == round(500 / each)
+    assert any(f"500 steps, since {learned} images" in line for line in plan.why)
 
 
 def test_few_shots_are_few(pictures, floor3):

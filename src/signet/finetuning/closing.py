@@ -27,6 +27,7 @@ from signet.finetuning.joining import (
     write_state,
 )
 from signet.finetuning.partition import Parts
+from signet.finetuning.plans import Plan
 from signet.finetuning.trained import TrainedNetwork
 from signet.finetuning.workplace import Workplace
 from signet.models import default_cache
@@ -133,6 +134,7 @@ def close(
             "split_fingerprint": fingerprint(parts.digests, parts.validation.tolist(), parts.folds.tolist()),
             "strategy": plan.strategy,
             "recipe": recorded(recipe),
+            **({} if plan.strategy == "probe" else {"decided": _decided(plan)}),
             **record,
         },
         calibration={"method": "temperature scaling", "temperature": temperature},
@@ -194,6 +196,17 @@ def recorded(recipe: Recipe) -> dict[str, Any]:
     if recipe.teacher is not None and Path(recipe.teacher).expanduser().exists():
         values["teacher"] = PurePath(recipe.teacher).name
     return values
+
+
+def _decided(plan: Plan) -> dict[str, Any]:
+    """For the record: what the recipe left open."""
+    return {
+        "epochs": plan.epochs,
+        "input_size": None if plan.input_size is None else list(plan.input_size),
+        "frozen": list(plan.stages),
+        "batch": plan.batch,
+        "bf16": plan.bf16,
+    }
 
 
 def _taught_by(job: Job, record: Mapping[str, Any]) -> dict[str, Any]:

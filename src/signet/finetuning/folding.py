@@ -44,6 +44,12 @@ def passes(recipe: Recipe) -> float:
     return 1.0 if recipe.kfold is None else recipe.kfold - 1 + 1 / 3
 
 
+def learned_from(parts: Parts, recipe: Recipe) -> int:
+    """Images that one network learns from; with folds in the mean, as each is left out once."""
+    count = len(parts.training)
+    return count if recipe.kfold is None else round(count * (1 - 1 / len(np.unique(parts.folds))))
+
+
 def check_folds(parts: Parts, source: str) -> None:
     """Refuse folds of which one holds all images of a class.
 

@@ -23,10 +23,12 @@ class Beside(NamedTuple):
     Attributes:
         teacher: from whose answers the network learns too.
         head: makes a head of the user's own.
+        steps: of the whole training, where a preset states them; None where the plan chooses epochs.
     """
 
     teacher: Pretrained | None = None
     head: HeadFactory | None = None
+    steps: int | None = None
 
 
 ALONE = Beside()

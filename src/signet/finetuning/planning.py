@@ -19,6 +19,7 @@ from signet.finetuning.closing import golden_words
 from signet.finetuning.jobs import ALONE, Beside, HeadFactory
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
+from signet.finetuning.presets import epochs_of
 from signet.finetuning.probes import opened
 from signet.finetuning.searching import KEPT, rungs_within
 from signet.finetuning.trained import frozen_stages, size_for, takes_size, trial
@@ -47,7 +48,7 @@ def make_plan(
         parts: which images are for what.
         recipe: what is decided already.
         strategy: what is trained, and why.
-        beside: a teacher, a head of the user's own.
+        beside: a teacher, a head of the user's own, the steps of a preset.
 
     Raises:
         BadRequest: the recipe asks for a size that the network does not take.
@@ -91,7 +92,7 @@ def make_plan(
             within(strategy, each * least, recipe.budget_seconds) if recipe.strategy == "auto" else None
         )
         if narrower is None:
-            return _paced(draft, parts, recipe, each, beside.teacher)
+            return _paced(draft, parts, recipe, each, beside)
         strategy = narrower
 
 
@@ -130,7 +131,7 @@ def _draft(
     )
 
 
-def _paced(draft: Plan, parts: Parts, recipe: Recipe, each: float, teacher: Pretrained | None) -> Plan:
+def _paced(draft: Plan, parts: Parts, recipe: Recipe, each: float, beside: Beside) -> Plan:
     """With its epochs, so that they fit the budget.
 
     Args:
@@ -138,11 +139,10 @@ def _paced(draft: Plan, parts: Parts, recipe: Recipe, each: float, teacher: Pret
         parts: for the number of images.
         recipe: epochs and budget.
         each: seconds of one epoch at the last size.
-        teacher: from whose answers the network learns too.
+        beside: a teacher, from whose answers the network learns too; the steps of a preset.
     """
-    epochs = recipe.epochs or int(
-        np.clip(round(IMAGES_IN_ALL / max(1, len(parts.training))), LEAST_EPOCHS, MOST_EPOCHS)
-    )
+    teacher = beside.teacher
+    epochs = recipe.epochs or _epochs(draft, parts, recipe, beside.steps)
     each *= lessons.pace_of(recipe, epochs) * folding.passes(recipe)
     if recipe.budget_seconds and each * epochs > recipe.budget_seconds and recipe.epochs is None:
         epochs = max(_LEAST_OF.get(draft.strategy, 1), int(recipe.budget_seconds / each))
@@ -166,6 +166,15 @@ def _paced(draft: Plan, parts: Parts, recipe: Recipe, each: float, teacher: Pret
         draft = dataclasses.replace(draft, why=(*draft.why, teachers.words(teacher, recipe)))
     why = (*draft.why, *lessons.growing(recipe, epochs), *folding.reasons(recipe))
     return dataclasses.replace(draft, epochs=epochs, seconds=seconds, why=why)
+
+
+def _epochs(draft: Plan, parts: Parts, recipe: Recipe, steps: int | None) -> int:
+    """Those of a recipe that states none."""
+    if steps is None:
+        wanted = round(IMAGES_IN_ALL / max(1, len(parts.training)))
+        return int(np.clip(wanted, LEAST_EPOCHS, MOST_EPOCHS))
+    images = folding.learned_from(parts, recipe)
+    return max(_LEAST_OF.get(draft.strategy, 1), epochs_of(steps, images, draft.batch * recipe.accumulate))
 
 
 def _size(start: Pretrained, side: int, recipe: Recipe) -> tuple[tuple[int, int], tuple[str, ...]]:

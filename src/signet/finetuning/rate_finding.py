@@ -12,9 +12,10 @@ from signet.datasets import Dataset
 from signet.errors import BadRequest
 from signet.finetuning import adapting
 from signet.finetuning.adaptations import SCRATCH
+from signet.finetuning.folding import learned_from
 from signet.finetuning.jobs import Beside, Job, RunSettings
 from signet.finetuning.planning import make_plan
-from signet.finetuning.presets import applied
+from signet.finetuning.presets import applied, counted
 from signet.finetuning.probes import all_readable, featured, features_of, fitted
 from signet.finetuning.refusals import refuse_unfit
 from signet.finetuning.starting import starting_point, with_random_weights
@@ -77,7 +78,7 @@ def _labels(
 ) -> Iterator[tuple[Any, Any, Any]]:
     """(module, data, settings) of a training on labels of images, as it begins."""
     check_recipe(recipe, own_head=ways.head is not None)
-    recipe, _ = applied(recipe, dataset, found.card)
+    given, (recipe, _) = recipe, applied(recipe, dataset, found.card)
     teacher = teacher_of(recipe, dataset, offline=ways.offline, on_progress=ways.on_progress)
     strategy = strategy_for(found, dataset, recipe, own_head=ways.head is not None)
     scratch = strategy.name == SCRATCH
@@ -88,7 +89,8 @@ def _labels(
             "--find-rate: expected a strategy that trains, got a probe, which is a fit on features and "
             f"has no learning rate ({'; '.join(strategy.why)}). Use --strategy head, partial or full."
         )
-    plan = make_plan(start, dataset, parts, recipe, strategy, Beside(teacher, ways.head))
+    recipe, _, steps = counted(given, recipe, learned_from(parts, recipe))
+    plan = make_plan(start, dataset, parts, recipe, strategy, Beside(teacher, ways.head, steps))
     rows, readable, failures = features_of(
         start, parts.development.paths, recipe, ways.on_progress, parts.digests
     )

@@ -30,7 +30,7 @@ from signet.finetuning.outcome import Candidate, Finetuned, by_key
 from signet.finetuning.partition import Part
 from signet.finetuning.planning import make_plan
 from signet.finetuning.plans import Plan
-from signet.finetuning.presets import applied
+from signet.finetuning.presets import applied, counted
 from signet.finetuning.probes import (
     all_readable,
     featured,
@@ -123,7 +123,7 @@ def finetune(
             "expected a classifier or a model that gives vectors, since a dataset of classes makes a "
             "classifier."
         )
-    chosen, preset_words = applied(chosen, dataset, found.card)
+    given, (chosen, preset_words) = chosen, applied(chosen, dataset, found.card)
     check_recipe(chosen, own_head=ways.head is not None)
     teacher = teacher_of(chosen, dataset, offline=ways.offline, on_progress=ways.on_progress)
     strategy = strategy_for(found, dataset, chosen, own_head=ways.head is not None)
@@ -133,9 +133,11 @@ def finetune(
         scratch = strategy.name == SCRATCH
         start = with_random_weights(found, chosen, work.folder) if scratch else featured(found)
         parts, strategy = dealt(dataset, chosen, strategy, ways.on_progress)
+        chosen, more, steps = counted(given, chosen, folding.learned_from(parts, chosen))
+        strategy = Strategy(strategy.name, (*more, *strategy.why))
 
         def planned() -> dict[str, Any]:
-            plan = make_plan(start, dataset, parts, chosen, strategy, Beside(teacher, ways.head))
+            plan = make_plan(start, dataset, parts, chosen, strategy, Beside(teacher, ways.head, steps))
             return with_findings(plan, dataset, chosen, ways).to_dict()
 
         plan = Plan.from_dict(work.values("plan", planned))

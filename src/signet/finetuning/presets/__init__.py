@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -32,12 +33,27 @@ class Preset(NamedTuple):
     why: tuple[str, ...]
 
 
+class Counted(NamedTuple):
+    """What of a preset follows from the number of images.
+
+    Attributes:
+        recipe: with these settings, too.
+        why: one sentence each.
+        steps: of the whole training, in place of the epochs that the plan would choose; None where the preset
+            states none, or the recipe states epochs of its own.
+    """
+
+    recipe: Recipe
+    why: tuple[str, ...]
+    steps: int | None
+
+
 def applied(recipe: Recipe, dataset: Dataset[Any], card: Card) -> Preset:
-    """A recipe with the settings of the preset that it names.
+    """A recipe with those settings of the preset that it names that are known before the images are dealt.
 
     Args:
         recipe: `recipe.preset` names the preset; its other settings win where they are not the default.
-        dataset: labels of images; its size and that of its images decide.
+        dataset: labels of images; the size of its images decides.
         card: of the model, since some presets are for a family.
 
     Raises:
@@ -46,15 +62,11 @@ def applied(recipe: Recipe, dataset: Dataset[Any], card: Card) -> Preset:
     name = recipe.preset
     if name is None:
         return Preset(recipe, ())
-    stated = tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text("utf-8"))
+    stated = _stated(name)
     rows = dataset.subset([place for place, entry in enumerate(dataset.entries) if entry.split != "test"])
     _check_limits(name, stated.get("limits", {}), rows)
     settings = dict(stated["settings"])
     said = []
-    if "images" in stated:
-        rule = _first(stated["images"], len(rows))
-        settings |= rule.get("settings", {}) | _schedule(int(rule["steps"]), len(rows), settings)
-        said.append(f"{rule['steps']:,} steps, since there are {len(rows):,} images")
     if "area" in stated:
         area = _typical_area(rows)
         chosen = _first(stated["area"], area)["settings"]
@@ -73,6 +85,47 @@ def applied(recipe: Recipe, dataset: Dataset[Any], card: Card) -> Preset:
     return Preset(recipe.changed(**used), tuple(why))
 
 
+def counted(given: Recipe, chosen: Recipe, images: int) -> Counted:
+    """What of the preset follows from the images that are learned from: those held out are none of them.
+
+    Args:
+        given: the recipe as a person gave it, whose settings win.
+        chosen: `applied` of it.
+        images: that one network learns from in an epoch.
+    """
+    rules = [] if given.preset is None else _stated(given.preset).get("images", [])
+    if not rules or chosen.strategy == "probe":  # a fit on features has no steps
+        return Counted(chosen, (), None)
+    own, rule = _changed(given), _first(rules, images)
+    settings = dict(rule.get("settings", {}))
+    if isinstance(chosen.batch, int):
+        settings["batch"] = max(2, min(chosen.batch, images))
+    used = {key: value for key, value in settings.items() if key not in own}
+    why = [f"preset {given.preset}: {key} = {value}" for key, value in used.items()]
+    steps = int(rule["steps"])
+    because = f"since {images:,} images are learned from"
+    if given.epochs is not None:
+        words = f"the recipe's own epochs in place of the {steps:,} steps of preset {given.preset}"
+        return Counted(chosen.changed(**used), (*why, f"{words}, {because}"), None)
+    why.append(f"preset {given.preset}: {steps:,} steps, {because}")
+    return Counted(chosen.changed(**used), tuple(why), steps)
+
+
+def epochs_of(steps: int, images: int, step_images: int) -> int:
+    """The epochs that come nearest to so many steps, at least one.
+
+    Args:
+        steps: of the whole training.
+        images: that are learned from in an epoch.
+        step_images: images of a step; the last one of an epoch may have fewer.
+    """
+    return max(1, round(steps / math.ceil(images / step_images)))
+
+
+def _stated(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text("utf-8"))
+
+
 def _check_limits(name: str, limits: Mapping[str, int], rows: Dataset[Any]) -> None:
     most = limits.get("most_a_class")
     counts = rows.class_counts
@@ -88,12 +141,6 @@ def _check_limits(name: str, limits: Mapping[str, int], rows: Dataset[Any]) -> N
 def _first(rules: list[dict[str, Any]], value: int) -> dict[str, Any]:
     """The first rule whose limit is above a value; the last has none."""
     return next(rule for rule in rules if "below" not in rule or value < rule["below"])
-
-
-def _schedule(steps: int, images: int, settings: Mapping[str, Any]) -> dict[str, int]:
-    """Batch and epochs that come to so many steps."""
-    batch = max(2, min(int(settings["batch"]), images))
-    return {"batch": batch, "epochs": max(1, round(steps * batch / images))}
 
 
 def _typical_area(rows: Dataset[Any]) -> int:
