@@ -1,6 +1,7 @@
 """At which learning rate a pretrained network is destroyed: the same short full training at many rates.
 
     python benchmarks/rates.py --data DIR --model MODEL --work FOLDER [--epochs N] [--images N] [--threads N]
+        [--optimizers NAMES] [--batchnorm NAMES] [--rates NUMBERS]
 
 The head begins as a linear probe on the frozen features, so that what the backbone knows is seen from the
 first step on. A rate destroys a network when the accuracy after training is below that of the probe by more
@@ -21,7 +22,7 @@ from signet.datasets import open_dataset
 from signet.finetuning.joining import module_of
 from signet.training import Optimisation, TrainingData, TrainSettings, head_of, program_at, set_head, train
 
-RATES = {"adamw": (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "sgd": (1e-3, 1e-2, 3e-2, 1e-1)}
+RATES = {"adamw": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "sgd": (1e-3, 1e-2, 3e-2, 1e-1)}
 
 
 def main() -> None:
@@ -34,6 +35,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--optimizers", nargs="+", choices=sorted(RATES), default=list(RATES))
+    parser.add_argument("--batchnorm", nargs="+", choices=["frozen", "batch"], default=["frozen", "batch"])
+    parser.add_argument("--rates", nargs="+", type=float, help="the table's own when left out")
     asked = parser.parse_args()
     data, classes = _data(asked.data, asked.model, asked.images, asked.side)
     lines = [
@@ -43,9 +47,9 @@ def main() -> None:
         "| optimizer | BatchNorm | rate | before | after | destroyed |",
         "|---|---|---|---|---|---|",
     ]
-    for optimizer, rates in RATES.items():
-        for batchnorm in ("frozen", "batch"):
-            for rate in rates:
+    for optimizer in asked.optimizers:
+        for batchnorm in asked.batchnorm:
+            for rate in asked.rates or RATES[optimizer]:
                 row = _row(asked, data, classes, (optimizer, batchnorm, rate))
                 lines.append(row)
                 sys.stderr.write(f"{row}\n")

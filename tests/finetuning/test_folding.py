@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from signet.datasets import open_dataset
-from signet.errors import BadDataset, BadRequest
+from signet.errors import BadDataset, BadRequest, CheckFailed
 from signet.finetuning import RunSettings, finetune, folding, trained
 from signet.finetuning.partition import partition
 from signet.finetuning.strategies import dealt, strategy_for
@@ -84,6 +84,15 @@ def test_the_history_is_the_mean_as_long_as_all_folds_went_on():
     assert rows == ({"epoch": 0.0, "loss": 1.5}, {"epoch": 1.0, "loss": 4.0})
 
 
+def test_what_a_check_refuses_is_said_of_its_network(monkeypatch):
+    def moved(*_):
+        raise CheckFailed("stem.weight moved")
+
+    monkeypatch.setattr(folding, "train_further", moved)
+    with pytest.raises(CheckFailed, match=r"network 2 of 5: stem\.weight moved"):
+        folding._trained(None, None, 2, 5)
+
+
 def test_without_torch_or_images_nothing_is_folded(shapes):
     found = resolve("starter")
     recipe = FOLDS.changed(strategy="probe", kfold=None)
@@ -113,6 +122,9 @@ def test_networks_of_all_folds_are_sealed_as_one(classifier, shapes, tmp_path, m
     assert judged[0] | judged[1] == set(range(60))
     assert not seen[0] & judged[0]
     assert done.folds["count"] == 2
+    assert [one.after for one in done.frozen.folds] == [one.proof.after for _, one in made]
+    assert done.frozen.holds
+    assert "in each of 2 networks" in done.frozen.words()
     right = sum(
         int((one.validation_logits.argmax(1) == parts.development.targets[parts.validation]).sum())
         for parts, one in made

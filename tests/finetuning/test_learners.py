@@ -25,6 +25,7 @@ from signet.finetuning.starting import with_random_weights  # noqa: E402
 from signet.models import load, resolve  # noqa: E402
 from signet.predictions import Classes  # noqa: E402
 from signet.recipes import Recipe  # noqa: E402
+from signet.training.holding import tensors_digest  # noqa: E402
 from signet.training.stages import frozen_parameters  # noqa: E402
 from signet.verification import verify  # noqa: E402
 
@@ -94,15 +95,25 @@ def test_adapters_are_merged_and_kept_beside(transformer, shapes, tmp_path, monk
     assert "adapter.safetensors" in listed
     adapter = load_file(path / "adapter.safetensors")
     before, after = load_file(transformer / "model.safetensors"), load_file(path / "weights.safetensors")
-    names = {name.removesuffix(".lora_A.weight") for name in adapter if ".lora_A." in name}
-    assert len(adapter) == 2 * len(names)
+    layers = {name.removesuffix(".lora_A.weight") for name in adapter if ".lora_A." in name}
+    assert len(adapter) == 2 * len(layers)
     for name, tensor in before.items():
         layer, _, kind = name.rpartition(".")
-        if layer in names and kind == "weight":
+        if layer in layers and kind == "weight":
             change = 16 / 4 * adapter[f"{layer}.lora_B.weight"] @ adapter[f"{layer}.lora_A.weight"]
             np.testing.assert_allclose(after[name], tensor + change, atol=1e-6)
         elif layer != "head":
             assert np.array_equal(after[name], tensor), name
+    proof, matrices = done.frozen, done.frozen.merged
+    for state, names, digest in (
+        (before, proof.names, proof.before),
+        (after, proof.names, proof.after),
+        (before, matrices.names, matrices.before),
+    ):
+        assert tensors_digest({name: torch.from_numpy(state[name]) for name in names}) == digest
+    assert proof.holds
+    assert {f"{layer}.weight" for layer in layers} == set(matrices.names)
+    assert f"{matrices.matrices} matrices" in proof.words()
     if done.kept_epoch:
         assert any(np.abs(adapter[name]).max() > 0 for name in adapter if ".lora_B." in name)
     assert agrees(done, shapes)

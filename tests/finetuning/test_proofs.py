@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 
-from signet.finetuning.proofs import FrozenProof, payoff
+from signet.finetuning.proofs import FrozenProof, MergedProof, frozen_facts, payoff
 from signet.records import Interval
 
 SECONDS = {"probe": 8.4, "finetuned": 300.0}
@@ -32,3 +35,61 @@ def test_a_proof_lists_its_tensors_by_module() -> None:
     assert proof.to_dict()["modules"] == {"stem.0": ["weight"], "stem.1": ["weight", "running_mean"]}
     assert proof.words().startswith("3 tensors with 40 numbers were frozen and are the same bits")
     assert FrozenProof(0, 0, "", "", ()).words() == "nothing was frozen"
+
+
+def proof(**changes: Any) -> FrozenProof:
+    return dataclasses.replace(
+        FrozenProof(2, 12, "a" * 64, "a" * 64, ("stem.weight", "stem.bias")), **changes
+    )
+
+
+MERGED = MergedProof(1, 8, "b" * 64, "b" * 64, 1.25e-7, ("blocks.0.qkv.weight",))
+
+
+def test_of_merged_matrices_nobody_says_that_they_did_not_move() -> None:
+    said = proof(merged=MERGED).words()
+    frozen, matrices = said.split("; ")
+    assert frozen.startswith("2 tensors with 12 numbers were frozen and are the same bits after training")
+    assert matrices == (
+        "1 matrices with 8 numbers have adapters: they are the same bits after training as before until "
+        "these were merged into them (sha256 bbbbbbbbbbbbbbbb...), and since then the sum of both, within "
+        "rounding (greatest difference 1.2e-07)"
+    )
+    facts = dict(frozen_facts(proof(merged=MERGED)))
+    assert facts["modules"] == "stem"
+    assert facts["modules with adapters"] == "blocks.0.qkv"
+    assert proof(merged=MERGED).to_dict()["merged"]["modules"] == {"blocks.0.qkv": ["weight"]}
+
+
+def test_the_proofs_of_all_folds_are_one_sentence_and_all_in_the_record() -> None:
+    whole = FrozenProof.of_folds([proof(), proof(), proof()])
+    assert whole.holds
+    assert whole.words().startswith(
+        "in each of 3 networks 2 tensors with 12 numbers were frozen and are the same"
+    )
+    assert whole.to_dict()["folds"] == [{"before": "a" * 64, "after": "a" * 64}] * 3
+    assert dict(frozen_facts(whole))["networks"] == "3; holds of every one of them"
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        proof(after="c" * 64),
+        proof(merged=dataclasses.replace(MERGED, after="c" * 64)),
+    ],
+)
+def test_a_fold_in_which_something_moved_is_named(moved: FrozenProof) -> None:
+    sound = proof(merged=moved.merged and MERGED)
+    whole = FrozenProof.of_folds([sound, moved, sound])
+    assert not whole.holds
+    assert whole.words().startswith("in network 2 of 3 ")
+    assert "other bits after training than before" in whole.words()
+    assert dict(frozen_facts(whole))["networks"] == "3; moved in network 2"
+
+
+def test_the_greatest_error_of_all_folds_counts() -> None:
+    folds = [proof(merged=dataclasses.replace(MERGED, error=error)) for error in (1e-8, 3e-8, 2e-8)]
+    whole = FrozenProof.of_folds(folds)
+    assert whole.merged is not None
+    assert whole.merged.error == 3e-8
+    assert whole.to_dict()["folds"][1]["merged"] == {"before": "b" * 64, "after": "b" * 64}

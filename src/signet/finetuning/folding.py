@@ -11,10 +11,11 @@ import numpy as np
 
 from signet import tracing
 from signet.arrays import Floats
-from signet.errors import BadDataset
+from signet.errors import BadDataset, CheckFailed
 from signet.finetuning import label_sets, scoring
 from signet.finetuning.jobs import Job
 from signet.finetuning.partition import Parts
+from signet.finetuning.proofs import FrozenProof
 from signet.finetuning.trained import TrainedNetwork, train_further
 from signet.finetuning.workplace import Workplace
 from signet.graphs.opening import open_graph
@@ -93,9 +94,16 @@ def train_folds(job: Job, probe: Probe) -> TrainedNetwork:
         fold = dataclasses.replace(
             job, parts=dataclasses.replace(parts, validation=own), recipe=recipe, work=work
         )
-        members.append(train_further(fold, probe))
+        members.append(_trained(fold, probe, done + 1, len(names)))
         logits[own] = members[-1].validation_logits
     return _joined(job, members, logits)
+
+
+def _trained(fold: Job, probe: Probe, number: int, count: int) -> TrainedNetwork:
+    try:
+        return train_further(fold, probe)
+    except CheckFailed as error:
+        raise CheckFailed(f"network {number} of {count}: {error}") from error
 
 
 def _joined(job: Job, members: Sequence[TrainedNetwork], logits: Floats) -> TrainedNetwork:
@@ -124,6 +132,7 @@ def _joined(job: Job, members: Sequence[TrainedNetwork], logits: Floats) -> Trai
         history=mean_history([member.history for member in members]),
         best_epoch=min(member.best_epoch for member in members),
         kept_epochs=tuple(member.best_epoch for member in members),
+        proof=FrozenProof.of_folds([member.proof for member in members if member.proof is not None]),
     )
 
 

@@ -67,7 +67,7 @@ class TrainedNetwork:
         notes: what a person should know of how it went, in sentences.
         idle: share of the training's time that the network waited for its batches.
         adapter: the low-rank adapters alone, as a file; the network has them merged.
-        proof: that what was frozen did not move.
+        proof: that what was frozen did not move; of folds, in each of the networks.
         seconds: of training, those before a resume included.
         kept_epochs: the best epoch of each fold, where several networks are joined; else empty.
     """
@@ -197,11 +197,11 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     sized = at_size(job.start, size)
     learner = _begun(job, sized, probe)
     done, sheet = _taught(job, sized, learner, work.training)
-    adapter, module, best = None, learner.module, done.best
+    adapter, module, best, whole = None, learner.module, done.best, None
     if learner.adapted is not None:
         adapter = write_state(arrays_of(adapter_tensors(best)), work.folder / ADAPTER)
-        module = merged(learner.adapted, _example(size))
-        best = module.state_dict()
+        whole = merged(learner.adapted, _example(size))
+        module, best = whole.module, whole.module.state_dict()
     made = written(learner.spec, module, learner.classifier, arrays_of(best), work.folder, size)
     return TrainedNetwork(
         rebuilt=made.rebuilt,
@@ -218,7 +218,7 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
         sheet=sheet,
         notes=done.notes,
         idle=done.idle,
-        proof=FrozenProof.of(done),
+        proof=FrozenProof.of(done, whole),
         seconds=done.seconds,
     )
 

@@ -17,7 +17,8 @@ objects ── `ObjectData`: images with boxes or masks; contents: what of them 
 views ── a changed view of a picture, applied alike to its pixels, masks and boxes; mosaics: four in one
 averaging ── the running average of the weights
 heads ── `head_of`, `set_head`, `with_head`: linear ones; head_modules: `mlp`, or a module of one's own
-adapters ── `with_adapters`, `merged`: low-rank adapters (LoRA) and the network with them written into it
+adapters ── `with_adapters`: low-rank adapters (LoRA); merging ── `merged`: the network with them written into
+    it, and what is proved of it
 stages ── `stages_of`, `all_but_last`: what can be frozen, by name
 sizing ── `program_at`: the evaluation program at another input size
 pace ── `images_per_second`, `paces`: what a plan needs to say how long it will take, and with which batch
@@ -53,13 +54,14 @@ What it promises:
 
 from __future__ import annotations
 
-from signet.training.adapters import AdapterSettings, adapter_tensors, merged, with_adapters
+from signet.training.adapters import AdapterSettings, adapter_tensors, with_adapters
 from signet.training.checkpoints import forget
 from signet.training.contact_sheet import contact_sheet
 from signet.training.ensembles import Ensemble
 from signet.training.head_modules import checked_head, mlp, replace_head, taught_on_features
 from signet.training.heads import Head, head_of, set_head, width_of, with_head
 from signet.training.loop import train
+from signet.training.merging import Merged, merged
 from signet.training.objective import Objective
 from signet.training.objects import ObjectData
 from signet.training.optimisation import Optimisation
@@ -78,6 +80,7 @@ __all__ = [
     "AdapterSettings",
     "Ensemble",
     "Head",
+    "Merged",
     "ObjectData",
     "Objective",
     "Optimisation",

@@ -1,8 +1,8 @@
 """Low-rank adapters: a few numbers learn beside each matrix of a network, whose own weights stay.
 
 A matrix W of a Linear layer answers as W + (alpha / rank) B A, of which only A and B learn. B begins at
-zero, so the network first answers as before. Merged, the sum is written into W: nothing is left of the
-adapter, neither in the graph nor in time.
+zero, so the network first answers as before. Merged (`merging`), the sum is written into W: nothing is left
+of the adapter, neither in the graph nor in time.
 
 Source: E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), section 4.1.
 """
@@ -13,17 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from signet.errors import BadGraph, BadRequest, CheckFailed, MissingExtra
+from signet.errors import BadGraph, BadRequest, MissingExtra
+from signet.training.holding import Held
 from signet.training.stages import Classifier, is_in_head
 
 _NAME = "default"
 _MARKS = ("lora_A", "lora_B")
-MERGED_TOLERANCE = 1e-4
-"""Of the logits, relative to the greatest of them: the merged matrix rounds its sum once, the adapter each
-product."""
+_BASE = ".base_layer."
+"""What peft puts into the names of a layer's own tensors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +46,18 @@ class Adapted:
         module: the network, changed in place.
         layers: dotted names of the Linear layers that have one.
         frozen: names of all parameters that stay as they are: all but the adapters' and the head's.
+        kept: what the network had before, head and matrices with adapters left out.
+        matrices: those of the layers with adapters, likewise.
+        scale: of B A.
         tuner: peft's own, by which they are merged.
     """
 
     module: nn.Module
     layers: tuple[str, ...]
     frozen: tuple[str, ...]
+    kept: Held
+    matrices: Held
+    scale: float
     tuner: Any
 
 
@@ -86,6 +91,11 @@ def with_adapters(module: nn.Module, classifier: Classifier, settings: AdapterSe
             f"recipe: lora_rank {settings.rank}: expected at most {smallest}, the smallest side of the "
             "network's matrices."
         )
+    state = module.state_dict()
+    adapting = {f"{name}.weight" for name in layers}
+    own = [name for name in state if not is_in_head(name, classifier)]
+    kept = Held.of(state, [name for name in own if name not in adapting])
+    matrices = Held.of(state, [name for name in own if name in adapting])
     config = peft.LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, bias="none", target_modules=list(layers)
     )
@@ -95,7 +105,15 @@ def with_adapters(module: nn.Module, classifier: Classifier, settings: AdapterSe
         for name, _ in module.named_parameters()
         if not is_in_head(name, classifier) and not _is_adapter(name)
     )
-    return Adapted(module.eval(), layers, frozen, tuner)
+    return Adapted(
+        module=module.eval(),
+        layers=layers,
+        frozen=frozen,
+        kept=kept,
+        matrices=matrices,
+        scale=settings.alpha / settings.rank,
+        tuner=tuner,
+    )
 
 
 def adaptable(module: nn.Module, classifier: Classifier) -> tuple[str, ...]:
@@ -120,31 +138,16 @@ def adapter_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def merged(adapted: Adapted, example_NCHW: Tensor) -> nn.Module:
-    """The network with its adapters written into its matrices, once it is seen to answer as before.
-
-    Args:
-        adapted: the network; changed in place.
-        example_NCHW: images to compare the answers on.
-
-    Raises:
-        CheckFailed: it answers otherwise, by more than rounding.
-    """
-    with torch.no_grad():
-        before = _logits(adapted.module(example_NCHW))
-        module: nn.Module = adapted.tuner.merge_and_unload().eval()
-        after = _logits(module(example_NCHW))
-    error = float((after - before).abs().max())
-    if not error <= MERGED_TOLERANCE * max(1.0, float(before.abs().max())):
-        raise CheckFailed(
-            f"merging the adapters: expected the logits that they gave, got others by {error:.2g}. Nothing "
-            "is sealed; use --strategy partial."
-        )
-    return module
+def own_name(name: str) -> str:
+    """The name that a tensor has in the network without adapters."""
+    return name.replace(_BASE, ".")
 
 
-def _logits(answer: Any) -> Tensor:
-    return answer if isinstance(answer, Tensor) else answer[0]
+def factors_of(adapted: Adapted, layer: str) -> tuple[Tensor, Tensor]:
+    """A (rank, inputs) and B (outputs, rank) of a layer, of their own memory."""
+    found = adapted.module.get_submodule(layer)
+    inner, outer = (found.get_submodule(f"{mark}.{_NAME}") for mark in _MARKS)
+    return inner.weight.detach().clone(), outer.weight.detach().clone()  # type: ignore[operator]
 
 
 def _is_adapter(name: str) -> bool:
