@@ -105,8 +105,8 @@ class Recipe:
         batchnorm: statistics of each BatchNorm that is not frozen: "frozen" keeps those of the pretraining,
             as those of few images are worse; "batch" gathers those of the batches; "re-estimated" does so,
             and computes them anew over the training images before each validation; "adapt" computes them anew
-            once, before the first step, and then keeps them. (`freeze_batchnorm = true` or false, as earlier
-            recipes have it, is read as "frozen" or "batch".)
+            once, before the first step of their stage, and then keeps them. (`freeze_batchnorm = true` or
+            false, as earlier recipes have it, is read as "frozen" or "batch".)
         batchnorm_stages: another of these for single stages, by name: `{ "stages.3" = "batch" }`.
         averaging: which weights are judged and kept: "none" those of each epoch, "ema" their running mean,
             "swa" the plain mean of the last epochs, "soup" the mean of those epochs by which validation gets

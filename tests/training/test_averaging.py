@@ -122,6 +122,32 @@ def test_the_mean_of_the_last_epochs_is_their_plain_mean(first: int, values: lis
         assert module.weight.item() == pytest.approx(value)
 
 
+@settings(max_examples=60, deadline=None)
+@given(first=st.integers(1, 4), moves=st.lists(st.integers(0, 5), min_size=1, max_size=12))
+def test_a_mean_that_went_back_is_of_the_epochs_on_the_way_that_was_kept(
+    first: int, moves: list[int]
+) -> None:
+    """A move of 0 goes on after the epoch; one of n goes back to the n-th last epoch of the way, and on."""
+    module = layer(0.0)
+    average = EpochAverage(module, first)
+    way = [(0, 0.0, 0.0)]  # epoch, its weight, and what was judged
+    for epoch, move in enumerate(moves, 1):
+        nn.init.constant_(module.weight, value := float(epoch**2 % 11))
+        average.gather(epoch)
+        of_mean = [one for place, one, _ in way if place >= first] + [value] * (epoch >= first)
+        with average.in_place():
+            judged = module.weight.item()
+        assert judged == pytest.approx(np.mean(of_mean) if of_mean else value, abs=1e-4)
+        way.append((epoch, value, judged))
+        if move and len(way) > move:
+            way = way[:-move]
+            nn.init.constant_(module.weight, way[-1][2])
+            average.restart(way[-1][0])
+            other = EpochAverage(module, first)  # as a resume makes it
+            other.restore(average.tensors)
+            average = other
+
+
 def test_stochastic_weight_averaging_holds_the_rate_and_keeps_the_mean(
     tiny: ModuleType, images: Path, tmp_path: Path
 ) -> None:

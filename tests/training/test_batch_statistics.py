@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +17,7 @@ from signet.decoding import read
 from signet.errors import BadRequest, UnknownName
 from signet.preprocessing import prepare
 from signet.progress import Progress
-from signet.training import train
+from signet.training import ending, loop, train
 from signet.training.batch_statistics import re_estimate
 from signet.training.freezing import batchnorm_policies, held_tensors, refuse_moving, set_learning_mode
 from signet.training.moments import state_of
@@ -103,9 +103,8 @@ class Counting:
     def __init__(self, count: int) -> None:
         self.count, self.parts = count, []
 
-    def look_back(self, module: nn.Module, indices: np.ndarray) -> float:
+    def look_back(self, module: nn.Module, indices: np.ndarray) -> None:
         self.parts.append(indices.tolist())
-        return 0.0
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (3, 4), (STATISTICS_IMAGES + 700, 512)])
@@ -196,10 +195,71 @@ def test_a_stage_that_has_yet_to_thaw_keeps_its_statistics_until_then(
     assert {name.partition(".")[0] for name in done.held.names} == {"stem"}
 
 
+@pytest.mark.parametrize("augmentation", ["none", "light"])  # with kept maps of the frozen start, and without
+def test_a_stage_that_thaws_later_is_adapted_before_its_own_first_step(
+    tiny: ModuleType, images: Path, tmp_path: Path, augmentation: str
+) -> None:
+    before = state_of(module := tiny.network())
+    ends: list[dict[str, Tensor]] = []
+
+    def on_progress(moment: Progress) -> None:
+        if moment.history:
+            ends.append(state_of(module))
+
+    data = tiny.data_in(images)
+    how = tiny.settings(
+        epochs=3,
+        checkpoint_seconds=60,
+        batchnorm="adapt",
+        thaw=(("body", 2), ("stem", 3)),
+        augmentation=augmentation,
+    )
+    train(module, data, how, folder=tmp_path, resume=False, on_progress=on_progress)
+    _, first, second, third = ends
+    for name in ("stem.1", "body.1"):
+        assert torch.equal(statistics(first, name), statistics(before, name))
+    assert torch.equal(statistics(second, "stem.1"), statistics(before, "stem.1"))
+    prepared = torch.from_numpy(prepare([read(path) for path in data.train], data.program).arrays)
+    plain = tiny.network()
+    with torch.no_grad():
+        values = plain.body[0](plain.stem(prepared)).double().movedim(1, 0).flatten(1)
+        inputs = plain.stem[0](prepared).double().movedim(1, 0).flatten(1)
+    # Each by the weights that it had until then, which had not learned yet; and once.
+    torch.testing.assert_close(statistics(second, "body.1").double(), values.mean(1), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(statistics(third, "stem.1").double(), inputs.mean(1), atol=1e-5, rtol=1e-4)
+    assert torch.equal(statistics(third, "body.1"), statistics(second, "body.1"))
+
+
+def test_a_run_that_went_back_adapts_what_was_not_adapted_then(
+    tiny: ModuleType, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes back to the network as it was given, whose statistics are those of the pretraining."""
+
+    def by_heart(history: Sequence[object], *_: object) -> str | None:
+        return "overfitting" if len(history) == 3 else None
+
+    monkeypatch.setattr(ending, "memorising", by_heart)
+    monkeypatch.setattr(loop, "is_better", lambda *_: False)
+    before = state_of(module := tiny.network())
+    ends: list[dict[str, Tensor]] = []
+
+    def on_progress(moment: Progress) -> None:
+        if moment.history:
+            ends.append(state_of(module))
+
+    how = tiny.settings(epochs=3, checkpoint_seconds=60, batchnorm="adapt", overfitting="step-back")
+    done = train(module, tiny.data_in(images), how, folder=tmp_path, resume=False, on_progress=on_progress)
+    assert "it went back to epoch 0" in done.notes[0]
+    _, first, back, last = ends
+    assert torch.equal(statistics(back, "stem.1"), statistics(before, "stem.1"))
+    assert torch.equal(statistics(last, "stem.1"), statistics(first, "stem.1"))
+
+
+@pytest.mark.parametrize("thaw", [(), (("stem", 2),)])
 @pytest.mark.parametrize("policy", ["re-estimated", "adapt"])
 @pytest.mark.parametrize("step", [1, 6, 8])
 def test_a_stop_and_a_resume_change_nothing(
-    tiny: ModuleType, images: Path, tmp_path: Path, policy: str, step: int
+    tiny: ModuleType, images: Path, tmp_path: Path, policy: str, step: int, thaw: tuple[tuple[str, int], ...]
 ) -> None:
     class Stop(Exception):
         pass
@@ -208,7 +268,7 @@ def test_a_stop_and_a_resume_change_nothing(
         if moment.done == step:  # type: ignore[attr-defined]
             raise Stop
 
-    data, how = tiny.data_in(images), tiny.settings(epochs=2, batchnorm=policy)
+    data, how = tiny.data_in(images), tiny.settings(epochs=2, batchnorm=policy, thaw=thaw)
     straight = train(tiny.network(), data, how, folder=tmp_path / "a", resume=False)
     with pytest.raises(Stop):
         train(tiny.network(), data, how, folder=tmp_path / "b", resume=False, on_progress=stop)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from signet.errors import BadInput, BadRequest
-from signet.training.checkpoints import Checkpoint, clear_leftovers, forget, newest, present, save
+from signet.training.checkpoints import FORMAT, Checkpoint, clear_leftovers, forget, newest, present, save
 
 MARK = {"data": "a", "settings": "b"}
 
@@ -68,8 +68,8 @@ def test_another_run_and_another_format_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="one with other data and settings"):
         newest(tmp_path, {"data": "x", "settings": "y"})
     path = tmp_path / "checkpoint-000001" / "state.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
-    with pytest.raises(BadRequest, match="expected a checkpoint of format 1, got 9"):
+    path.write_text(path.read_text().replace(f'"format": {FORMAT}', '"format": 9'))
+    with pytest.raises(BadRequest, match=f"expected a checkpoint of format {FORMAT}, got 9"):
         newest(tmp_path, MARK)
 
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from signet.training import Teaching, Variation, contact_sheet
+from signet.training import Objective, Teaching, Variation, contact_sheet
 from signet.training.contact_sheet import IMAGES
 from signet.training.of_classes import ClassTask
 
@@ -32,6 +32,31 @@ def test_it_shows_what_was_learned_from(tiny: ModuleType, images: Path, kind: st
     plain, _ = ClassTask(data, tiny.settings(augmentation="none")).views(rows, 1)
     assert np.array_equal(cell(sheet, 2, 0), plain[2])
     assert (sheet[16:20] == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["light", "strong"])
+def test_a_row_is_one_image_where_the_epochs_draw_their_own(
+    tiny: ModuleType, images: Path, kind: str
+) -> None:
+    """Two thirds of the images are of one class: an epoch leaves some of them out, and draws others twice."""
+    targets = np.array([0] * 20 + [1] * 5 + [2] * 5)
+    data = tiny.data_in(images, train_targets=targets)
+    how = tiny.settings(augmentation=kind, objective=Objective(sampling="balanced"))
+    sheet = contact_sheet(data, how)
+    task = ClassTask(data, how)
+    rows = np.array([0, 7, 14, 22, 29])
+    left_out = 0
+    for epoch in range(1, 5):
+        drawn = task.drawn(epoch)
+        there = np.isin(rows, drawn)
+        # What training takes of this epoch: places in the draw.
+        views, _ = task.views(np.array([drawn.tolist().index(row) for row in rows[there]]), epoch)
+        for row, view in zip(np.flatnonzero(there), views, strict=True):
+            assert np.array_equal(cell(sheet, row, epoch), view)
+        for row in np.flatnonzero(~there):
+            assert (cell(sheet, row, epoch) == 255).all()
+        left_out += int((~there).sum())
+    assert left_out
 
 
 def test_where_every_epoch_shows_the_same_there_is_none(tiny: ModuleType, images: Path) -> None:

@@ -143,6 +143,18 @@ def test_parts_of_a_step_and_activations_computed_twice_hold_for_pixels_too(
     assert parts != plain
 
 
+def test_the_same_images_have_no_gap_between_learning_and_validation(
+    scenes: ModuleType, folder: Path, tmp_path: Path
+) -> None:
+    """Pictures differ in how many of their pixels are labelled, and the parts of both in their size."""
+    rows = from_masks(folder, labels=scenes.LABELS).subset(range(7))
+    data = PixelData(rows, rows, scenes.PROGRAM, weights=median_frequency_weights(rows))
+    how = scenes.settings(epochs=1, batch=3, overfitting="stop", batchnorm="batch")
+    done = train(scenes.network(), data, how, folder=tmp_path, resume=False)
+    for row in done.history:
+        assert row["sample_loss"] == pytest.approx(row["validation_loss"], rel=1e-5)
+
+
 def test_views_are_a_function_of_seed_epoch_and_image(scenes: ModuleType, folder: Path) -> None:
     data = scenes.data_in(folder)
     how = scenes.settings(augmentation="medium")

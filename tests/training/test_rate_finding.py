@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from torch import nn
 
 from signet.errors import BadRequest, CheckFailed
 from signet.progress import Progress
-from signet.training import Optimisation, find_rate, train
+from signet.training import Optimisation, find_rate, loop, rate_finding, train
 from signet.training.moments import state_of
+from signet.training.of_classes import ClassTask
 from signet.training.rate_finding import HIGHEST, LOWEST, suggested
 
 FACTORS = np.geomspace(1e-6, 1, 61)
@@ -101,6 +103,76 @@ def test_what_the_run_has_frozen_stays_and_parts_add_up(tiny: ModuleType, images
     assert np.allclose(one.losses, other.losses, atol=1e-4)
     head = find_rate(module, data, tiny.settings(backbone_rate=0), steps=12)
     assert set(head.backbone_rates) == {0.0}
+
+
+def losses_of_steps(module: nn.Module, data: Any, settings: Any, folder: Path) -> list[float]:
+    """What training loses in each of its first steps at a rate at which it does not move."""
+    seen: list[float] = []
+
+    def on_progress(moment: Progress) -> None:
+        if not moment.history:
+            seen.append(watched.losses.pop())
+
+    watched = Watched(data, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "task_of", lambda *_: watched)
+        train(module, data, settings, folder=folder, resume=False, on_progress=on_progress)
+    return seen
+
+
+class Watched(ClassTask):
+    """Notes what each step loses."""
+
+    def __init__(self, data: Any, settings: Any) -> None:
+        super().__init__(data, settings)
+        self.losses: list[float] = []
+
+    def loss(self, module: nn.Module, examples: Any) -> torch.Tensor:
+        found = super().loss(module, examples)
+        self.losses.append(float(found.detach()))
+        return found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batchnorm": "frozen", "batchnorm_stages": (("body", "batch"),)},
+        {"batchnorm": "adapt"},
+        {"batchnorm": "adapt", "thaw": (("body", 2), ("stem", 3))},
+        {"batchnorm": "batch", "thaw": (("stem", 2),)},
+    ],
+)
+def test_the_steps_are_the_first_that_training_would_make(
+    tiny: ModuleType, images: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """At rates that move nothing both lose the same, step by step: six are an epoch."""
+    data = tiny.data_in(images)
+    settings = tiny.settings(epochs=3, head_rate=1e-9, backbone_rate=1e-9, checkpoint_seconds=60, **changes)
+    expected = losses_of_steps(tiny.network(), data, settings, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_finding, "LOWEST", 1e-9)
+        patch.setattr(rate_finding, "HIGHEST", 1.0001e-9)
+        curve = find_rate(tiny.network(), data, settings, steps=18)
+    # Nothing moves, so the curve is flat at the mean of what the network loses as it was given.
+    assert np.ptp(curve.losses) < 1e-4
+    assert curve.losses[0] == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_what_training_refuses_is_refused(tiny: ModuleType, images: Path) -> None:
+    settings = tiny.settings(frozen=("stem",), batchnorm="frozen", batchnorm_stages=(("stem", "batch"),))
+    with pytest.raises(BadRequest, match="batchnorm of stem: expected 'frozen' in a frozen stage"):
+        find_rate(tiny.network(), tiny.data_in(images), settings)
+
+
+def test_a_stage_that_has_not_thawed_does_not_move(tiny: ModuleType, images: Path) -> None:
+    """With a thaw after the trial, the trial is that of the head alone."""
+    data = tiny.data_in(images)
+    later = tiny.settings(epochs=9, batchnorm="frozen", thaw=(("stem", 9), ("body", 9)))
+    alone = tiny.settings(epochs=9, batchnorm="frozen", frozen=("stem", "body"))
+    one, other = (find_rate(tiny.network(), data, how, steps=12) for how in (later, alone))
+    np.testing.assert_allclose(one.losses, other.losses, rtol=1e-6)
+    both = find_rate(tiny.network(), data, tiny.settings(epochs=9, batchnorm="frozen"), steps=12)
+    assert not np.allclose(one.losses, both.losses, rtol=1e-3)
 
 
 def test_what_cannot_be_tried_is_refused(tiny: ModuleType, images: Path) -> None:

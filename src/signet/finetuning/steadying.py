@@ -18,7 +18,7 @@ _BATCHNORM = {
     "re-estimated": "every BatchNorm that is not frozen learns on batches, and its statistics are computed "
     "anew over the training images before each validation, since the recipe says so",
     "adapt": "every BatchNorm that is not frozen gets the statistics of the training images before the first "
-    "step, and keeps those, since the recipe says so",
+    "step of its stage, and keeps those, since the recipe says so",
 }
 _NUMBERS = {"ema": "ema", "swa_start": "swa", "swa_rate": "swa", "soup_epochs": "soup"}
 

@@ -4,6 +4,7 @@ settings ── `TrainingData`, `TrainSettings`, `Trained`; checks ── how th
 optimisation ── `Optimisation`: how a step is made; optimizers ── torch's, and who learns how fast
 schedule ── how the rate goes; rate_limits ── rates that are known to destroy a network
 rate_finding ── `find_rate`: a rate by trial; dispatch ── the task that data is for
+phases ── what learns in which epoch, in which mode; overfitting, ending ── when a run goes back, or ends
 micro_batches ── a step in parts; activations ── computed twice, not kept
 feeding ── threads that make batches
 variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment

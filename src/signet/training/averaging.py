@@ -18,6 +18,8 @@ from signet.training.settings import TrainSettings
 
 Found = TypeVar("Found")
 
+_COUNTS = ".epochs"  # beside parameters, whose names never begin with a dot
+
 
 class Weights(Protocol):
     """Which weights are judged and kept.
@@ -46,8 +48,8 @@ class Weights(Protocol):
         """Take in the weights at the end of an epoch, from 1, before it is judged."""
         ...
 
-    def restart(self) -> None:
-        """Begin again from the weights that the network has now."""
+    def restart(self, epoch: int) -> None:
+        """Go on from an epoch that the network went back to: its weights are what was judged at its end."""
         ...
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -137,8 +139,9 @@ class Average:
     def gather(self, epoch: int) -> None:
         """Nothing: every step is in it already."""
 
-    def restart(self) -> None:
-        """The average is what the network has now."""
+    def restart(self, epoch: int) -> None:
+        """The average is what the network has now, which was that of the epoch."""
+        del epoch
         self.restore(self._learning.parameters)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -155,10 +158,8 @@ class EpochAverage:
     """Stochastic weight averaging: the plain mean of the weights at the end of the last epochs.
 
     Until its first epoch the network's own weights are judged. The rate is held constant from there on
-    (`loop`), so that the weights go around the place whose middle is looked for.
-
-    Attributes:
-        tensors: the mean so far, by the parameters' names; empty before the first epoch.
+    (`loop`), so that the weights go around the place whose middle is looked for. Where a run went back, the
+    epochs that it left behind have no part in the mean.
 
     Source: P. Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization" (2018),
         algorithm 1, with a cycle of one epoch; section 3.2 for BatchNorm, whose statistics must be computed
@@ -167,42 +168,49 @@ class EpochAverage:
 
     def __init__(self, module: nn.Module, first: int) -> None:
         self._learning, self._first = _Learning(module), first
-        self.tensors: dict[str, Tensor] = {}
+        self._mean: dict[str, Tensor] = {}
+        self._counts = [0]  # epochs that are in the mean: before the first epoch, and after each
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The mean so far, by the parameters' names, and of how many epochs it was after each."""
+        return {**self._mean, _COUNTS: torch.tensor(self._counts)}
 
     @property
     def mixed(self) -> bool:
         """As soon as there is a mean."""
-        return bool(self.tensors)
+        return bool(self._mean)
 
     def update(self, steps: int) -> None:
         """Nothing: epochs are averaged, not steps."""
 
     def gather(self, epoch: int) -> None:
         """Take in the weights at the end of an epoch."""
-        if epoch < self._first:
-            return
-        if not self.tensors:
-            self.tensors = self._learning.copied()
-            return
-        share = 1 / (epoch - self._first + 1)
-        for name, average in self.tensors.items():
-            average.lerp_(self._learning.parameters[name].detach(), share)
+        count = self._counts[-1] + (epoch >= self._first)
+        self._counts.append(count)
+        if count == 1:
+            self._mean = self._learning.copied()
+        for name, average in self._mean.items():
+            average.lerp_(self._learning.parameters[name].detach(), 1 / count)
 
-    def restart(self) -> None:
-        """The mean is what the network has now."""
-        if self.tensors:
-            self.tensors = self._learning.copied()
+    def restart(self, epoch: int) -> None:
+        """The mean is that of the epochs up to the one that the network went back to, as it is there."""
+        self._counts[-1] = self._counts[epoch]
+        self._mean = self._learning.copied() if self._counts[-1] else {}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from the mean of an earlier moment."""
         parameters = self._learning.parameters
-        self.tensors = {
-            name: torch.empty_like(parameters[name]).copy_(tensor) for name, tensor in tensors.items()
+        self._counts = tensors[_COUNTS].tolist()
+        self._mean = {
+            name: torch.empty_like(parameters[name]).copy_(tensor)
+            for name, tensor in tensors.items()
+            if name != _COUNTS
         }
 
     def in_place(self) -> AbstractContextManager[None]:
         """The module with the mean as its weights."""
-        return self._learning.lent(self.tensors) if self.tensors else nullcontext()
+        return self._learning.lent(self._mean) if self._mean else nullcontext()
 
 
 class Soup:
@@ -251,8 +259,8 @@ class Soup:
         known = [epoch for epoch in ranked if epoch in self._weights][: self._most]
         self._weights = {epoch: self._weights[epoch] for epoch in known}
 
-    def restart(self) -> None:
-        """Nothing: what earlier epochs were remains."""
+    def restart(self, epoch: int) -> None:
+        """Nothing: an epoch that was left behind may be mixed in as well as any other, if it helps."""
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on with what a checkpoint held."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from signet.errors import BadInput, BadRequest
 from signet.storage import digest_of, new_folder, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 GENERATIONS = 2
 _NAME = re.compile(r"checkpoint-(\d{6,})")
 _LEFTOVER = re.compile(r"\.checkpoint-\d+\.[0-9a-f]+\.part")

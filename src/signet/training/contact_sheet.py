@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from signet.arrays import Bytes
+from signet.arrays import Array, Bytes, Integers
 from signet.training.of_classes import ClassTask
 from signet.training.settings import TrainingData, TrainSettings
 
@@ -20,7 +20,8 @@ _LONGEST = 128
 def contact_sheet(data: TrainingData, settings: TrainSettings) -> Bytes | None:
     """Training images, one a row: as the sealed model will see them, then as the first epochs saw them.
 
-    Mixed pictures are mixed with the one of the next row, as in a batch of these images alone.
+    Mixed pictures are mixed with the one of the next row, as in a batch of these images alone. A cell is
+    empty where an epoch left its image out, as balanced sampling does with some of a large class.
 
     Args:
         data: what is learned from.
@@ -41,11 +42,22 @@ def contact_sheet(data: TrainingData, settings: TrainSettings) -> Bytes | None:
         return None
     plain = dataclasses.replace(settings, augmentation="none", variation=type(settings.variation)(), sizes=())
     first = ClassTask(dataclasses.replace(data, teaching=None), plain).views(rows, 0)[0]
-    columns = [first, *(task.views(rows, epoch)[0] for epoch in range(1, min(EPOCHS, settings.epochs) + 1))]
+    columns = [first, *(_seen(task, rows, epoch) for epoch in range(1, min(EPOCHS, settings.epochs) + 1))]
     if any(column.dtype != np.uint8 or column.shape != first.shape for column in columns):
         return None
     step = -(-max(first.shape[1:3]) // _LONGEST)
     return _laid_out([column[:, ::step, ::step] for column in columns])
+
+
+def _seen(task: ClassTask, rows: Integers, epoch: int) -> Array:
+    """(N, H, W, 3): some images as an epoch first shows them; white where it does not."""
+    of_image = task.drawn(epoch) == rows[:, None]
+    there = of_image.any(axis=1)
+    # An epoch takes examples by their place in what it has drawn: that is where the image is, if anywhere.
+    views = task.views(of_image.argmax(axis=1)[there] if there.any() else np.zeros(1, np.int64), epoch)[0]
+    column = np.full((len(rows), *views.shape[1:]), 255, views.dtype)
+    column[there] = views[: there.sum()]
+    return column
 
 
 def _laid_out(columns: list[Bytes]) -> Bytes:

@@ -9,7 +9,17 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from signet.arrays import Integers
 from signet.training.augmentation import generator_of
+
+DRAWN_BY_NETWORK = 3
+"""Role of the random numbers of `seed_step`; order has 1, augmentation 2, mosaics 4."""
+_ORDER = 1
+
+
+def order_of(seed: int, epoch: int, count: int) -> Integers:
+    """int64 (count,): the order in which an epoch takes its examples."""
+    return generator_of(seed, _ORDER, epoch).permutation(count)
 
 
 @contextmanager

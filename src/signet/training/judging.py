@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,9 +88,8 @@ class Judge:
         self.held.check(state)
         return Evaluated(row, state, judged.kept)
 
-    def adapt(self) -> None:
-        """Give the BatchNorm layers that are to be adapted the statistics of the training images."""
-        names = [name for name, policy in self.policies.items() if policy == "adapt"]
+    def adapt(self, names: Collection[str]) -> None:
+        """Give some BatchNorm layers the statistics of the training images."""
         if names:
             with torch.no_grad():
                 re_estimated(self.task, self.module, names, self.settings.batch)

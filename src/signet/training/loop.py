@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,20 +18,18 @@ from torch import Tensor, nn
 from signet.errors import BadRequest, CheckFailed
 from signet.progress import OnProgress, Progress, silent
 from signet.training import checkpoints
-from signet.training.activations import recomputed_activations
-from signet.training.augmentation import generator_of
 from signet.training.averaging import Soup, first_epoch, weights_of
 from signet.training.dispatch import Data, device_of, task_of
 from signet.training.ending import decided, mixed
-from signet.training.exactness import bounded_threads, own_random_states, seed_step
-from signet.training.feeding import Feed
-from signet.training.freezing import (
-    batchnorm_policies,
-    freeze,
-    held_tensors,
-    refuse_moving,
-    set_learning_mode,
+from signet.training.exactness import (
+    DRAWN_BY_NETWORK,
+    bounded_threads,
+    order_of,
+    own_random_states,
+    seed_step,
 )
+from signet.training.feeding import Feed
+from signet.training.freezing import freeze, held_tensors, refuse_moving
 from signet.training.holding import Held
 from signet.training.judging import Judge, check_finite
 from signet.training.micro_batches import is_out_of_memory, parts_of, statistics_kept_on_error
@@ -45,14 +42,12 @@ from signet.training.moments import (
     set_state,
     to_checkpoint,
 )
-from signet.training.optimizers import frozen_by, frozen_in, optimizer_of
+from signet.training.optimizers import frozen_by, optimizer_of
 from signet.training.overfitting import SLOWER
+from signet.training.phases import activations_in, enter, phase_of, policies_of, set_modes, to_adapt
 from signet.training.schedule import change_rates, set_rates
-from signet.training.settings import BatchNormPolicy, Trained, TrainSettings
+from signet.training.settings import Trained, TrainSettings
 from signet.training.tasks import Examples, LearningTask
-
-# Roles of random numbers, so that no two draw from one stream; augmentation has 2, mosaics have 4.
-_ORDER, _DRAWN_BY_NETWORK = 1, 3
 
 
 def train(
@@ -120,13 +115,15 @@ class _Run:
         never = frozen_by(module, settings)
         freeze(module, never)
         refuse_moving(module, never, settings.classifier, dict(settings.batchnorm_stages))
-        self.held = Held.of(module.state_dict(), held_tensors(module, never, self._policies(never)))
+        self.held = Held.of(
+            module.state_dict(), held_tensors(module, never, policies_of(module, settings, never))
+        )
         # Channels last is what the CPU's and the GPU's convolutions are quick in.
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimizer_of(module, settings)
         self.weights = weights_of(module, settings)
-        self.frozen = frozen_in(module, settings, 1)
-        self.judge = Judge(module, task, settings, self._policies(self.frozen), self.held)
+        self.phase = phase_of(module, settings, 1)
+        self.judge = Judge(module, task, settings, self.phase.policies, self.held)
         self.feed = Feed(task.examples, settings.workers, processor=self.device.type == "cpu")
         self.steps = task.steps
         self.moment = Moment()
@@ -146,15 +143,13 @@ class _Run:
             self._judge(0.0)  # the network as it was given: what training must beat
         settled = False
         while not self.moment.finished:
-            frozen = frozen_in(self.module, self.settings, self.moment.epoch)
-            if not settled or frozen != self.frozen:
-                self.frozen = frozen
-                freeze(self.module, frozen)
-                self.judge = replace(self.judge, policies=self._policies(frozen))
-                self._set_learning_mode()
-                self.task.settle(self.module, frozen)
+            phase = phase_of(self.module, self.settings, self.moment.epoch)
+            if not settled or phase != self.phase:
+                self.phase, self.judge = phase, replace(self.judge, policies=phase.policies)
+                enter(self.module, self.settings, phase)
+                self.task.settle(self.module, phase.frozen)
                 settled = True
-            with self._activations():
+            with activations_in(self.module, self.settings, phase):
                 idle = self._epoch()
             self.feed.adapt(idle)
         set_state(self.module, self.best)
@@ -170,34 +165,14 @@ class _Run:
             notes=(*moment.notes, *self._notes()),
         )
 
-    def _policies(self, frozen: frozenset[str]) -> Mapping[str, BatchNormPolicy]:
-        settings = self.settings
-        stages = dict(settings.batchnorm_stages)
-        return batchnorm_policies(self.module, frozen, settings.batchnorm, settings.classifier, stages)
-
-    def _set_learning_mode(self) -> None:
-        settings = self.settings
-        set_learning_mode(
-            self.module,
-            self.frozen,
-            settings.batchnorm,
-            settings.classifier,
-            dict(settings.batchnorm_stages),
-        )
-
-    def _activations(self) -> AbstractContextManager[None]:
-        if not self.settings.optimisation.checkpoint_activations:
-            return nullcontext()
-        return recomputed_activations(self.module, self.settings.classifier, self.frozen)
-
     def _epoch(self) -> float:
         """What is left of the epoch under way; the share of its time that was spent waiting for batches."""
         settings, epoch = self.settings, self.moment.epoch
-        if epoch == 1 and not self.moment.step:
+        if not self.moment.step:
             # Before the first step, and again by a run that was stopped before it: both give the same bits.
-            self.judge.adapt()
-        self._set_learning_mode()
-        order = generator_of(settings.seed, _ORDER, epoch).permutation(self.task.count)
+            self.judge.adapt(to_adapt(self.module, settings, epoch, self.moment.reached))
+        set_modes(self.module, settings, self.phase)
+        order = order_of(settings.seed, epoch, self.task.count)
         parts = np.array_split(order, self.steps)[self.moment.step :]
         out_of_time = False
         self.feed.start()
@@ -265,7 +240,7 @@ class _Run:
     def _added_up(self, count: int, examples: Examples, parts: int) -> float:
         """The mean loss of a step's images, and the sum of the parts' gradients."""
         settings, moment = self.settings, self.moment
-        seed_step(self.device, settings.seed, _DRAWN_BY_NETWORK, moment.epoch, moment.step)
+        seed_step(self.device, settings.seed, DRAWN_BY_NETWORK, moment.epoch, moment.step)
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for part in parts_of(examples, count, parts):
@@ -330,7 +305,7 @@ class _Run:
         """The network as it was at its best epoch, and an optimizer that remembers nothing."""
         set_state(self.module, self.best)
         self.optimizer.state.clear()
-        self.weights.restart()
+        self.weights.restart(self.moment.best_epoch)
 
     def _save(self) -> None:
         checkpoint = to_checkpoint(

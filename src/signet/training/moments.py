@@ -55,6 +55,11 @@ class Moment:
     since: int = 0
     notes: tuple[str, ...] = ()
 
+    @property
+    def reached(self) -> int:
+        """Before the first step of an epoch: the epoch at whose end the network was what it is now."""
+        return self.best_epoch if self.steps_back and self.since == self.epoch - 1 else self.epoch - 1
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return {

@@ -30,7 +30,7 @@ from signet.training.pictures import Batches
 from signet.training.prefix import KeptPrefix, kept_prefix
 from signet.training.settings import TrainingData, TrainSettings
 from signet.training.sizing import program_at, size_in
-from signet.training.tasks import Examples, Judgement, answered
+from signet.training.tasks import Examples, Judgement, Seen, answered
 from signet.training.variation import strength_of
 
 # Roles of random numbers; others are in loop.py and pictures.py.
@@ -133,7 +133,7 @@ class ClassTask:
 
         Targets are float32 (N, P, C): the labels' shares, and with a teacher what it says, softened.
         """
-        places = self._drawn(epoch)[indices]
+        places = self.drawn(epoch)[indices]
         targets = self.targets_NC[places][:, None]
         teaching = self.data.teaching
         if teaching and teaching.logits is not None:
@@ -151,7 +151,7 @@ class ClassTask:
     def views(self, indices: Integers, epoch: int) -> tuple[Array, Floats]:
         """Pictures of an epoch, mixed: uint8 (N, H, W, 3), and float32 (N,) how much of each is its own."""
         self._resize(epoch)
-        views = self.learned.views(self._drawn(epoch)[indices], epoch, indices)
+        views = self.learned.views(self.drawn(epoch)[indices], epoch, indices)
         generators = [generator_of(self.settings.seed, _MIXED, epoch, key) for key in indices.tolist()]
         return mixed(views, self.strength.mixup, self.strength.cutmix, generators)
 
@@ -169,8 +169,8 @@ class ClassTask:
             if size is not None and size != self.learned.size:
                 self.learned = self._batches(size)
 
-    def _drawn(self, epoch: int) -> Integers:
-        """int64 (count,), the images of an epoch: each once, or each class alike."""
+    def drawn(self, epoch: int) -> Integers:
+        """int64 (count,), the images of an epoch: each once, or each class alike and some not at all."""
         if self.settings.objective.sampling == "natural":
             return np.arange(self.count)
         return balanced_draw(self.data.train_targets, generator_of(self.settings.seed, _BALANCED, epoch))
@@ -188,12 +188,13 @@ class ClassTask:
         distance = teacher_loss(logits_NC, targets_NPC[:, 1], objective.temperature, exclusive=exclusive)
         return (1 - objective.teacher_weight) * labels + objective.teacher_weight * distance
 
-    def look_back(self, module: nn.Module, indices: Integers) -> float:
-        """The plain log loss, as of validation."""
+    def look_back(self, module: nn.Module, indices: Integers) -> Seen:
+        """The plain log loss of the images, as of validation."""
         make = self.prefix.batch if self.prefix else self.plain.batch
         logits_NC = self._logits(module, make(indices, 0), self.prefix).cpu()
         truth_NC = torch.from_numpy(self.targets_NC[indices])
-        return judged_loss(logits_NC, truth_NC, exclusive=self.data.exclusive)
+        mean = judged_loss(logits_NC, truth_NC, exclusive=self.data.exclusive)
+        return Seen(mean * len(indices), len(indices))
 
     def judge(self, module: nn.Module) -> Judgement:
         """Accuracy or average precision, and the plain log loss; `logits`, float32 (M, C), are kept."""

@@ -26,7 +26,7 @@ from signet.segments import UNLABELLED, SegmentMap
 from signet.training.losses import pixel_loss
 from signet.training.scenes import Judged, PixelData, Scenes
 from signet.training.settings import TrainSettings
-from signet.training.tasks import Examples, Judgement, answered, refuse_settings_of_labels
+from signet.training.tasks import Examples, Judgement, Seen, answered, refuse_settings_of_labels
 
 TENSOR = "logits"
 
@@ -82,12 +82,11 @@ class PixelTask:
         weights_C = None if self.weights_C is None else self.weights_C.to(self.settings.device)
         return pixel_loss(logits_NCHW, labels_NHW, weights_C)
 
-    def look_back(self, module: nn.Module, indices: Integers) -> float:
-        """Cross-entropy of the labelled pixels, without weights of labels."""
+    def look_back(self, module: nn.Module, indices: Integers) -> Seen:
+        """Cross-entropy of the labelled pixels, without weights of labels, as of validation."""
         judged = self.learned.whole(indices)
         logits_NCHW = self._logits(module, torch.from_numpy(np.asarray(judged.batch.arrays))).cpu()
-        entropy, pixels = _entropy(logits_NCHW, torch.from_numpy(judged.labels).long())
-        return entropy / max(1, pixels)
+        return Seen(*_entropy(logits_NCHW, torch.from_numpy(judged.labels).long()))
 
     def judge(self, module: nn.Module) -> Judgement:
         """Figures as `signet evaluate` has them, cross-entropy of the prepared pixels; `sums` are kept."""

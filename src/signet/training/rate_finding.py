@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
+from signet.arrays import Integers
 from signet.errors import BadRequest, CheckFailed
 from signet.progress import OnProgress, Progress, silent
-from signet.training.augmentation import generator_of
 from signet.training.dispatch import Data, device_of, task_of
-from signet.training.exactness import bounded_threads, own_random_states, seed_step
-from signet.training.freezing import freeze, set_learning_mode
+from signet.training.exactness import (
+    DRAWN_BY_NETWORK,
+    bounded_threads,
+    order_of,
+    own_random_states,
+    seed_step,
+)
+from signet.training.freezing import freeze, refuse_moving
 from signet.training.micro_batches import parts_of
 from signet.training.optimizers import frozen_by, optimizer_of
+from signet.training.phases import activations_in, enter, phase_of, set_modes, to_adapt
+from signet.training.reviewing import re_estimated
 from signet.training.settings import TrainSettings
+from signet.training.tasks import Examples, LearningTask
 
 LOWEST, HIGHEST = 1e-6, 1.0
 """Greatest rate of any parameter at the first step and at the last."""
@@ -33,7 +44,6 @@ SAFETY = 10.0
 """The suggested rate is at most the rate of the least loss over this.
 
 Source: fast.ai's rule of thumb ("minimum"), documentation of `Learner.lr_find`."""
-_ORDER, _DRAWN = 21, 22  # roles of random numbers; others are in loop.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +98,9 @@ def find_rate(
 ) -> RateCurve:
     """Train a copy of a network for some steps, each at a higher rate, and see what becomes of the loss.
 
-    All rates of the settings rise together and keep their proportions: head, backbone, single stages.
+    They are the first steps that `train` would make of the same arguments, but for the rate: the same
+    batches, the same stages that learn or thaw, the same statistics of each BatchNorm. All rates of the
+    settings rise together and keep their proportions: head, backbone, single stages.
 
     Args:
         module: as `train` takes it; not changed.
@@ -108,9 +120,9 @@ def find_rate(
     device = device_of(settings.device)
     twin = copy.deepcopy(module).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     with own_random_states(device), bounded_threads(settings.threads):
-        frozen = frozen_by(twin, settings)
-        freeze(twin, frozen)
-        set_learning_mode(twin, frozen, settings.batchnorm, settings.classifier)
+        never = frozen_by(twin, settings)
+        freeze(twin, never)
+        refuse_moving(twin, never, settings.classifier, dict(settings.batchnorm_stages))
         optimizer = optimizer_of(twin, settings)
         greatest = max(float(group["greatest"]) for group in optimizer.param_groups)
         factors = np.geomspace(LOWEST / greatest, HIGHEST / greatest, steps)
@@ -155,30 +167,20 @@ def _losses(
     """The smoothed loss of each step, until it blows up; of two networks the first one learns."""
     module, given = networks
     task = task_of(data, settings)
-    order: list[Any] = []
     losses: list[float] = []
     changes: list[float] = []
-    mean, epoch = 0.0, 0
-    for step, factor in enumerate(factors):
-        if not order:
-            epoch += 1
-            shuffled = generator_of(settings.seed, _ORDER, epoch).permutation(task.count)
-            order = np.array_split(shuffled, task.steps)
-        indices = order.pop(0)
+    mean = 0.0
+    for factor, at in zip(factors, _steps(task, settings), strict=False):
+        if not at.step:
+            _begin_epoch(networks, task, settings, at.epoch)
         for group in optimizer.param_groups:
             group["lr"] = group["greatest"] * float(factor)
         optimizer.zero_grad(set_to_none=True)
-        loss = before = 0.0
-        parts = min(len(indices), settings.optimisation.accumulate)
-        for place, part in enumerate(parts_of(task.examples(indices, epoch), len(indices), parts)):
-            seed_step(torch.device(settings.device), settings.seed, _DRAWN, step, place)
-            with torch.no_grad():
-                before += float(task.loss(given, part.examples)) * part.share
-            # The same dropout in both.
-            seed_step(torch.device(settings.device), settings.seed, _DRAWN, step, place)
-            cost = task.loss(module, part.examples) * part.share
-            cost.backward()  # type: ignore[no-untyped-call]
-            loss += float(cost.detach())
+        examples = task.examples(at.indices, at.epoch)
+        with torch.no_grad():
+            before = _loss(given, task, settings, at, examples)
+        with activations_in(module, settings, phase_of(module, settings, at.epoch)):
+            loss = _loss(module, task, settings, at, examples)
         if not math.isfinite(loss):
             if not losses:
                 raise CheckFailed(
@@ -190,9 +192,54 @@ def _losses(
         optimizer.step()
         losses.append(before)
         mean = SMOOTHING * mean + (1 - SMOOTHING) * (loss - before)
-        changes.append(mean / (1 - SMOOTHING ** (step + 1)))
-        on_progress(Progress("finding a rate", step + 1, len(factors), unit="steps"))
+        changes.append(mean / (1 - SMOOTHING ** len(losses)))
+        on_progress(Progress("finding a rate", len(losses), len(factors), unit="steps"))
         usual = float(np.mean(losses))
         if usual + changes[-1] > BLOWN_UP * (usual + min(changes)):
             break
     return [float(np.mean(losses)) + change for change in changes]
+
+
+class _Step(NamedTuple):
+    """Epoch, from 1; step of it, from 0; the examples that it takes."""
+
+    epoch: int
+    step: int
+    indices: Integers
+
+
+def _steps(task: LearningTask, settings: TrainSettings) -> Iterator[_Step]:
+    """The steps of a training, without end."""
+    for epoch in itertools.count(1):
+        order = order_of(settings.seed, epoch, task.count)
+        for step, indices in enumerate(np.array_split(order, task.steps)):
+            yield _Step(epoch, step, indices)
+
+
+def _begin_epoch(
+    networks: tuple[nn.Module, ...], task: LearningTask, settings: TrainSettings, epoch: int
+) -> None:
+    """As `train` begins an epoch: what thaws learns, and what is to be adapted is."""
+    for module in networks:
+        phase = phase_of(module, settings, epoch)
+        enter(module, settings, phase)
+        names = to_adapt(module, settings, epoch, epoch - 1)
+        if names:
+            with torch.no_grad():
+                re_estimated(task, module, names, settings.batch)
+            set_modes(module, settings, phase)
+
+
+def _loss(
+    module: nn.Module, task: LearningTask, settings: TrainSettings, at: _Step, examples: Examples
+) -> float:
+    """The loss of a step; its gradient, too, where gradients are recorded."""
+    # The same dropout in both networks, as training would draw it.
+    seed_step(torch.device(settings.device), settings.seed, DRAWN_BY_NETWORK, at.epoch, at.step)
+    count, total = len(at.indices), 0.0
+    for part in parts_of(examples, count, min(count, settings.optimisation.accumulate)):
+        cost = task.loss(module, part.examples) * part.share
+        if torch.is_grad_enabled():
+            cost.backward()  # type: ignore[no-untyped-call]
+        total += float(cost.detach())
+    return total

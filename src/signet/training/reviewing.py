@@ -20,7 +20,7 @@ SAMPLE_IMAGES = 256
 
 
 def sample_loss(task: LearningTask, module: nn.Module, batch: int) -> float | None:
-    """The mean loss of a fixed sample of the training images, without augmentation.
+    """The loss of a fixed sample of the training images, without augmentation.
 
     Args:
         task: whose images these are.
@@ -28,16 +28,17 @@ def sample_loss(task: LearningTask, module: nn.Module, batch: int) -> float | No
         batch: images at a time.
 
     Returns:
-        The same loss as that of validation; None where the task has none.
+        The same loss as that of validation, the mean over the same things (images, or labelled pixels); None
+        where the task has none.
     """
     indices = _evenly(task.count, SAMPLE_IMAGES)
-    total = 0.0
+    total, number = 0.0, 0
     for part in _parts(indices, batch):
-        loss = task.look_back(module, part)
-        if loss is None:
+        seen = task.look_back(module, part)
+        if seen is None:
             return None
-        total += loss * len(part)
-    return total / len(indices)
+        total, number = total + seen.total, number + seen.number
+    return total / max(1, number)
 
 
 def re_estimated(task: LearningTask, module: nn.Module, names: Iterable[str], batch: int) -> tuple[str, ...]:

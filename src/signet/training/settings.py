@@ -146,8 +146,8 @@ class TrainSettings:
         batchnorm: "frozen": every BatchNorm uses its stored statistics and leaves them as they are;
             "batch": those outside frozen stages use and gather the statistics of each batch;
             "re-estimated": likewise, and before each validation theirs are computed anew over the training
-            images (`batch_statistics`); "adapt": theirs are computed anew once, before the first step, and
-            then kept. A head that was made for the task gathers its own under all.
+            images (`batch_statistics`); "adapt": theirs are computed anew once, before the first step in
+            which they learn, and then kept. A head that was made for the task gathers its own under all.
         batchnorm_stages: (stage, policy) for stages with another one.
         seed: decides order, augmentation, dropout.
         threads: of torch while it trains; what was set before is restored. One fewer than there are

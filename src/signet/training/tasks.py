@@ -31,6 +31,18 @@ class Examples(NamedTuple):
     targets: Any
 
 
+class Seen(NamedTuple):
+    """The loss of some images, so that those of several batches add up to the loss of all.
+
+    Attributes:
+        total: the sum of the losses.
+        number: of what: the images, or their labelled pixels.
+    """
+
+    total: float
+    number: int
+
+
 class Judgement(NamedTuple):
     """What validation says of the network as it is.
 
@@ -95,13 +107,13 @@ class LearningTask(Protocol):
         """float32 (), the mean over the images, with its gradient."""
         ...
 
-    def look_back(self, module: nn.Module, indices: Integers) -> float | None:
+    def look_back(self, module: nn.Module, indices: Integers) -> Seen | None:
         """Send some training images through the network, prepared as those of validation are.
 
         Nothing is augmented, and no gradient is recorded; the mode of the network's layers is the caller's.
 
         Returns:
-            Their mean loss, as validation has it; None where validation has none.
+            Their loss, as validation has it; None where validation has none.
         """
         ...
 
