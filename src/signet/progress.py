@@ -6,7 +6,7 @@ A verb takes `on_progress: OnProgress | None`; it never prints. The command line
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,23 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+
+
+def inside(on_progress: OnProgress, step: str) -> OnProgress:
+    """A callback for one of several trainings that make a run.
+
+    Its moments are told with the name of the step before theirs, and without its epochs: whoever draws or
+    writes down a history takes it for the run's.
+
+    Args:
+        on_progress: of the run.
+        step: which of its trainings it is: "network 2 of 5".
+    """
+
+    def tell(moment: Progress) -> None:
+        on_progress(replace(moment, stage=f"{step}: {moment.stage}", history=()))
+
+    return tell
 
 
 def silent(moment: Progress) -> None:

@@ -115,8 +115,12 @@ def test_networks_of_all_folds_are_sealed_as_one(classifier, shapes, tmp_path, m
     monkeypatch.setattr(folding, "train_further", kept)
     monkeypatch.setattr(folding.scoring.Judged, "beats", lambda *_: True)  # so that the ensemble is sealed
     data = open_dataset(shapes)
-    done = finetune(classifier, data, out=tmp_path / "x.signet", recipe=FOLDS)
+    told = []
+    run = RunSettings(on_progress=told.append)
+    done = finetune(classifier, data, out=tmp_path / "x.signet", recipe=FOLDS, run=run)
     assert len(made) == 2
+    assert [moment.history for moment in told if moment.history] == [done.history]
+    assert {"network 1 of 2: fine-tuning", "network 2 of 2: fine-tuning"} <= {one.stage for one in told}
     seen = [set(parts.training.tolist()) for parts, _ in made]
     judged = [set(parts.validation.tolist()) for parts, _ in made]
     assert judged[0] | judged[1] == set(range(60))
@@ -158,7 +162,7 @@ def test_a_run_goes_on_at_the_fold_where_it_was(classifier, shapes, tmp_path):
     def stop(progress):
         if progress.stage == "training folds":
             begun.append(progress.done)
-        if begun[-1:] == [1] and progress.stage == "fine-tuning" and progress.done:
+        if begun[-1:] == [1] and progress.stage.endswith("fine-tuning") and progress.done:
             raise KeyboardInterrupt
 
     out = tmp_path / "b.signet"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import types
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signet.cli.live import Live
+from signet.cli.terminal import Terminal
 from signet.errors import BadRequest, CheckFailed
 from signet.finetuning import searching
 from signet.finetuning.plans import Plan
 from signet.finetuning.searching import Rungs, rungs_within, searched, settings_to_try, words_of
 from signet.finetuning.strategies import check_recipe
 from signet.finetuning.workplace import Workplace
+from signet.progress import Progress
 from signet.recipes import Recipe
 
 
@@ -124,6 +128,35 @@ def test_the_better_third_goes_on_and_the_best_is_trained(bench, tmp_path):
     assert len(lines) == 12
     assert "trial 1, 1 epochs: as the recipe says" in lines[0]
     assert not list(tmp_path.glob("search-*-*/"))
+
+
+@pytest.mark.skipif(not find_spec("tensorboard"), reason="tensorboard is not installed")
+def test_epochs_of_trials_are_in_no_event_file_and_on_no_curve(bench, tmp_path, monkeypatch):
+    """What training tells of itself is written down; what a trial tells is not."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    ways = searching.attempt
+
+    def telling(job, probe, folder):
+        job.on_progress(Progress("fine-tuning", 6, 12, history=({"epoch": 0, "validation_loss": 9.0},) * 3))
+        return ways(job, probe, folder)
+
+    monkeypatch.setattr(searching, "attempt", telling)
+    told = []
+    live = Live(Terminal(quiet=True), tmp_path / "x.signet", title="x", tracker="tensorboard")
+    job = job_in(tmp_path / "run", Rungs((3,), (2,)))
+    searched(
+        dataclasses.replace(job, on_progress=lambda moment: (told.append(moment), live.on_progress(moment))),
+        None,
+    )
+    assert live.curves is None
+    assert "rung 1, trial 3: fine-tuning" in {moment.stage for moment in told}
+    rows = tuple({"epoch": epoch, "validation_loss": 1.0 - epoch / 4} for epoch in range(3))
+    live.on_progress(Progress("fine-tuning", 12, 12, history=rows))
+    live.close()
+    events = EventAccumulator(str(tmp_path / "x.tensorboard"))
+    events.Reload()
+    assert [one.value for one in events.Scalars("validation_loss")] == [1.0, 0.75, 0.5]
 
 
 def test_an_interrupted_search_goes_on_where_it_was(bench, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from signet.graphs.opening import open_graph
 from signet.naming import shown
 from signet.networks import ModuleSource
 from signet.probing import Probe
-from signet.progress import Progress
+from signet.progress import Progress, inside
 from signet.recipes import Recipe
 
 
@@ -92,11 +92,18 @@ def train_folds(job: Job, probe: Probe) -> TrainedNetwork:
         own = np.flatnonzero(parts.folds == part)
         work = Workplace(job.work.folder / f"fold-{part}")
         fold = dataclasses.replace(
-            job, parts=dataclasses.replace(parts, validation=own), recipe=recipe, work=work
+            job,
+            parts=dataclasses.replace(parts, validation=own),
+            recipe=recipe,
+            work=work,
+            on_progress=inside(job.on_progress, f"network {done + 1} of {len(names)}"),
         )
         members.append(_trained(fold, probe, done + 1, len(names)))
         logits[own] = members[-1].validation_logits
-    return _joined(job, members, logits)
+    joined = _joined(job, members, logits)
+    # The run's own history, of which those of the networks are parts.
+    job.on_progress(Progress("training folds", len(names), len(names), unit="folds", history=joined.history))
+    return joined
 
 
 def _trained(fold: Job, probe: Probe, number: int, count: int) -> TrainedNetwork:

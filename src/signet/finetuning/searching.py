@@ -23,7 +23,7 @@ from signet.finetuning.jobs import Job
 from signet.finetuning.trained import attempt, frozen_stages
 from signet.finetuning.workplace import SEARCH
 from signet.probing import Probe
-from signet.progress import Progress
+from signet.progress import Progress, inside
 from signet.recipes import Recipe
 
 KEPT = 3
@@ -174,7 +174,12 @@ def _judged(job: Job, probe: Probe, changes: Mapping[str, Any], key: tuple[int, 
 
     def judge() -> dict[str, Any]:
         one = with_settings(job, changes)
-        one = dataclasses.replace(one, plan=dataclasses.replace(one.plan, epochs=epochs), resume=True)
+        one = dataclasses.replace(
+            one,
+            plan=dataclasses.replace(one.plan, epochs=epochs),
+            resume=True,
+            on_progress=inside(job.on_progress, f"rung {rung + 1}, trial {trial + 1}"),
+        )
         try:
             done = attempt(one, probe, folder)
         except CheckFailed:
