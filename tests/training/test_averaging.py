@@ -17,7 +17,7 @@ from torch import nn
 from signet.errors import BadRequest
 from signet.progress import Progress
 from signet.training import train
-from signet.training.averaging import Average, EpochAverage, Soup
+from signet.training.averaging import Average, EpochAverage, Soup, weights_of
 
 
 class Stop(Exception):
@@ -102,6 +102,55 @@ def test_the_average_is_what_is_kept_and_a_resume_goes_on_with_it(
     assert tiny.same(straight, run("stopped", resume=True, ema=0.99))
     with pytest.raises(BadRequest, match="other settings"):
         run("stopped", resume=True)
+
+
+def drifting(decay: float, statistics: tuple[str, ...]) -> tuple[nn.Sequential, Average]:
+    """A layer whose weights move by the same amount in each step, and the BatchNorm behind it."""
+    module = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, affine=False))
+    nn.init.zeros_(module[0].bias)
+    nn.init.constant_(module[0].weight, 0.5)
+    average = Average(module, decay, statistics)
+    images = torch.randn(64, 2, generator=torch.Generator().manual_seed(0)) + 1
+    module.train()
+    for step in range(1, 401):
+        with torch.no_grad():
+            module[0].weight += 0.01
+        module(images)
+        average.update(step)
+    with average.in_place(), torch.no_grad():
+        exact = module[0](images)
+    module.exact = exact.mean(0), exact.var(0)  # type: ignore[assignment]
+    return module, average
+
+
+def test_statistics_that_follow_the_weights_are_averaged_with_them() -> None:
+    names = ("1.running_mean", "1.running_var")
+    module, average = drifting(0.99, names)
+    mean, variance = module.exact  # type: ignore[misc]
+    own = [module.get_buffer(name).clone() for name in names]
+    with average.in_place():
+        lent = [module.get_buffer(name).clone() for name in names]
+    assert all(torch.equal(module.get_buffer(name), before) for name, before in zip(names, own, strict=True))
+    for exact, newest, averaged in zip((mean, variance), own, lent, strict=True):
+        assert (averaged - exact).abs().max() < 0.4 * (newest - exact).abs().max()
+    assert "1.num_batches_tracked" not in average.tensors
+
+
+@pytest.mark.parametrize(
+    ("changes", "followed"),
+    [
+        ({"batchnorm": "batch"}, True),
+        ({"batchnorm": "frozen"}, False),
+        ({"batchnorm": "re-estimated"}, False),
+        ({"batchnorm": "batch", "frozen": ("stem", "body")}, False),
+    ],
+)
+def test_which_statistics_are_averaged_is_the_policys(
+    tiny: ModuleType, changes: dict[str, Any], followed: bool
+) -> None:
+    module = tiny.network()
+    average = weights_of(module, tiny.settings(ema=0.9, **changes))
+    assert any(name.endswith("running_var") for name in average.tensors) is followed
 
 
 # --- the mean of epochs -------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from signet.training.freezing import batchnorm_policies
+from signet.training.optimizers import frozen_by
 from signet.training.settings import TrainSettings
 
 Found = TypeVar("Found")
@@ -67,7 +69,7 @@ def weights_of(module: nn.Module, settings: TrainSettings) -> Weights:
         return EpochAverage(module, first_epoch(settings))
     if settings.soup:
         return Soup(module, settings.soup)
-    return Average(module, settings.ema)
+    return Average(module, settings.ema, _followed(module, settings) if settings.ema else ())
 
 
 def first_epoch(settings: TrainSettings) -> int:
@@ -77,16 +79,38 @@ def first_epoch(settings: TrainSettings) -> int:
     return min(settings.epochs, 1 + int(settings.swa_start * settings.epochs))
 
 
-class _Learning:
-    """The parameters of a module that learn, and the lending of other values to them."""
+def _followed(module: nn.Module, settings: TrainSettings) -> tuple[str, ...]:
+    """Names of the statistics that follow the weights from batch to batch, and are not computed anew."""
+    policies = batchnorm_policies(
+        module,
+        frozen_by(module, settings),
+        settings.batchnorm,
+        settings.classifier,
+        dict(settings.batchnorm_stages),
+    )
+    return tuple(
+        f"{layer}.{own}"
+        for layer, policy in policies.items()
+        for own, _ in module.get_submodule(layer).named_buffers(recurse=False)
+        if policy == "batch" and own in ("running_mean", "running_var")
+    )
 
-    def __init__(self, module: nn.Module) -> None:
-        self.parameters = {
+
+class _Learning:
+    """The tensors of a module that learn, and the lending of other values to them.
+
+    Attributes:
+        parameters: by name; with statistics that go with them, where there are such.
+    """
+
+    def __init__(self, module: nn.Module, statistics: Sequence[str] = ()) -> None:
+        self.parameters: dict[str, Tensor] = {
             name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad
         }
+        self.parameters |= {name: module.get_buffer(name) for name in statistics}
 
     def copied(self) -> dict[str, Tensor]:
-        """Their values, of their own memory."""
+        """Their values, in memory of their own."""
         return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
 
     def write(self, tensors: Mapping[str, Tensor]) -> None:
@@ -109,10 +133,13 @@ class _Learning:
 class Average:
     """The exponential moving average of what learns in a module; of nothing where its decay is 0.
 
-    Buffers are not averaged: a BatchNorm's statistics are running averages already.
+    A BatchNorm's own statistics are those of the last few batches, under weights that are newer than their
+    average by as many steps as it remembers. So the statistics that follow the weights are averaged with
+    them, by the same decay: to first order in how far the weights have moved, what comes out of a layer under
+    the mean weights is the mean of what came out of it. What counts batches is not averaged.
 
     Attributes:
-        tensors: by the parameters' names, on their device and in their order of memory.
+        tensors: by their names, on their device and in their order of memory.
 
     Source: B. Polyak, A. Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992), for
         averaging; M. Tan, Q. Le, "EfficientNet" (2019), section 5.2, for the exponential kind in training;
@@ -121,8 +148,8 @@ class Average:
 
     mixed = False
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self._decay, self._learning = decay, _Learning(module)
+    def __init__(self, module: nn.Module, decay: float, statistics: Sequence[str] = ()) -> None:
+        self._decay, self._learning = decay, _Learning(module, statistics)
         self.tensors = self._learning.copied() if decay else {}
 
     def update(self, steps: int) -> None:
@@ -214,13 +241,14 @@ class EpochAverage:
 
 
 class Soup:
-    """The mean of some epochs' weights, each taken in only where validation gets no worse by it.
+    """The mean of some epochs' weights, each taken in only where validation gets better by it.
 
     Attributes:
         epochs: whose weights are remembered, the best by validation, in their order of time.
 
     Source: M. Wortsman et al., "Model soups" (2022), recipe 1 (the greedy soup), with the epochs of one run
-        as its ingredients.
+        as its ingredients. The authors take an ingredient in where validation gets no worse; here it must get
+        better, so that of equal ones the simpler is kept.
     """
 
     mixed = False
