@@ -74,7 +74,7 @@ def open_seal(folder: Path) -> dict[str, Any]:
     )
     if manifest["format"]["major"] != 1:
         raise ValueError(f"format major {manifest['format']['major']}: this reads major 1")
-    present = {path.relative_to(folder).as_posix() for path in paths if path.is_file()}
+    present = {path.relative_to(folder).as_posix() for path in paths if path.is_file()} - {"seal.sig"}
     listed = {*manifest["files"], "seal.json", "seal.sha256"}
     if present != listed:
         raise ValueError(f"missing or unlisted: {sorted(present ^ listed)}")

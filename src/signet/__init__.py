@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from signet.recipes import Recipe
     from signet.records import Report, Verdict
     from signet.sealing import seal, seal_module
-    from signet.seals import Seal, pack
+    from signet.seals import Seal, pack, sign
     from signet.segments import SegmentMap
     from signet.streaming import predictions as stream
     from signet.verification import verify
@@ -91,6 +91,7 @@ _PLACES = {
     "resolve": "models",
     "seal": "sealing",
     "seal_module": "sealing",
+    "sign": "seals",
     "stream": "streaming:predictions",
     "verify": "verification",
     "watch": "watching",
@@ -143,6 +144,7 @@ __all__ = [
     "resolve",
     "seal",
     "seal_module",
+    "sign",
     "stream",
     "verify",
     "watch",

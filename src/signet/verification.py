@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from signet.arrays import Array
 from signet.engines.contract import EngineSettings
-from signet.errors import BadCard, BadInput, EngineError, SealError, Tampered, WrongTask
+from signet.errors import BadCard, BadInput, EngineError, Refused, SealError, Tampered, WrongTask
 from signet.evidence import decoded, network_outputs, program_stages
 from signet.evidence_objects import outputs_of, sees
 from signet.models import Model, default_cache
@@ -33,19 +33,21 @@ from signet.replaying import (
 from signet.replaying_objects import compare_seen
 from signet.resolving import module_source
 from signet.running import EngineChoice, PrecisionChoice, Running, start
-from signet.seals import Expected, Seal, digest_of_manifest, open_seal
+from signet.seals import Expected, Seal, check_signature, digest_of_manifest, open_seal
 from signet.zoos import from_seal
 
-INTEGRITY = "integrity"
-"""The name of the check that comes before all stages."""
+INTEGRITY, SIGNATURE = "integrity", "signature"
+BEFORE_ALL = (INTEGRITY, SIGNATURE)
+"""The names of the checks that come before all stages; the second only where trust is asked for."""
 
 
-def verify(
+def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command line)
     seal: Seal | str | Path,
     *,
     engine: EngineChoice = "auto",
     precision: PrecisionChoice = "auto",
     digest: str | None = None,
+    trust: Sequence[str | Path] = (),
     settings: EngineSettings | None = None,
     on_progress: OnProgress | None = None,
 ) -> Verdict:
@@ -60,12 +62,14 @@ def verify(
         precision: "auto", "fp32", "bf16", "int8"; coarse ones are judged by decisions, and loosely by values.
         digest: sha256 hex that `seal.json` must have, known from elsewhere. Digests inside a seal show
             accidents; only this, or a signature, shows a seal that somebody made anew.
+        trust: PEM files with a public key or root certificates, of which one must have signed the seal.
         settings: threads, device, cache folder.
         on_progress: told of each golden image.
 
     Returns:
         The verdict: the first stage that differs, the greatest difference of each, the decisions. "integrity"
-        when a file is not what was sealed; nothing is replayed then.
+        when a file is not what was sealed, "signature" when nobody who is trusted signed it; nothing is
+        replayed then.
 
     Raises:
         BadInput: there is no seal at that path.
@@ -78,16 +82,21 @@ def verify(
     """
     place = seal.path if isinstance(seal, Seal) else Path(seal)
     name = shown(place)
+    before = {}
     try:
         opened = open_seal(place)
         _check_digest(opened, digest, name)
+        before[INTEGRITY] = StageCheck(INTEGRITY, True, 0.0, 0.0)
+        if trust:
+            signer = check_signature(opened.path, trust)
+            before[SIGNATURE] = StageCheck(SIGNATURE, True, 0.0, 0.0, f"signed by {signer}")
         expected = Expected.from_file(opened.expected)
         pretrained = from_seal.of(opened, module_source)
-    except SealError as error:
-        return _refused(place, str(error), engine, precision)
+    except (SealError, Refused) as error:
+        return _refused(place, error, engine, precision)
     tell = on_progress or silent
     chosen = settings or EngineSettings(cache=default_cache())
-    findings = Findings({INTEGRITY: StageCheck(INTEGRITY, True, 0.0, 0.0)})
+    findings = Findings(before)
     # A program or card that somebody changed may overflow; that is a finding, and no warning.
     with np.errstate(all="ignore"):
         _compare_programs(opened, expected, pretrained.card.program, findings, tell)
@@ -182,10 +191,11 @@ def _verdict(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple
     stages = tuple(findings.checks.values())
     diverged = findings.diverged
     total = len(opened.golden)
+    replayed = len(findings.checks.keys() - set(BEFORE_ALL))
     on = f"{engine} in {precision}"
     if diverged is None:
         message = (
-            f"{name}: on {on} all {len(stages) - 1} stages agree with what was sealed; "
+            f"{name}: on {on} all {replayed} stages agree with what was sealed; "
             f"{agree} of {total} golden decisions are equal."
         )
     else:
@@ -210,13 +220,15 @@ def _verdict(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple
     )
 
 
-def _refused(place: Path, message: str, engine: str, precision: str) -> Verdict:
-    """The verdict on a seal whose files are not what was sealed; nothing was replayed."""
+def _refused(place: Path, error: SealError | Refused, engine: str, precision: str) -> Verdict:
+    """The verdict on a seal whose files are not what was sealed, or signed; nothing was replayed."""
+    message = str(error)
+    failed = SIGNATURE if isinstance(error, Refused) else INTEGRITY
     return Verdict(
         ok=False,
         digest=digest_of_manifest(place),
-        stages=(StageCheck(INTEGRITY, False, None, 0.0, message),),
-        first_divergence=INTEGRITY,
+        stages=(StageCheck(failed, False, None, 0.0, message),),
+        first_divergence=failed,
         agree=0,
         total=0,
         engine=engine,

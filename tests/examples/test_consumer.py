@@ -148,6 +148,12 @@ def test_it_refuses_a_manifest_that_the_format_forbids(consumer, tmp_path, capsy
     assert "error:" in capsys.readouterr().err
 
 
+def test_a_signed_seal_is_read_as_one_without_signature(consumer, tmp_path):
+    folder = Path(shutil.copytree(COMMITTED, tmp_path / "s.signet"))
+    (folder / "seal.sig").write_text("{}")
+    assert consumer.main([str(folder)]) == 0
+
+
 @pytest.mark.parametrize("name", ["seal.json", "seal.sha256", "golden/1.png"])
 def test_a_missing_file_an_empty_folder_and_a_pipe_are_errors(consumer, tmp_path, name):
     folder = Path(shutil.copytree(COMMITTED, tmp_path / "s.signet"))

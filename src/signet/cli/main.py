@@ -27,6 +27,7 @@ COMMANDS = {
     "finetune": "finetune:finetune",
     "seal": "seal:seal",
     "pack": "seal:pack",
+    "sign": "sign:sign",
     "verify": "verify:verify",
     "benchmark": "benchmark:benchmark",
     "demo": "demo:demo",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from signet.cli import options as o
+from signet.cli.sign import Certificate, password_of
 from signet.cli.terminal import Terminal
 from signet.errors import BadRequest
 from signet.naming import shown
@@ -22,6 +23,13 @@ def seal(
     golden: Annotated[
         o.GoldenKind, typer.Option("--golden", help="own: a few of IMAGES are sealed; made: none of them.")
     ] = o.GoldenKind.own,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign", metavar="KEY", help="PEM of the private key to sign it with; see signet sign."
+        ),
+    ] = None,
+    certificate: Certificate = None,
     engine: o.Engine = o.EngineName.auto,
     precision: o.Precision = o.PrecisionName.auto,
     device: o.Device = "cpu",
@@ -43,9 +51,13 @@ def seal(
     from signet.models import resolve
     from signet.sealing import SealSettings
     from signet.sealing import seal as make_seal
+    from signet.seals import sign as write_signature
     from signet.verification import verify
 
+    if certificate is not None and signing_key is None:
+        raise BadRequest("--certificate: expected --sign KEY beside it, got none: it is the key that signs.")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        password = None if signing_key is None else password_of(signing_key)
         found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
         paths = list(sources.list_images(images or []))
         made_with = SealSettings(
@@ -57,6 +69,8 @@ def seal(
         )
         for line in sealed.golden_words():
             terminal.say(line)
+        if signing_key is not None:
+            write_signature(sealed, signing_key, certificate=certificate, password=password)
         verdict = verify(
             sealed.path,
             engine=engine.value,

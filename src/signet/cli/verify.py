@@ -16,6 +16,15 @@ def verify(
     digest: Annotated[
         str | None, typer.Option("--digest", help="The digest that the seal must have, from elsewhere.")
     ] = None,
+    trust: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--trust",
+            metavar="KEY",
+            help="Public key, or root certificate, that the seal must be signed by; may be repeated, one "
+            "must fit.",
+        ),
+    ] = None,
     engine: o.Engine = o.EngineName.auto,
     precision: o.Precision = o.PrecisionName.auto,
     device: o.Device = "cpu",
@@ -28,9 +37,12 @@ def verify(
 ) -> int:
     """Replay SEAL's golden evidence, stage by stage.
 
-    Exit code 1, and the first stage that differs is named. Images are replayed one at a time, whatever
-    --batch says, as they were when they were sealed.
+    Exit code 1, and the first stage that differs is named; 3 with --trust, where the files are not what was
+    sealed or nobody who is trusted signed them. Images are replayed one at a time, whatever --batch says, as
+    they were when they were sealed.
     """
+    from signet.cli.main import REFUSED
+    from signet.verification import BEFORE_ALL
     from signet.verification import verify as check
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
@@ -39,6 +51,7 @@ def verify(
             engine=engine.value,
             precision=precision.value,
             digest=digest,
+            trust=trust or (),
             settings=o.settings(engine, threads, batch, device, many=False),
         )
         if as_json:
@@ -58,4 +71,6 @@ def verify(
             if verdict.digest:
                 terminal.result(f"digest {verdict.digest}")
             terminal.result(verdict.message)
+        if trust and verdict.first_divergence in BEFORE_ALL:
+            return REFUSED
         return 0 if verdict.ok else 1

@@ -14,6 +14,7 @@
     unpacking ── zips, with suspicion
     reading ── `open_seal`: every file held to its digest first
     writing ── `write_seal`: whole or not at all
+    signing ── `sign`, `check_signature`: who made it
     packing ── `pack`: one zip, the same bytes each time
 
 Specified in `docs/seal-format.md`.
@@ -26,6 +27,7 @@ from signet.seals.golden import GoldenImage, golden_images
 from signet.seals.manifest import FORMAT, FeatureStatistics, GoldenEntry, Manifest, SealedFile
 from signet.seals.packing import pack
 from signet.seals.reading import Seal, digest_of_manifest, is_seal, open_seal
+from signet.seals.signing import check_signature, sign
 from signet.seals.writing import SealContents, check_out, write_seal
 
 __all__ = [
@@ -39,11 +41,13 @@ __all__ = [
     "SealContents",
     "SealedFile",
     "check_out",
+    "check_signature",
     "digest_of_labels",
     "digest_of_manifest",
     "golden_images",
     "is_seal",
     "open_seal",
     "pack",
+    "sign",
     "write_seal",
 ]

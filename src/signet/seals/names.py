@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 MANIFEST = "seal.json"
 DIGEST = "seal.sha256"
+SIGNATURE = "seal.sig"
 CARD = "README.md"
 WEIGHTS = "weights.safetensors"
 WEIGHTS_SUFFIX = ".safetensors"
@@ -16,6 +17,8 @@ SUFFIX = ".signet"
 ZIP_SUFFIX = ".zip"
 
 MOST_FILES = 1000
+MOST_SIGNATURE_BYTES = 1 << 20
+"""A line of 150 bytes for each of the most files, and certificates."""
 _MOST_CHARACTERS = 240
 _MOST_PARTS = 6
 # Names that Windows gives to devices, whatever follows the first dot.

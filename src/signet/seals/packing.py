@@ -50,7 +50,8 @@ def pack(seal: Seal | str | Path, out: str | Path | None = None, *, overwrite: b
         new_file(target, overwrite=overwrite) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
-        for name in sorted((*opened.manifest.files, MANIFEST, DIGEST)):
+        signed = () if opened.signature is None else (opened.signature.name,)
+        for name in sorted((*opened.manifest.files, MANIFEST, DIGEST, *signed)):
             _add(archive, opened.path / name, name)
     return target
 

@@ -16,7 +16,16 @@ from signet.errors import BadInput, Tampered
 from signet.naming import shown
 from signet.networks import Variant
 from signet.seals.manifest import Manifest, SealedFile, parse
-from signet.seals.names import DIGEST, MANIFEST, MOST_FILES, SUFFIX, ZIP_SUFFIX, collision, wrong_name
+from signet.seals.names import (
+    DIGEST,
+    MANIFEST,
+    MOST_FILES,
+    SIGNATURE,
+    SUFFIX,
+    ZIP_SUFFIX,
+    collision,
+    wrong_name,
+)
 from signet.seals.unpacking import unpacked
 from signet.storage import JSON_LIMIT_BYTES, digest_of
 
@@ -66,6 +75,12 @@ class Seal:
     def expected(self) -> Path:
         """The tensors that the golden images gave."""
         return self.path / self.manifest.expected
+
+    @property
+    def signature(self) -> Path | None:
+        """Who made it, by a signature that nobody has checked yet: see `signing`."""
+        path = self.path / SIGNATURE
+        return path if path.is_file() else None
 
     @property
     def size_bytes(self) -> int:
@@ -149,7 +164,7 @@ def _check_names(manifest: Manifest, name: str) -> None:
         reason = wrong_name(file)
         if reason:
             raise Tampered(f"{name}: seal.json lists the file {shown(file)!r}: {reason}.")
-    clash = collision([MANIFEST, DIGEST, *listed])
+    clash = collision([MANIFEST, DIGEST, SIGNATURE, *listed])
     if clash:
         raise Tampered(
             f"{name}: seal.json lists {shown(clash[0])!r} and {shown(clash[1])!r}, which are one file where "
@@ -160,7 +175,7 @@ def _check_names(manifest: Manifest, name: str) -> None:
 def _check_files(folder: Path, manifest: Manifest, present: dict[str, int], name: str) -> None:
     """Presence and size of all files first, digests last: the cheap checks refuse first."""
     for file in present:
-        if file not in manifest.files and file not in (MANIFEST, DIGEST):
+        if file not in manifest.files and file not in (MANIFEST, DIGEST, SIGNATURE):
             raise Tampered(
                 f"{name}: the file {shown(file)!r} is not listed in {MANIFEST}: expected only files "
                 "that were sealed. Remove it if you put it there."

@@ -24,6 +24,7 @@ from signet.seals.names import (
     DIGEST,
     EXPECTED,
     MANIFEST,
+    SIGNATURE,
     SUFFIX,
     WEIGHTS,
     WEIGHTS_SUFFIX,
@@ -128,7 +129,7 @@ def _placed(contents: SealContents, folder: Path) -> dict[str, str | None]:
                 f"{shown(file.name)}: expected a file in the safetensors format beside the weights."
             )
         names[file] = file.name
-    taken = [*names.values(), CARD, MANIFEST, DIGEST, EXPECTED]
+    taken = [*names.values(), CARD, MANIFEST, DIGEST, SIGNATURE, EXPECTED]
     wrong = next((name for name in taken if wrong_name(name)), None) or (collision(taken) or (None,))[0]
     if wrong:
         raise SealError(
