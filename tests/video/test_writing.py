@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from fractions import Fraction
 
 import numpy as np
@@ -82,6 +83,41 @@ def test_an_error_leaves_nothing_and_an_interruption_the_frames_so_far(tmp_path)
         stopped(tmp_path / "b.mp4", KeyboardInterrupt())
     assert [path.name for path in tmp_path.iterdir()] == ["b.mp4"]
     assert len(read(tmp_path / "b.mp4")[1]) == 7
+
+
+class _Interrupting:
+    """A stream of PyAV in which somebody presses Ctrl-C when a packet comes out of the encoder."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def encode(self, frame):
+        packets = self._stream.encode(frame)
+        if packets and frame is not None:
+            signal.raise_signal(signal.SIGINT)
+        return packets
+
+
+def written_until_interrupted(path):
+    with new_video(path) as film:
+        for number in range(300):
+            film.write(plain((number % 256, 255 - number % 256, 80)))
+            if number == 0:
+                film._stream = _Interrupting(film._stream)
+
+
+@pytest.mark.parametrize("encoder", [None, "mpeg4"])
+def test_no_packet_is_lost_between_the_encoder_and_the_file(tmp_path, encoder, monkeypatch):
+    if encoder:
+        monkeypatch.setattr("signet.video.writing._ENCODERS", (encoder,))
+    with pytest.raises(KeyboardInterrupt):
+        written_until_interrupted(tmp_path / "a.mp4")
+    frames = read(tmp_path / "a.mp4")[1]
+    assert 1 < len(frames) < 300
+    assert not [frame.error for frame in frames if frame.error]
 
 
 def test_without_a_frame_there_is_no_file(tmp_path):

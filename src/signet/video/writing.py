@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -44,6 +45,9 @@ class VideoWriter:
         self._stream: Any = None
         self._clock = _clock(self._rate)
         self._last = -1
+        # Ctrl-C is raised in the main thread, anywhere: there a packet that the encoder has given and the
+        # file has not could be lost, and every frame that is built on it could not be read again.
+        self._hand = ThreadPoolExecutor(1, "video-writer")
 
     def write(self, image: Image, seconds: float | None = None) -> None:
         """Add a frame; one of another size than the first is fitted into its size.
@@ -55,6 +59,19 @@ class VideoWriter:
         Raises:
             SignetError: the disk or the encoder refuses.
         """
+        self._hand.submit(self._write, image, seconds).result()
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, and the index at the end."""
+        with self._hand:
+            self._hand.submit(self._finish).result()
+
+    def drop(self) -> None:
+        """Let go of the file as it is."""
+        with self._hand:
+            self._hand.submit(self._drop).result()
+
+    def _write(self, image: Image, seconds: float | None) -> None:
         import av
 
         with _as_ours(self._path):
@@ -70,16 +87,14 @@ class VideoWriter:
             self._container.mux(self._stream.encode(frame))
         self.frames += 1
 
-    def finish(self) -> None:
-        """Write what the encoder still holds, and the index at the end."""
+    def _finish(self) -> None:
         if self._container is None:
             raise _Empty
         with _as_ours(self._path):
             self._container.mux(self._stream.encode(None))
             self._container.close()
 
-    def drop(self) -> None:
-        """Let go of the file as it is."""
+    def _drop(self) -> None:
         if self._container is not None:
             with _as_ours(self._path):
                 self._container.close()
