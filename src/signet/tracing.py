@@ -13,19 +13,20 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from signet import machine, storage
 from signet.errors import BadGraph, BadInput, MissingExtra
+from signet.following import OPSET, followed, followed_on_one
 from signet.hub.digests import remembered_digest
 from signet.networks import GraphFile, ModuleSource
 
-OPSET = 20
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LOUD = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx")
 """What they log on the way to an error is in the error."""
-_FORMAT = "4"
+_FORMAT = "5"
 """Raised when this file writes other graphs, so that cached ones are not taken for new ones."""
 
 BUILDERS = (
@@ -124,11 +125,12 @@ def export(source: ModuleSource, to: Path) -> None:
         MissingExtra: torch or its exporter is not installed.
         BadGraph: torch cannot express the module as a graph, or the graph is larger than 2 GB.
     """
-    try:
-        import onnxscript  # noqa: F401  (torch's exporter imports it late, and fails badly without)
-        import torch
-    except ImportError as error:
-        raise MissingExtra("Turning a torch module into a graph", "train", str(error.name)) from error
+    # torch's exporter imports it late, and fails badly without; importing it takes a second.
+    missing = next((name for name in ("torch", "onnxscript") if find_spec(name) is None), None)
+    if missing:
+        raise MissingExtra("Turning a torch module into a graph", "train", missing)
+    import torch
+
     module = source.build()
     example = torch.zeros(2, *source.input_shape)
     wrapped = _with_features(torch, module, source.classifier) if source.classifier else module
@@ -145,10 +147,7 @@ def export(source: ModuleSource, to: Path) -> None:
         ):
             warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
             with storage.new_file(to, overwrite=True) as temporary:
-                if source.selects:
-                    _followed(torch, wrapped, source, temporary)
-                else:
-                    _expressed(torch, wrapped, source, example, temporary)
+                _write(torch, wrapped, source, example, temporary)
     except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
         raise BadGraph(
             f"torch cannot express this module as a graph: {_root_of(error)}. "
@@ -157,6 +156,18 @@ def export(source: ModuleSource, to: Path) -> None:
     finally:
         for log, level in levels.items():
             log.setLevel(level)
+
+
+def _write(torch: Any, module: Any, source: ModuleSource, example: Any, to: Path) -> None:
+    """Write the graph of a module in the quickest way that is sure to be right."""
+    if source.selects:
+        followed_on_one(module, source, to)
+        return
+    graph = None if source.free_size else followed(module, source, example)
+    if graph is not None:
+        to.write_bytes(graph)
+    else:
+        _expressed(torch, module, source, example, to)
 
 
 def _expressed(torch: Any, module: Any, source: ModuleSource, example: Any, to: Path) -> None:
@@ -217,36 +228,6 @@ def _words_for_all_true() -> Any:
         return words.Cast(least, to=TensorProto.BOOL)
 
     return all_true
-
-
-def _followed(torch: Any, module: Any, source: ModuleSource, to: Path) -> None:
-    """Write the graph of a module by following it on one picture.
-
-    torch's newer exporter wants to know beforehand how many boxes there will be. The older one, for which
-    torchvision's detectors have rules of their own, leaves that open, and the number of pictures fixed.
-    """
-    import onnx
-
-    torch.manual_seed(0)
-    written = to.with_name(f"{to.name}.traced")
-    try:
-        torch.onnx.export(
-            module,
-            (torch.rand(1, *source.input_shape),),
-            str(written),
-            dynamo=False,
-            dynamic_axes={"images": {2: "height", 3: "width"}} if source.free_size else None,
-            input_names=["images"],
-            output_names=list(source.answers),
-            opset_version=OPSET,
-        )
-        model = onnx.load(str(written))
-    finally:
-        written.unlink(missing_ok=True)
-    model.doc_string = ""
-    for node in model.graph.node:
-        node.doc_string = ""
-    onnx.save(model, str(to))
 
 
 @contextmanager
