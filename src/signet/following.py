@@ -47,7 +47,7 @@ def followed(module: Any, source: ModuleSource, example: Any) -> bytes | None:
     """
     import torch
 
-    written = io.BytesIO()
+    written: Any = io.BytesIO()  # torch takes it, and its annotations do not say so
     try:
         with warnings.catch_warnings(record=True) as said, _sizes_of_maps_known(torch):
             warnings.simplefilter("always")
@@ -79,7 +79,7 @@ def followed_on_one(module: Any, source: ModuleSource, to: Path) -> None:
     import torch
 
     torch.manual_seed(0)
-    written = io.BytesIO()
+    written: Any = io.BytesIO()  # torch takes it, and its annotations do not say so
     torch.onnx.export(
         module,
         (torch.rand(1, *source.input_shape),),
