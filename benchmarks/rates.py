@@ -14,6 +14,7 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from signet import resolve
 from signet.datasets import open_dataset
 from signet.finetuning.joining import module_of
 from signet.training import Optimisation, TrainingData, TrainSettings, head_of, program_at, set_head, train
+from signet.training.families import makeup_of
 
 RATES = {"adamw": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "sgd": (1e-3, 1e-2, 3e-2, 1e-1)}
 
@@ -47,8 +49,10 @@ def main() -> None:
         "| optimizer | BatchNorm | rate | before | after | destroyed |",
         "|---|---|---|---|---|---|",
     ]
+    module, _ = _with_probe(asked.model, data, classes)
+    policies = asked.batchnorm if makeup_of(module).batchnorm else ["none"]
     for optimizer in asked.optimizers:
-        for batchnorm in asked.batchnorm:
+        for batchnorm in policies:
             for rate in asked.rates or RATES[optimizer]:
                 row = _row(asked, data, classes, (optimizer, batchnorm, rate))
                 lines.append(row)
@@ -79,7 +83,7 @@ def _row(asked: argparse.Namespace, data: TrainingData, classes: int, way: tuple
         backbone_rate=rate,
         head_rate=rate,
         optimisation=Optimisation(optimizer=optimizer, weight_decay=0.0),  # type: ignore[arg-type]
-        batchnorm=batchnorm,  # type: ignore[arg-type]
+        batchnorm="frozen" if batchnorm == "none" else batchnorm,  # type: ignore[arg-type]
         patience=0,
         threads=asked.threads,
     )
@@ -97,7 +101,7 @@ def _row(asked: argparse.Namespace, data: TrainingData, classes: int, way: tuple
     return f"| {optimizer} | {batchnorm} | {rate:g} | {before:.3f} | {after:.3f} | {words} |"
 
 
-def _with_probe(model: str, data: TrainingData, classes: int) -> tuple[object, str]:
+def _with_probe(model: str, data: TrainingData, classes: int) -> tuple[Any, str]:
     """The network with a ridge regression on its features as its head."""
     import torch
 
@@ -115,7 +119,8 @@ def _with_probe(model: str, data: TrainingData, classes: int) -> tuple[object, s
         for first in range(0, len(data.train), 50):
             arrays = prepare([read(path) for path in data.train[first : first + 50]], data.program).arrays
             rows.append(module(torch.from_numpy(np.asarray(arrays))).numpy())
-    features = np.concatenate(rows).astype(np.float64)
+    # A head whose logits go through a ReLU gets a bias from `set_head`, which is no part of the features.
+    features = np.concatenate(rows).astype(np.float64) - head_of(module, source.classifier).bias
     mean = features.mean(axis=0)
     centred = features - mean
     truth = np.eye(classes)[data.train_targets] - 1 / classes

@@ -30,7 +30,7 @@ from signet.training.stages import frozen_parameters  # noqa: E402
 from signet.verification import verify  # noqa: E402
 
 SHORT = Recipe(
-    epochs=2, batch=16, input_size=64, golden="made", threads=1, backbone_rate=1e-3, checkpoint_seconds=1e6
+    epochs=2, batch=16, input_size=64, golden="made", threads=1, backbone_rate=3e-4, checkpoint_seconds=1e6
 )
 
 

@@ -22,7 +22,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("imagehash")
 
 TRAINED = Recipe(
-    strategy="full", epochs=2, batch=16, input_size=64, golden="made", threads=1, backbone_rate=1e-3
+    strategy="full", epochs=2, batch=16, input_size=64, golden="made", threads=1, backbone_rate=3e-4
 )
 needs_torch = pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed")
 

@@ -15,7 +15,6 @@ from torch import nn  # noqa: E402
 from signet.errors import BadRequest  # noqa: E402
 from signet.training import AdapterSettings, with_adapters  # noqa: E402
 from signet.training.adapters import adaptable  # noqa: E402
-from signet.training.stages import family_of_module  # noqa: E402
 
 
 def transformer(seed=0):
@@ -56,11 +55,3 @@ def test_layers_inside_torchs_own_attention_are_left_alone():
         "block.linear1",
         "block.linear2",
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "family"),
-    [("test_vit", "transformer"), ("test_resnet", "batchnorm"), ("test_convnext", "other")],
-)
-def test_families_are_told_by_their_layers(name, family):
-    assert family_of_module(timm.create_model(name, pretrained=False)) == family

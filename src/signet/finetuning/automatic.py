@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-Family = Literal["batchnorm", "transformer", "other"]
+if TYPE_CHECKING:
+    from signet.training import Family
 
 LEAST_A_CLASS = 20
 """Images of the rarest class below which a probe alone is fitted. Of fewer, the tenth that is set aside to

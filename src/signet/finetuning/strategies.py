@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from signet.datasets import Dataset
 from signet.errors import BadDataset, BadRequest
 from signet.finetuning.adaptations import begun_with
-from signet.finetuning.automatic import LEAST_GRADUAL, Family, Situation, Strategy, automatic
+from signet.finetuning.automatic import LEAST_GRADUAL, Situation, Strategy, automatic
 from signet.finetuning.folding import check_folds
 from signet.finetuning.joining import module_of
 from signet.finetuning.partition import Parts, partition
@@ -19,6 +19,9 @@ from signet.naming import shown
 from signet.networks import Pretrained
 from signet.progress import OnProgress
 from signet.recipes import Recipe
+
+if TYPE_CHECKING:
+    from signet.training import Family
 
 __all__ = ["Strategy", "check_recipe", "dealt", "situation_of", "strategy_for"]
 

@@ -21,6 +21,7 @@ heads ── `head_of`, `set_head`, `with_head`: linear ones; head_modules: `mlp
 adapters ── `with_adapters`: low-rank adapters (LoRA); merging ── `merged`: the network with them written into
     it, and what is proved of it
 stages ── `stages_of`, `all_but_last`: what can be frozen, by name
+families ── `family_of_module`: what a network is made of
 sizing ── `program_at`: the evaluation program at another input size
 pace ── `images_per_second`, `paces`: what a plan needs to say how long it will take, and with which batch
 loop ── `train`
@@ -59,6 +60,7 @@ from signet.training.adapters import AdapterSettings, adapter_tensors, with_adap
 from signet.training.checkpoints import forget
 from signet.training.contact_sheet import contact_sheet
 from signet.training.ensembles import Ensemble
+from signet.training.families import Family, family_of_module
 from signet.training.head_modules import checked_head, mlp, replace_head, taught_on_features
 from signet.training.heads import Head, head_of, set_head, width_of, with_head
 from signet.training.loop import train
@@ -72,7 +74,7 @@ from signet.training.rate_limits import refuse_rates
 from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import TIMED, Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
-from signet.training.stages import Stage, all_but_last, family_of_module, frozen_parameters, stages_of
+from signet.training.stages import Stage, all_but_last, frozen_parameters, stages_of
 from signet.training.teaching import Teaching
 from signet.training.variation import Variation
 
@@ -80,6 +82,7 @@ __all__ = [
     "TIMED",
     "AdapterSettings",
     "Ensemble",
+    "Family",
     "Head",
     "Merged",
     "ObjectData",

@@ -1,4 +1,7 @@
-"""Learning rates that are known to destroy a pretrained network of a family, and the refusal of them."""
+"""Learning rates that are known to destroy a pretrained network of a kind, and the refusal of them.
+
+Source: benchmarks/results/rates-2026-11-21.md for what was measured here, made by benchmarks/rates.py.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,29 @@ from typing import Literal
 from torch import nn
 
 from signet.errors import BadRequest
-from signet.training.freezing import is_batchnorm
+from signet.training.families import makeup_of
+from signet.training.freezing import LIVE, batchnorm_policies
 from signet.training.optimisation import OptimizerName
 from signet.training.optimizers import frozen_by, rates_of
 from signet.training.settings import TrainSettings
 from signet.training.stages import is_in_head
 
-Family = Literal["transformer", "frozen BatchNorm", "learning BatchNorm", "other"]
+Kind = Literal["attention", "frozen BatchNorm", "learning BatchNorm", "no BatchNorm"]
+"""What decides how high a rate a network bears; one network can be of two kinds."""
+
 WHOLE = 0.5
 """Share of the backbone's parameters from which on a training counts as one of the whole network, which the
 limits are of."""
 
 _ADAM: tuple[OptimizerName, ...] = ("adamw", "adam", "radam", "nadam")
+"""Of these AdamW was measured; all four move a weight by about the rate in a step, whatever the gradient."""
+
 _MEASURED = (
-    "a MobileNetV2 that began with {before} of 300 CIFAR-10 images right had {after} of them after 30 steps "
+    "a {network} that began with {before} of 300 CIFAR-10 images right had {after} of them after 30 steps "
     "at {rate} (benchmarks/results/rates-2026-11-21.md)"
 )
+_MOBILENET = "MobileNetV2"
+_UNMEASURED = "no pretrained transformer was at hand to measure it, so this is what the authors of one use: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,58 +42,76 @@ class Limit:
     """The highest rate that is taken without being asked twice.
 
     Attributes:
-        family: of networks.
+        kind: of networks.
         optimizers: of which it is a limit.
-        greatest: rate of pretrained stages that is still taken.
+        greatest: rate of pretrained stages that is still taken: the highest one measured that destroyed
+            nothing, or the highest one published.
         why: what is known beyond it, and from where.
+        measured: whether it was measured here.
     """
 
-    family: Family
+    kind: Kind
     optimizers: tuple[OptimizerName, ...]
     greatest: float
     why: str
+    measured: bool = True
 
 
 LIMITS = (
     Limit(
         "frozen BatchNorm",
         _ADAM,
-        1e-3,
-        _MEASURED.format(before="50 %", after="11 %", rate="3e-3 with AdamW and frozen statistics"),
+        3e-4,
+        _MEASURED.format(
+            network=_MOBILENET, before="50 %", after="11 %", rate="1e-3 with AdamW and frozen statistics"
+        ),
     ),
     Limit(
         "learning BatchNorm",
         _ADAM,
         3e-3,
-        _MEASURED.format(before="50 %", after="1 %", rate="1e-2 with AdamW and statistics that learn"),
+        _MEASURED.format(
+            network=_MOBILENET, before="50 %", after="1 %", rate="1e-2 with AdamW and statistics that learn"
+        ),
     ),
     Limit(
         "frozen BatchNorm",
         ("sgd",),
         0.03,
-        _MEASURED.format(before="50 %", after="11 %", rate="0.1 with SGD and frozen statistics"),
+        _MEASURED.format(
+            network=_MOBILENET, before="50 %", after="11 %", rate="0.1 with SGD and frozen statistics"
+        ),
     ),
     Limit(
-        "transformer",
+        "no BatchNorm",
+        _ADAM,
+        3e-4,
+        _MEASURED.format(network="SqueezeNet", before="57 %", after="23 %", rate="1e-3 with AdamW"),
+    ),
+    Limit(
+        "attention",
         _ADAM,
         1e-3,
-        "Adam moves every weight by about the rate in each step, and 1e-3 is the rate at which vision "
-        "transformers learn from random weights (arXiv:2106.10270, section 3.3)",
+        f"{_UNMEASURED}BEiT is fine-tuned with AdamW at 2e-5 to 1e-3, and at 4e-3 only where the rate falls "
+        "by 0.65 from stage to stage (microsoft/unilm, beit/get_started_for_image_classification.md)",
+        measured=False,
     ),
     Limit(
-        "transformer",
+        "attention",
         ("sgd",),
-        0.06,
-        "0.06 is the highest rate that the authors of the vision transformer tried for fine-tuning "
-        "(arXiv:2010.11929, table 4)",
+        0.03,
+        f"{_UNMEASURED}ViT is fine-tuned with SGD at 0.03, in batches of 512 and with the gradient's norm "
+        "clipped at 1 (google-research/vision_transformer, vit_jax/configs/common.py)",
+        measured=False,
     ),
 )
-"""Measured where it says so; of transformers what was published. Half of a rate above the limit is not safe,
-and a rate below it need not be good: `find_rate` looks for one."""
+"""Rates with SGD and statistics that learn are not limited: there every rate that was measured did harm, the
+lowest too, so it is not the rate that decides. SGD without BatchNorm, RMSprop and Adagrad were not
+measured and have no limit."""
 
 
 def refuse_rates(module: nn.Module, settings: TrainSettings) -> None:
-    """Refuse a rate of pretrained stages that is known to destroy networks of this family.
+    """Refuse a rate of pretrained stages that is known to destroy networks of their kind.
 
     Args:
         module: with its pretrained weights.
@@ -103,34 +131,43 @@ def refuse_rates(module: nn.Module, settings: TrainSettings) -> None:
         return
     rates = rates_of(module, settings)
     rate = max(rates[name] for name in learning)
-    family = family_of(module, settings, learning)
-    for limit in LIMITS:
-        if limit.family != family or settings.optimisation.optimizer not in limit.optimizers:
-            continue
-        if rate > limit.greatest:
-            raise BadRequest(
-                f"backbone_rate {rate:g}: expected at most {limit.greatest:g} for all stages of a pretrained "
-                f"network ({family}) with {settings.optimisation.optimizer}: {limit.why}. Lower the rate, "
-                "freeze more stages, or insist with --allow-rate (allow_rate = true)."
-            )
+    kinds = kinds_of(module, settings, learning)
+    fitting = [
+        limit
+        for limit in LIMITS
+        if limit.kind in kinds
+        and settings.optimisation.optimizer in limit.optimizers
+        and rate > limit.greatest
+    ]
+    if fitting:
+        limit = min(fitting, key=lambda one: one.greatest)
+        raise BadRequest(
+            f"backbone_rate {rate:g}: expected at most {limit.greatest:g} for all stages of a pretrained "
+            f"network with {limit.kind} and {settings.optimisation.optimizer}: {limit.why}. Lower the rate, "
+            "freeze more stages, or insist with --allow-rate (allow_rate = true)."
+        )
 
 
-def family_of(module: nn.Module, settings: TrainSettings, learning: AbstractSet[str]) -> Family:
+def kinds_of(module: nn.Module, settings: TrainSettings, learning: AbstractSet[str]) -> frozenset[Kind]:
     """What decides how high a rate a network bears.
 
     Args:
         module: the network.
-        settings: for what becomes of the statistics of BatchNorm.
+        settings: for what becomes of the statistics of each BatchNorm.
         learning: names of the parameters of the backbone that learn.
     """
-    heads = settings.classifier
-    layers = [
-        (name, layer)
-        for name, layer in module.named_modules()
-        if not is_in_head(name, heads) and any(own.startswith(f"{name}.") for own in learning)
-    ]
-    if any(is_batchnorm(layer) for _, layer in layers):
-        live = settings.batchnorm in ("batch", "re-estimated")
-        return "learning BatchNorm" if live else "frozen BatchNorm"
-    attends = any("attention" in type(layer).__name__.lower() for _, layer in layers)
-    return "transformer" if attends else "other"
+    found = makeup_of(module, learning)
+    kinds: set[Kind] = {"attention"} if found.attention else set()
+    if not found.batchnorm:
+        return frozenset(kinds or {"no BatchNorm"})
+    policies = batchnorm_policies(
+        module,
+        frozenset(name for name, _ in module.named_parameters() if name not in learning),
+        settings.batchnorm,
+        settings.classifier,
+        dict(settings.batchnorm_stages),
+    )
+    for name, policy in policies.items():
+        if any(own.startswith(f"{name}.") for own in learning):
+            kinds.add("learning BatchNorm" if policy in LIVE else "frozen BatchNorm")
+    return frozenset(kinds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from torch import nn
 
@@ -170,17 +170,6 @@ def _cut(module: nn.Module, prefix: str, wanted: set[str], classifier: Classifie
         opened = opened or (bool(inner) and any(part.startswith(own) for part in head_parts(classifier)))
         names.extend(inner if opened else [f"{prefix}{name}"])
     return names
-
-
-Family = Literal["batchnorm", "transformer", "other"]
-"""What a network is made of, as far as it decides how it is best trained."""
-
-
-def family_of_module(module: nn.Module) -> Family:
-    """What a network is made of: attention makes a transformer, running statistics a BatchNorm network."""
-    if any("attention" in type(part).__name__.lower() for part in module.modules()):
-        return "transformer"
-    return "batchnorm" if any(hasattr(part, "running_var") for part in module.modules()) else "other"
 
 
 def _is_norm(module: nn.Module, parameter: str) -> bool:
