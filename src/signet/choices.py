@@ -27,7 +27,8 @@ class Contender:
         images: that its probe was measured on.
         measured: the fraction right among them, cross-validated; None without a measurement.
         scores: of the same features: `knn`, the fraction right of the nearest neighbours, cross-validated;
-            `logme`, `h_score`, `h_score_shrunk`. They decide nothing.
+            `logme`, `h_score`, `h_score_shrunk`; `leep`, `nce`, None for a network without labels of its own
+            that exclude each other. They decide nothing.
         why: what it is ranked by, in words.
     """
 

@@ -21,6 +21,17 @@ def test_what_is_taken_away_is_a_share_of_the_plain_probes_mistakes():
     assert taken_away(measured([0] * 100), plain) < 0
 
 
+def test_images_that_features_solve_are_near_whatever_thumbnails_do():
+    """Blood cells that thumbnails tell apart too: there is no mistake left that features could take away."""
+    solved = measured([1] * 200)
+    assert taken_away(solved, solved) == 1
+    assert taken_away(measured([1] * 199 + [0]), solved) == 1
+    assert taken_away(measured([1] * 99 + [0]), measured([1] * 98 + [0] * 2)) == 1
+    assert (
+        taken_away(measured([1] * 90 + [0] * 10), measured([1] * 100)) < 0
+    )  # solved, and not by the network
+
+
 def test_thumbnails_are_means_and_what_cannot_be_read_is_zero(tmp_path):
     pixels = np.zeros((48, 48, 3), np.uint8)
     pixels[:24] = (255, 0, 0)

@@ -155,3 +155,19 @@ def test_two_threads_may_extract_at_once(model, photos, tmp_path):
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal(tables[0], tables[1])
+
+
+def test_scores_come_from_the_same_run_and_are_kept_beside_features(model, photos, tmp_path):
+    """Where features are kept and scores are not, the missing ones are computed; the features stay."""
+    paths = sorted(photos.iterdir())
+    assert extract(model, paths[:4], cache=tmp_path).scores is None
+    found = extract(model, paths, cache=tmp_path, scores=True)
+    batch = model.prepare([read(path) for path in paths])
+    contract = model.card.output
+    expected = answers.probabilities(answers.logits(model.run(batch), contract), contract)
+    assert found.scores is not None
+    np.testing.assert_allclose(found.scores, expected, atol=1e-6)
+    again = extract(model, paths, cache=tmp_path, scores=True)
+    assert again.computed == 0
+    np.testing.assert_array_equal(again.scores, found.scores)
+    np.testing.assert_array_equal(again.features, found.features)

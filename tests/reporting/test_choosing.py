@@ -24,7 +24,7 @@ def choice(names=("fast", "slow")) -> Choice:
             top1=0.7,
             images=300,
             measured=0.78,
-            scores={"knn": 0.7},
+            scores={"knn": 0.7, "logme": 0.412, "leep": None if place else -1.234},
             why="probe: 78.0 % of 300 images",
         )
         for place, name in enumerate(names)
@@ -57,6 +57,15 @@ def test_the_page_says_the_pick_its_regret_and_the_baseline():
         assert words in text
     assert "slow, which loses 5\u00a0points" in text
     assert "9.0\u00a0%" in text
+
+
+def test_the_page_has_a_column_for_each_score_and_leaves_it_empty_where_there_is_none():
+    text = render(choice_page(choice()))
+    for title in ("LogME", "H-score", "LEEP", "NCE"):
+        assert title in text
+    assert text.count("0.412") == 2
+    assert text.count("-1.234") == 1
+    assert "None" not in text
 
 
 def test_no_name_acts():

@@ -11,10 +11,12 @@ posterior ── prior and probes together
 race ── successive halving
 distance ── whether the images are far from what the networks know
 telling ── all of that in words
+settings, sources, running ── how a choice is made, where features come from, and one while it is made
 choosing ── `choose`
 """
 
 from signet.choosing.candidates import Limits
-from signet.choosing.choosing import ChooseSettings, choose
+from signet.choosing.choosing import choose
+from signet.choosing.settings import ChooseSettings
 
 __all__ = ["ChooseSettings", "Limits", "choose"]

@@ -53,12 +53,19 @@ def measure_plain(paths: Sequence[Path], rows: Rows) -> Measured:
     return measure(pixels_of(paths), rows)
 
 
+SOLVED = 0.02
+"""The share of mistakes up to which features solve a task: such images are near, whatever thumbnails do."""
+
+
 def taken_away(best: Measured, plain: Measured) -> float:
     """The share of the pixel probe's mistakes that the best one's features take away, on the same rows.
 
-    Above 1 never, below 0 where they add some; 1 where the pixels make no mistake that could be taken.
+    Above 1 never, below 0 where they add some; 1 where features solve the task by themselves, since an easy
+    task leaves no mistakes that could be taken away.
     """
     count = min(len(best.right), len(plain.right))
+    if float((1 - best.right[:count]).sum()) <= SOLVED * count:
+        return 1.0
     # One mistake is added on both sides, so that a handful of them decides nothing by itself.
     left = float((1 - best.right[:count]).sum()) + 1
     made = float((1 - plain.right[:count]).sum()) + 1

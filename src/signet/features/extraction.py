@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from signet import answers, storage
-from signet.arrays import Floats, frozen
+from signet.arrays import Array, Floats, frozen
 from signet.batches import Outputs
 from signet.errors import BadInput, EngineError, SignetError
 from signet.features.kept import KeptRows
@@ -38,6 +38,8 @@ class Extracted:
         digests: sha256 of each file, "" where it could not be read.
         failures: (position, error) of each file without features, in order.
         computed: rows that went through the network now; the others were kept.
+        scores: float32 (N, C), what the network answers in its own labels, where that was asked for; zeros
+            where a file could not be read.
     """
 
     features: Floats
@@ -45,10 +47,13 @@ class Extracted:
     digests: tuple[str, ...]
     failures: tuple[tuple[int, SignetError], ...]
     computed: int
+    scores: Floats | None = None
 
     def __post_init__(self) -> None:
         count = len(self.digests)
         object.__setattr__(self, "features", frozen(self.features, "features", "float32", (count, None)))
+        if self.scores is not None:
+            object.__setattr__(self, "scores", frozen(self.scores, "scores", "float32", (count, None)))
         object.__setattr__(self, "readable", frozen(self.readable, "readable", "bool", (count,)))
 
 
@@ -58,6 +63,7 @@ def extract(
     *,
     cache: Path | None = None,
     digests: Sequence[str] | None = None,
+    scores: bool = False,
     on_progress: OnProgress = silent,
 ) -> Extracted:
     """Features of files, from the cache where they are kept, else computed and kept.
@@ -71,15 +77,16 @@ def extract(
         paths: N files.
         cache: folder of kept rows; None keeps none.
         digests: sha256 of the files where they are known already ("" for unreadable ones).
+        scores: also keep what a classifier answers in its own labels, from the same run of the network.
         on_progress: told of every few images.
 
     Raises:
-        WrongTask: the model has no features.
+        WrongTask: the model has no features; scores are asked of one that has no labels.
         EngineError: the network refuses every image.
     """
     files = [Path(path) for path in paths]
     known = list(digests) if digests is not None else _digests(files, on_progress)
-    kept = KeptRows(None if cache is None else cache / key_of(model))
+    kept = _tables(model, cache, scores)
     failures: dict[int, SignetError] = {}
     first: dict[str, int] = {}
     for position, digest in enumerate(known):
@@ -91,18 +98,16 @@ def extract(
     for position, digest in enumerate(known):
         if digest in failed:
             failures[position] = failed[digest]
-    if len(kept) == 0 and any(isinstance(error, EngineError) for error in failures.values()):
+    if len(kept.features) == 0 and any(isinstance(error, EngineError) for error in failures.values()):
         raise next(error for error in failures.values() if isinstance(error, EngineError))
     readable = np.array([position not in failures for position in range(len(files))], bool)
-    table = np.zeros((len(files), kept.width or 0), np.float32)
-    if readable.any():
-        table[readable] = kept.rows([known[position] for position in np.flatnonzero(readable).tolist()])
     return Extracted(
-        features=table,
+        features=_rows_of(kept.features, known, readable),
         readable=readable,
         digests=tuple("" if position in failures else digest for position, digest in enumerate(known)),
         failures=tuple(sorted(failures.items(), key=lambda item: item[0])),
         computed=computed,
+        scores=None if kept.scores is None else _rows_of(kept.scores, known, readable),
     )
 
 
@@ -125,21 +130,53 @@ def default_cache() -> Path:
     return storage.cache_folder() / "features"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tables:
+    """What is kept of one model: features, and scores where they are asked for."""
+
+    features: KeptRows
+    scores: KeptRows | None
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self.features and (self.scores is None or digest in self.scores)
+
+    def add(self, digests: Sequence[str], rows: Sequence[tuple[Floats, Floats | None]]) -> None:
+        """Keep rows; what was kept before, in one of the two, is not kept again."""
+        for table, place in ((self.features, 0), (self.scores, 1)):
+            new = [k for k, digest in enumerate(digests) if table is not None and digest not in table]
+            if table is not None and new:
+                table.add([digests[k] for k in new], np.stack([np.asarray(rows[k][place]) for k in new]))
+                table.refresh()
+
+
+def _tables(model: Model[Any], cache: Path | None, scores: bool) -> _Tables:
+    place = None if cache is None else cache / key_of(model)
+    beside = None if place is None else place.with_name(f"{place.name}-scores")
+    return _Tables(KeptRows(place), KeptRows(beside) if scores else None)
+
+
+def _rows_of(table: KeptRows, known: Sequence[str], readable: Array) -> Floats:
+    """Float32 (N, D), zeros where there is nothing."""
+    rows = np.zeros((len(known), table.width or 0), np.float32)
+    if readable.any():
+        rows[readable] = table.rows([known[position] for position in np.flatnonzero(readable).tolist()])
+    return rows
+
+
 def _compute(
-    model: Model[Any], files: Sequence[Path], first: dict[str, int], kept: KeptRows, on_progress: OnProgress
+    model: Model[Any], files: Sequence[Path], first: dict[str, int], kept: _Tables, on_progress: OnProgress
 ) -> tuple[dict[str, SignetError], int]:
     """Run the files that are not kept through the network: (the errors of those that fail, rows computed)."""
     if not first:
         return {}, 0  # nothing to write: a cache that may only be read has rows to give
     failed: dict[str, SignetError] = {}
-    waiting: list[tuple[str, Floats]] = []
+    waiting: list[tuple[str, tuple[Floats, Floats | None]]] = []
     asked: deque[str] = deque()
     computed, flushed = 0, time.monotonic()
 
     def flush() -> None:
-        kept.add([digest for digest, _ in waiting], np.stack([row for _, row in waiting]))
+        kept.add([digest for digest, _ in waiting], [row for _, row in waiting])
         waiting.clear()
-        kept.refresh()
 
     def wanted(order: Sequence[str]) -> Iterator[Path]:
         for digest in order:
@@ -147,8 +184,9 @@ def _compute(
                 asked.append(digest)
                 yield files[first[digest]]
 
-    with kept.at_work() as alone:
-        for answered in _rows(model, wanted(list(first) if alone else list(first)[::-1])):
+    with kept.features.at_work() as alone:
+        order = list(first) if alone else list(first)[::-1]
+        for answered in _rows(model, wanted(order), kept.scores is not None):
             digest = asked.popleft()
             if answered.answer is None:
                 failed[digest] = answered.error or BadInput(f"{answered.source}: no features.")
@@ -167,12 +205,18 @@ def _compute(
     return failed, computed
 
 
-def _rows(model: Model[Any], files: Iterable[Path]) -> Iterator[Answered[Floats]]:
-    def take(raw: Outputs) -> Sequence[Floats]:
-        vectors = answers.features(raw, model.card.output)
+def _rows(
+    model: Model[Any], files: Iterable[Path], scores: bool
+) -> Iterator[Answered[tuple[Floats, Floats | None]]]:
+    contract = model.card.output
+
+    def take(raw: Outputs) -> Sequence[tuple[Floats, Floats | None]]:
+        vectors = answers.features(raw, contract)
         if not np.isfinite(vectors).all():
             raise EngineError("the network's features: expected numbers, got a NaN or an infinity.")
-        return list(vectors)
+        if not scores:
+            return [(row, None) for row in vectors]
+        return list(zip(vectors, answers.probabilities(answers.logits(raw, contract), contract), strict=True))
 
     return outputs(model, files, take)
 

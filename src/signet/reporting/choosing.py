@@ -75,12 +75,20 @@ def _tiles(found: Choice, pick: Contender) -> Tiles:
     return Tiles((*tiles, Tile("Cost", percent(found.spent), share)))
 
 
+_SCORES = (("LogME", "logme"), ("H-score", "h_score"), ("LEEP", "leep"), ("NCE", "nce"))
+
+
 def _ranking(found: Choice) -> Table:
     rows = [_cells(str(number), row, found) for number, row in enumerate(found.ranking, 1)]
     if found.scratch is not None:
         rows.append(_cells("", found.scratch, found))
-    columns = ("", "model", "expected", f"{_LEVEL} interval", "ms", "size", "ImageNet", "neighbours")
-    lead = "Nearest neighbours of the same features stand beside the probe; they decide nothing."
+    first = ("", "model", "expected", f"{_LEVEL} interval", "ms", "size", "ImageNet", "neighbours")
+    columns = (*first, *(title for title, _ in _SCORES))
+    lead = (
+        "Nearest neighbours, LogME, H-score, LEEP and NCE of the same images stand beside the probe; they "
+        "decide nothing. LEEP and NCE are empty for a network without labels of its own that exclude each "
+        "other."
+    )
     return Table("The candidates", tuple(rows), columns, lead)
 
 
@@ -95,6 +103,7 @@ def _cells(number: str, row: Contender, found: Choice) -> tuple[str, ...]:
         "" if row.size_bytes is None else f"{row.size_bytes / 1e6:.1f}\u00a0MB",
         "" if row.top1 is None else percent(row.top1),
         "" if knn is None else percent(knn),
+        *("" if row.scores.get(key) is None else f"{row.scores[key]:.3f}" for _, key in _SCORES),
     )
 
 
