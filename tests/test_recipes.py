@@ -74,7 +74,12 @@ OTHERS = {
 }
 
 
-NEEDED = {"step_at": {"schedule": "step"}, "step_factor": {"schedule": "step"}}
+NEEDED = {
+    "focusing": {"loss": "focal"},
+    **{f"teacher_{name}": {"teacher": "mine.signet"} for name in ("views", "temperature", "weight")},
+    "step_at": {"schedule": "step"},
+    "step_factor": {"schedule": "step"},
+}
 """What some settings make no sense without."""
 
 
@@ -233,6 +238,20 @@ def test_the_other_words_of_the_optimizer_are_kept():
         ({"freeze": ["stem"], "strategy": "head"}, r"got 'head', which leaves all of them as they are"),
         ({"freeze": ["stem"], "strategy": "scratch"}, r"got 'scratch', which begins all of them at random"),
         ({"freeze": ["stem"], "stage_rates": {"stem": 1e-5}}, r"stem: .* to be frozen or to have a rate"),
+        (
+            {"frozen_stages": 1, "strategy": "head"},
+            r"recipe: frozen_stages: expected a strategy that trains st",
+        ),
+        ({"layer_decay": 0.5, "strategy": "head"}, r"recipe: layer_decay: .*, got 'head', which leaves all"),
+        ({"stage_rates": {"stem": 1e-5}, "strategy": "head"}, r"recipe: stage_rates: .*, got 'head'"),
+        ({"batchnorm": "adapt", "strategy": "head"}, r"recipe: batchnorm: .*, got 'head'"),
+        ({"focusing": 1}, r"focusing 1: expected the loss 'focal', .* got none named"),
+        ({"focusing": 1, "loss": "bce"}, r"focusing 1: expected the loss 'focal', .* got 'bce'"),
+        ({"teacher_weight": 0.1}, r"recipe: teacher_weight: expected a teacher, got none"),
+        (
+            {"teacher_views": "each", "teacher_temperature": 4},
+            r"teacher_views, teacher_temperature: expected",
+        ),
         ({"batch": "automatic"}, r"batch is a whole number .* It may also be 'auto'"),
         ({"stage_rates": {"stem": 0}}, r"stage_rates is a number from 1e-12 to 1; got 0"),
         ({"optimizer": "adamv"}, r"optimizer is one of 'adamw', 'sgd'"),

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from signet.recipes import Recipe
 
 _WITH_MOMENTUM = ("sgd", "rmsprop")
+_OF_A_TEACHER = ("teacher_views", "teacher_temperature", "teacher_weight")
+_OF_THE_BODY = ("frozen_stages", "layer_decay", "stage_rates")
 
 
 def refuse_contradictions(recipe: Recipe) -> None:
@@ -22,6 +24,7 @@ def refuse_contradictions(recipe: Recipe) -> None:
     _check_optimizer(recipe)
     _check_frozen(recipe)
     _check_folds(recipe)
+    _check_loss(recipe)
 
 
 def _check_optimizer(recipe: Recipe) -> None:
@@ -62,6 +65,14 @@ def _check_frozen(recipe: Recipe) -> None:
             f"recipe: freeze: expected a strategy that trains stages of a pretrained network, got "
             f"{recipe.strategy!r}, which {reason}. Use strategy = 'full', or leave freeze out."
         )
+    moved = [name for name in _OF_THE_BODY if _given(recipe, name)] if recipe.strategy == "head" else []
+    if recipe.strategy == "head" and recipe.batchnorm in ("batch", "adapt"):
+        moved.append("batchnorm")  # "re-estimated" is for statistics of a head as well
+    if moved:
+        raise BadRequest(
+            f"recipe: {', '.join(moved)}: expected a strategy that trains stages below the head, got 'head', "
+            "which leaves all of them as they are. Use strategy = 'partial', or leave it out."
+        )
     both = sorted(set(recipe.freeze) & set(recipe.stage_rates))
     if both:
         raise BadRequest(
@@ -70,10 +81,25 @@ def _check_frozen(recipe: Recipe) -> None:
         )
 
 
+def _check_loss(recipe: Recipe) -> None:
+    if _given(recipe, "focusing") and recipe.loss != "focal":
+        raise BadRequest(
+            f"recipe: focusing {recipe.focusing:g}: expected the loss 'focal', which it is a number of, got "
+            f"{'none named' if recipe.loss is None else repr(recipe.loss)}. Name it, or leave focusing out."
+        )
+    if recipe.teacher is None:
+        unused = [name for name in _OF_A_TEACHER if _given(recipe, name)]
+        if unused:
+            raise BadRequest(
+                f"recipe: {', '.join(unused)}: expected a teacher, got none. Name one: teacher = MODEL."
+            )
+
+
 def _given(recipe: Recipe, name: str) -> bool:
     """Whether a setting differs from what it is when it is left out."""
     (spec,) = (field for field in dataclasses.fields(recipe) if field.name == name)
-    return bool(getattr(recipe, name) != spec.default)
+    factory = spec.default_factory
+    return bool(getattr(recipe, name) != (spec.default if factory is dataclasses.MISSING else factory()))
 
 
 def _check_folds(recipe: Recipe) -> None:

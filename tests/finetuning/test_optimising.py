@@ -10,7 +10,7 @@ from signet.datasets import open_dataset
 from signet.errors import CheckFailed, UnknownName
 from signet.finetuning import finetune, optimising, scoring
 from signet.finetuning.adaptations import frozen_stages as frozen_of_body
-from signet.finetuning.optimising import STEPPED_WITH, optimisation_of, reasons, tried
+from signet.finetuning.optimising import STEPPED_WITH, ignored, optimisation_of, reasons, tried
 from signet.finetuning.plans import Plan
 from signet.finetuning.refusals import refuse_unfit
 from signet.finetuning.trained import frozen_stages, settings_of
@@ -72,6 +72,33 @@ def test_the_plan_says_what_the_recipe_wants():
     said = " ".join(reasons(OTHERS))
     for words in ("sgd with the schedule step", "0.7 of the rate", "stem at 1e-05", "3 batches", "twice"):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes", "words"),
+    [
+        (
+            "head",
+            {"backbone_rate": 1e-5, "freeze": ("stem",)},
+            "backbone_rate, freeze of the recipe: no part of",
+        ),
+        ("lora", {"backbone_rate": 1e-5}, "whose adapters learn at the head's rate"),
+        ("scratch", {"backbone_rate": 1e-5}, "in which everything learns at the head's rate"),
+    ],
+)
+def test_the_plan_says_what_a_strategy_ignores(strategy, changes, words):
+    (said,) = ignored(Recipe(**changes), strategy)
+    assert words in said
+    assert not ignored(Recipe(), strategy)
+    assert not ignored(Recipe(**changes), "full")
+
+
+def test_the_head_alone_leaves_every_stage_whatever_names_it():
+    found = resolve("starter")
+    every = frozen_stages(found, "head", Recipe())
+    assert len(every) > 2
+    assert frozen_stages(found, "head", Recipe(frozen_stages=1)) == every
+    assert frozen_stages(found, "head", Recipe(freeze=every[:1])) == every
 
 
 def test_a_probe_has_no_use_for_them(shapes):

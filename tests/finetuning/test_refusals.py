@@ -7,7 +7,7 @@ import pytest
 from signet.datasets import open_dataset
 from signet.errors import BadRequest, WrongTask
 from signet.finetuning import lessons
-from signet.finetuning.refusals import LEARNED_WITH, refuse_unfit
+from signet.finetuning.refusals import LEARNED_WITH, TRAINED_WITH, refuse_unfit
 from signet.recipes import Recipe
 
 OTHERS = {
@@ -55,27 +55,49 @@ def test_the_table_of_settings_is_whole():
     assert set(OTHERS) == set(LEARNED_WITH)
 
 
+def given(name):
+    """A setting, and what it is refused without."""
+    needed = {"loss": "focal"} if name == "focusing" else {"teacher": "starter"} if "teacher_" in name else {}
+    return {**needed, name: OTHERS[name]}
+
+
 @pytest.mark.parametrize("task", ["segment", "detect", "instances"])
 @pytest.mark.parametrize("name", LEARNED_WITH)
 def test_pixels_and_objects_have_no_use_for_them(name, task):
-    recipe = Recipe(**{name: OTHERS[name]})
-    with pytest.raises(BadRequest, match=f"recipe: {name}: expected labels of images, got "):
+    recipe = Recipe(**given(name))
+    with pytest.raises(BadRequest, match=f"recipe: .*{name}.*: expected labels of images, got "):
         refuse_unfit(recipe, Truth(task))
     refuse_unfit(Recipe(), Truth(task))
 
 
 @pytest.mark.parametrize("name", LEARNED_WITH)
 def test_a_probe_has_no_use_for_them(labels, name):
-    given = {name: OTHERS[name]}
     with pytest.raises(BadRequest, match=f"recipe: .*{name}.*: expected a strategy that trains, got 'probe'"):
-        refuse_unfit(Recipe(strategy="probe", **given), labels)
-    refuse_unfit(Recipe(**{"teacher": "starter", **given}), labels)
+        refuse_unfit(Recipe(strategy="probe", **given(name)), labels)
+    refuse_unfit(Recipe(**{"teacher": "starter", **given(name)}), labels)
+
+
+@pytest.mark.parametrize("name", TRAINED_WITH)
+def test_nor_for_epochs_and_rates(labels, name):
+    values = {
+        "epochs": 3,
+        "warmup": 0.2,
+        "augmentation": "none",
+        "patience": 0,
+        "frozen_stages": 1,
+        "input_size": 64,
+    }
+    recipe = Recipe(strategy="probe", **{name: values.get(name, 0.05)})
+    with pytest.raises(BadRequest, match=f"recipe: {name}: expected a strategy that trains, got 'probe'"):
+        refuse_unfit(recipe, labels)
+    assert name in lessons.unused(recipe)[0]  # for a plan that comes to a probe by itself
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"augmentation": "strong"}, "augmentation 'strong' mixes pictures"),
+        ({"label_smoothing": 0.0}, "label_smoothing: expected labels of images, got labelled pixels"),
         ({"class_weights": "inverse"}, "class_weights 'inverse': expected 'none' or 'median'"),
     ],
 )
@@ -93,8 +115,6 @@ def test_what_belongs_to_pixels_and_objects_is_refused_for_labels(labels, severa
             refuse_unfit(Recipe(mosaic=0.5), data)
         with pytest.raises(WrongTask, match="expected a label for each pixel"):
             refuse_unfit(Recipe(head="unet"), data)
-    with pytest.raises(BadRequest, match="teacher_views: expected a teacher, got none"):
-        refuse_unfit(Recipe(teacher_views="each"), labels)
 
 
 def test_several_labels_are_not_drawn_alike_and_have_no_cross_entropy(several):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from signet.finetuning.optimising import STEPPED_WITH
-from signet.finetuning.refusals import LEARNED_WITH, changed
+from signet.finetuning.refusals import LEARNED_WITH, TRAINED_WITH, changed
 from signet.recipes import Recipe
 
 _LOSSES = {"focal": "the focal loss", "bce": "binary cross-entropy of each label"}
@@ -57,7 +57,7 @@ def reasons(recipe: Recipe) -> tuple[str, ...]:
 def unused(recipe: Recipe) -> tuple[str, ...]:
     """For the plan of a probe that the recipe did not ask for: what has no part in it."""
     beside = ("class_weights", "search_seconds", "averaging", "batchnorm", "overfitting")
-    names = changed(recipe, (*LEARNED_WITH, *STEPPED_WITH, *beside))
+    names = changed(recipe, (*TRAINED_WITH, *LEARNED_WITH, *STEPPED_WITH, *beside))
     return (
         (f"{', '.join(names)} of the recipe: no part of a probe, which is a fit on features",)
         if names

@@ -29,6 +29,15 @@ STEPPED_WITH = (
 )
 """Settings of any training; a probe has no use for them."""
 
+_IGNORED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "head": (
+        "which leaves all below the head as it is",
+        ("backbone_rate", "stage_rates", "layer_decay", "freeze", "frozen_stages"),
+    ),
+    "lora": ("whose adapters learn at the head's rate", ("backbone_rate", "freeze", "frozen_stages")),
+    "scratch": ("in which everything learns at the head's rate", ("backbone_rate",)),
+}
+
 BATCHES = (8, 16, 32, 64, 128, 256)
 """What `batch = "auto"` tries."""
 LEAST_STEPS = 10
@@ -81,6 +90,19 @@ def reasons(recipe: Recipe) -> tuple[str, ...]:
     if recipe.checkpoint_activations:
         said.append("activations are computed twice, to keep less in memory")
     return tuple(said)
+
+
+def ignored(recipe: Recipe, strategy: str) -> tuple[str, ...]:
+    """What of the recipe has no part in the strategy, for the plan; what contradicts a named one is refused.
+
+    Args:
+        recipe: what it asks for.
+        strategy: that is trained, never "auto".
+    """
+    reason, names = _IGNORED.get(strategy, ("", ()))
+    blank = Recipe()
+    unused = [name for name in names if getattr(recipe, name) != getattr(blank, name)]
+    return (f"{', '.join(unused)} of the recipe: no part of strategy {strategy}, {reason}",) if unused else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

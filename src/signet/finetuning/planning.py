@@ -81,7 +81,14 @@ def make_plan(
         draft = _draft(start, parts, recipe, strategy, {**common, "input_size": size}, own=own)
         draft = dataclasses.replace(
             draft,
-            why=(*draft.why, *reasons, *steady, *lessons.reasons(recipe), *optimising.reasons(recipe)),
+            why=(
+                *draft.why,
+                *reasons,
+                *steady,
+                *lessons.reasons(recipe),
+                *optimising.reasons(recipe),
+                *optimising.ignored(recipe, strategy.name),
+            ),
             notes=(*draft.notes, *_head_notes(recipe, beside.head)),
         )
         found = trial(start, draft, recipe, beside.head)

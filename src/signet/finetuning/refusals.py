@@ -30,7 +30,30 @@ LEARNED_WITH = (
 )
 """Settings of a training on labels of images; a probe, pixels and objects have no use for them."""
 
-_OF_LEARNERS = ("preset", "search_seconds", "head_hidden", "head_dropout", "lora_rank", "lora_alpha")
+TRAINED_WITH = (
+    "epochs",
+    "head_rate",
+    "backbone_rate",
+    "weight_decay",
+    "warmup",
+    "label_smoothing",
+    "augmentation",
+    "gradient_clip",
+    "patience",
+    "frozen_stages",
+    "input_size",
+)
+"""Settings of any training that are looked at beside `STEPPED_WITH`; a probe has no use for them."""
+
+_OF_LEARNERS = (
+    "preset",
+    "search_seconds",
+    "head_hidden",
+    "head_dropout",
+    "lora_rank",
+    "lora_alpha",
+    "label_smoothing",
+)
 _OF_OBJECTS = ("mosaic",)
 _TRUTHS = {"segment": "labelled pixels", "detect": "boxes", "instances": "objects with masks"}
 
@@ -69,7 +92,9 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
             "Use 'inverse', 'balanced' or 'none'."
         )
     unused = (
-        changed(recipe, (*LEARNED_WITH, *STEPPED_WITH, "class_weights")) if recipe.strategy == "probe" else []
+        changed(recipe, (*TRAINED_WITH, *LEARNED_WITH, *STEPPED_WITH, "class_weights"))
+        if recipe.strategy == "probe"
+        else []
     )
     if unused:
         raise BadRequest(
@@ -81,8 +106,6 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
             "recipe: random_baseline: expected a strategy that begins with pretrained weights, got "
             "'scratch', which is that baseline itself. Leave it out."
         )
-    if recipe.teacher is None and changed(recipe, ("teacher_views",)):
-        raise BadRequest("recipe: teacher_views: expected a teacher, got none. Name one: teacher = MODEL.")
     if dataset.exclusive:
         return
     if recipe.sampling == "balanced":

@@ -145,6 +145,8 @@ def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tupl
 
     learner = learner_of(pretrained, 2, Recipe())
     stages = stages_of(learner.module, learner.classifier)
+    if strategy == "head":  # whatever else is asked for
+        return all_but_last(stages, 1)
     if recipe.freeze:
         frozen_parameters(learner.module, learner.classifier, recipe.freeze)  # refuses names that are none
         return recipe.freeze
@@ -153,8 +155,6 @@ def frozen_stages(pretrained: Pretrained, strategy: str, recipe: Recipe) -> tupl
     match strategy:
         case "full" | "probe-then-finetune" | "gradual" | "lora" | "scratch":
             return ()
-        case "head":
-            return all_but_last(stages, 1)
         case _:
             return all_but_last(stages, min(TRAINED_STAGES, len(stages)))
 

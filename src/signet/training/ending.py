@@ -5,11 +5,48 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from signet.training.averaging import Soup
+from signet.training.averaging import Soup, first_epoch
 from signet.training.judging import Evaluated, Judge
 from signet.training.moments import Moment, is_better, ranked
 from signet.training.overfitting import SLOWER, STEPS_BACK, memorising
 from signet.training.settings import TrainSettings
+from signet.training.sizing import size_in
+
+
+def to_come(settings: TrainSettings, epoch: int) -> tuple[str, ...]:
+    """What a run was asked for, and has not begun when an epoch ends: in words that follow "before".
+
+    Args:
+        settings: of the run.
+        epoch: that is over.
+    """
+    words = []
+    later = [name for name, first in settings.thaw if first > epoch]
+    if later:
+        words.append(f"{', '.join(later)} thawed")
+    if settings.swa_start and epoch < first_epoch(settings):
+        words.append("there was an epoch for the mean of the weights")
+    if settings.sizes and epoch < _at_last_size(settings):
+        words.append("it saw pictures of the last size")
+    return tuple(words)
+
+
+def _begun(settings: TrainSettings) -> int:
+    """The first epoch in which nothing is still to come; from there on patience counts."""
+    first = max((epoch for _, epoch in settings.thaw), default=1)
+    if settings.swa_start:
+        first = max(first, first_epoch(settings))
+    return max(first, _at_last_size(settings))
+
+
+def _at_last_size(settings: TrainSettings) -> int:
+    """The first epoch whose pictures have the last size."""
+    sizes, every = settings.sizes, range(1, settings.epochs + 1)
+    return (
+        next((epoch for epoch in every if size_in(epoch, settings.epochs, sizes) == sizes[-1]), 1)
+        if sizes
+        else 1
+    )
 
 
 def decided(moment: Moment, settings: TrainSettings, figure: str, out_of_time: bool) -> Moment:
@@ -32,7 +69,8 @@ def decided(moment: Moment, settings: TrainSettings, figure: str, out_of_time: b
         words = memorising(moment.history, best, moment.since, figure)
     may_go_back = settings.overfitting == "step-back" and moment.steps_back < STEPS_BACK
     goes_back = words is not None and may_go_back and not (last or out_of_time)
-    tired = 0 < settings.patience <= epoch - max(best, moment.since)
+    coming = to_come(settings, epoch)
+    tired = 0 < settings.patience <= epoch - max(best, moment.since, _begun(settings) - 1)
     early = out_of_time or (not goes_back and (tired or words is not None))
     notes = moment.notes
     if words is not None:
@@ -42,6 +80,8 @@ def decided(moment: Moment, settings: TrainSettings, figure: str, out_of_time: b
             else f"training ended, and epoch {best} is kept"
         )
         notes = (*notes, f"{words}; {consequence}")
+    if early and not last and coming:
+        notes = (*notes, f"training ended after epoch {epoch}, before {' and '.join(coming)}")
     return replace(
         moment,
         epoch=epoch + 1,

@@ -129,7 +129,9 @@ class TrainSettings:
         flip: whether left and right may be exchanged; False for letters, digits and all that has a side.
         mosaic: share of the views that show four pictures instead of one (`mosaics`); of objects only, none
             in the last epochs, and none without augmentation.
-        patience: epochs without a better validation before the run ends early; 0 never ends early.
+        patience: epochs without a better validation before the run ends early; 0 never ends early. It counts
+            from the epoch on in which all has thawed, the mean of `swa_start` and the last of `sizes` have
+            begun.
         select: what "better" means: the task's figure ("accuracy": the accuracy of classes, the mIoU of
             pixels, the AP of objects; equal ones by the loss), or the loss, which objects do not have.
         ema: decay of the running average of the weights (`averaging`), which is then what is validated and
