@@ -12,6 +12,7 @@ from signet.metrics.calibration import (
     brier_score,
     expected_calibration_error,
     fit_temperature,
+    label_calibration_error,
     log_softmax,
     negative_log_likelihood,
     reliability,
@@ -45,6 +46,25 @@ def test_reliability_equals_scikit_learn(sample):
     assert ours.counts.sum() == 2000
     gap = np.abs(ours.accuracy - ours.confidence)[filled] @ ours.counts[filled] / 2000
     assert expected_calibration_error(confidence, right) == pytest.approx([gap])
+
+
+def test_calibration_error_of_labels_by_hand():
+    # Pairs in bin (0.6, 0.667]: 0.62 had, 0.64 not; in (0.933, 1]: 0.95 had; in the first: 0.01 not.
+    scores, truth = np.array([[0.62, 0.95], [0.64, 0.01]]), np.array([[1, 1], [0, 0]])
+    error = label_calibration_error(scores, truth)
+    assert error == pytest.approx([(abs((1 - 0.62) - 0.64) + 0.05 + 0.01) / 4])
+
+
+def test_calibration_error_of_labels_is_that_of_all_pairs(sample):
+    _, scores, _ = sample
+    truth = np.random.default_rng(1).random(scores.shape) < scores**2
+    pairs = expected_calibration_error(scores.ravel(), truth.ravel())
+    assert label_calibration_error(scores, truth) == pytest.approx(pairs)
+    counts = np.random.default_rng(2).integers(0, 3, (4, len(scores)))
+    copies = [label_calibration_error(scores.repeat(row, 0), truth.repeat(row, 0))[0] for row in counts]
+    np.testing.assert_allclose(label_calibration_error(scores, truth, counts), copies)
+    honest = np.random.default_rng(3).random(scores.shape) < scores
+    assert label_calibration_error(scores, honest) < 0.01 < pairs
 
 
 def test_weights_count_as_copies(sample):

@@ -21,6 +21,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 GOLDEN = {"public.txt": HERE / "public.txt", "commands.txt": HERE / "commands.txt"}
 HOW = "To change this on purpose: python tests/surface/write.py, and say why in CHANGELOG.md.\n"
+LONG = 160
+"""Characters from which on a signature is written one parameter a line."""
 OPEN_KEYS = ("lineage", "provenance", "licence", "details")
 """Objects of which only the name is promised: what they hold depends on the model, or on what was found."""
 
@@ -179,13 +181,34 @@ def _result(getter: Any) -> str:
 
 
 def _signature(value: Any) -> str:
+    """The signature; a parameter a line where all of them would be a line that no review can read."""
     try:
-        text = str(inspect.signature(value))
+        found = inspect.signature(value)
     except (TypeError, ValueError):
         return "(...)"
+    text = str(found)
+    if len(text) > LONG:
+        inner = text[1 : text.rindex(") ->") if ") ->" in text else text.rindex(")")]
+        parts = _parameters(found)
+        assert ", ".join(parts) == inner
+        text = "".join(["(\n", *(f"    {part},\n" for part in parts), text[1 + len(inner) :]])
     text = re.sub(r"<(?:function|class) '?([\w.]+)'?(?: at 0x[0-9a-f]+)?>", r"\1", text)
     # Annotations are strings, and strings in them have quotes of their own; an empty one keeps its two.
     return re.sub(r'"(?=\w)|(?<=[\w\]])"', "", text.replace("''", '""').replace("'", ""))
+
+
+def _parameters(found: inspect.Signature) -> list[str]:
+    """Each parameter as the signature writes it, with the marks between kinds of parameters."""
+    parts = []
+    kinds = [parameter.kind for parameter in found.parameters.values()]
+    for place, parameter in enumerate(found.parameters.values()):
+        keyword = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if keyword and not {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL} & {
+            *kinds[:place]
+        }:
+            parts.append("*")
+        parts.append(str(parameter))
+    return parts
 
 
 def _dataset(tiny: ModuleType, folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,13 @@ def test_a_change_would_show(surface):
     def after(a: int, b: str = "y") -> None: ...
 
     assert surface._signature(before) != surface._signature(after)
+    many = {f"parameter_{number}": number for number in range(20)}
+    kept = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=own) for name, own in many.items()
+    ]
+    before.__signature__ = inspect.Signature(kept, return_annotation=int)
+    lines = surface._signature(before).splitlines()
+    assert lines == ["(", "    *,", *(f"    {name}={own}," for name, own in many.items()), ") -> int"]
     assert surface.shape({"a": [{"b": 1}, {"c": None}]}) == ["a[].b", "a[].c"]
     assert surface.shape({"lineage": {"any": 1}, "x": {"y": 2}}) == ["lineage", "x.y"]
     assert surface.shape([]) == [""]

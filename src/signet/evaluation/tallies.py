@@ -18,6 +18,7 @@ from signet.arrays import Array, Integers
 from signet.boxes import Boxes
 from signet.instances import Instances
 from signet.metrics.average_precision import label_figures
+from signet.metrics.calibration import label_calibration_error
 from signet.metrics.classification import class_figures, mean_where_defined
 from signet.metrics.matching import IGNORED, Matches, Objects, match
 from signet.metrics.multilabel import average_precision
@@ -132,7 +133,7 @@ class LabelTally(Tally):
         return summarise_multilabel(self.scores, self.truth, self.labels, resampling=resampling).metrics
 
     def figures(self, drawn: Weights) -> Mapping[str, Array]:
-        """`ap`, `f1_macro` and `f1_micro` on draws."""
+        """The same on draws."""
         given, right = self.scores >= 0.5, self.truth > 0
         occurs = np.flatnonzero(right.any(axis=0))
         areas = [average_precision(self.scores[:, one], right[:, one], drawn) for one in occurs]
@@ -142,6 +143,7 @@ class LabelTally(Tally):
             "ap": mean_where_defined(np.stack(areas, axis=1)),
             "f1_macro": mean_where_defined(class_figures(*sums).f1),
             "f1_micro": class_figures(*pairs).f1,
+            "ece": label_calibration_error(self.scores, right, drawn),
         }
 
     def each(self) -> Array:

@@ -84,6 +84,51 @@ def expected_calibration_error(
     return np.asarray(totals / drawn.sum(axis=1))
 
 
+def label_calibration_error(
+    scores: Array, truth: Array, weights: Array | None = None, bins: int = BINS
+) -> Array:
+    """Expected calibration error where several labels can be right, over all pairs of image and label.
+
+    A label's score is the chance that the image has it; of the pairs in a bin of scores, so many should.
+
+    Args:
+        scores: float (N, C), 0 to 1.
+        truth: (N, C), 1 or True where the image has the label.
+        weights: float (R, N), how often each image counts, in each of R draws; once when None.
+        bins: how many of equal width.
+
+    Returns:
+        float64 (R,), 0 to 1; biased upwards as `expected_calibration_error`.
+
+    Raises:
+        BadInput: as `inputs.several_labels`, or a score outside 0 to 1.
+
+    Source: Naeini et al., Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015, the
+        expected calibration error of binary outcomes, of which each pair is one.
+    """
+    gaps = label_gaps(scores, truth, bins)
+    drawn = np.ones((1, len(gaps))) if weights is None else np.asarray(weights, np.float64)
+    return np.asarray(np.abs(drawn @ gaps).sum(axis=1) / drawn.sum(axis=1))
+
+
+def label_gaps(scores: Array, truth: Array, bins: int = BINS) -> Array:
+    """What each image adds to the gaps that `label_calibration_error` sums: float64 (N, bins).
+
+    Args:
+        scores: float (N, C), 0 to 1.
+        truth: (N, C), 1 or True where the image has the label.
+        bins: how many of equal width.
+
+    Raises:
+        BadInput: as `label_calibration_error`.
+    """
+    table, right = several_labels(scores, truth)
+    places = bin_of(table.ravel(), bins).reshape(table.shape)
+    gaps = right - table.astype(np.float64)
+    each = [(gaps * (places == number)).sum(axis=1) for number in range(bins)]
+    return np.asarray(np.stack(each, axis=1) / table.shape[1])
+
+
 def negative_log_likelihood(scores: Array, truth: Array) -> float:
     """Mean of -log of the right label's score; a score of 0 counts as the smallest float32.
 

@@ -199,8 +199,7 @@ def summarise_multilabel(
     count, classes = table.shape
     given = table >= threshold
     sums = np.concatenate([given & right, given, right], axis=1).astype(np.float64)
-    members = calibration.bin_of(table.ravel()).reshape(table.shape)[..., None] == np.arange(calibration.BINS)
-    gaps = ((right - table)[..., None] * members).sum(axis=1)
+    gaps = calibration.label_gaps(table, right)
 
     def figures(drawn: Weights) -> Array:
         parts = np.split(drawn @ sums, 3, axis=1)
@@ -220,7 +219,7 @@ def summarise_multilabel(
         return np.concatenate([*means, all_pairs.f1, areas, *each], axis=1)
 
     def error(drawn: Weights) -> Array:
-        return np.asarray(np.abs(drawn @ gaps).sum(axis=1, keepdims=True) / (count * classes))
+        return np.asarray(np.abs(drawn @ gaps).sum(axis=1, keepdims=True) / count)
 
     precision, macro, micro, *each = bootstrap(figures, count, settings)
     areas, each = each[:classes], each[classes:]
