@@ -19,7 +19,7 @@ from signet.datasets import Dataset, Entry  # noqa: E402
 from signet.datasets.annotations import Objects  # noqa: E402
 from signet.datasets.dataset import boxes_of, instances_of  # noqa: E402
 from signet.errors import BadRequest, HubError  # noqa: E402
-from signet.finetuning.adaptations import Pace, frozen_stages  # noqa: E402
+from signet.finetuning.adaptations import Pace, beginning_words, frozen_stages  # noqa: E402
 from signet.finetuning.census import census  # noqa: E402
 from signet.finetuning.dealing import Dealt  # noqa: E402
 from signet.finetuning.detector_networks import smallest_anchor  # noqa: E402
@@ -131,6 +131,29 @@ def test_epochs_stay_within_their_limits(images: int, training: int, least: int,
     assert least <= pace.epochs(training) <= least + more
     if least < images / training < least + more:
         assert abs(pace.epochs(training) * training - images) <= training / 2
+
+
+def test_the_plan_says_what_becomes_of_statistics_averages_and_rates() -> None:
+    found = untrained("signet/yolov8n-seg")
+    assert beginning_words(found, Recipe(), "segment") == (
+        "BatchNorm of what is pretrained keeps its statistics, that of new layers gathers its own",
+    )
+    for changes in ({}, {"strategy": "scratch"}, {"batchnorm": "batch"}):
+        said = beginning_words(found, Recipe(averaging="swa", **changes), "segment")
+        assert sum("stochastic weight averaging" in line for line in said) == 1
+    assert "decay of 0.9" in beginning_words(found, Recipe(ema=0.9), "segment")[-1]
+    assert len(beginning_words(found, Recipe(ema=0.9), "detect")) == 1  # of objects the head's own reasons do
+    said = beginning_words(found, Recipe(strategy="scratch", backbone_rate=1e-5), "detect")
+    assert "backbone_rate of the recipe: no part of strategy scratch" in said[-1]
+
+
+def test_stages_that_are_named_are_not_said_to_be_the_first() -> None:
+    found, parts = with_weights(untrained("signet/yolov8n")), parts_of("detect")
+    first = "the first 2 stages stay: edges and colours are those of any pictures"
+    made = adaptation(found, parts, Recipe())
+    assert first in made.why
+    name = frozen_stages(made.module, made.body, Recipe())[0].removeprefix(f"{made.body}.")
+    assert first not in adaptation(found, parts, Recipe(freeze=(name,))).why
 
 
 def test_the_recipe_decides_before_the_pace() -> None:

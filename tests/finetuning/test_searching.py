@@ -55,6 +55,13 @@ def test_what_is_tried_follows_from_the_seed_and_begins_with_the_recipes_own():
         Recipe().changed(**row)
 
 
+@pytest.mark.parametrize("strategy", ["head", "lora", "scratch"])
+def test_what_has_no_part_in_the_strategy_is_not_searched(strategy):
+    every = [set(row) for row in settings_to_try(Recipe(), 9, (), "full")[1:]]
+    found = [set(row) for row in settings_to_try(Recipe(), 9, (), strategy)[1:]]
+    assert found == [names - {"backbone_rate"} for names in every]
+
+
 def test_what_the_recipe_states_is_not_searched():
     recipe = Recipe(backbone_rate=3e-5, weight_decay=0.1, mixup=0.2, freeze=("stem",))
     for row in settings_to_try(recipe, 5, (0, 1))[1:]:

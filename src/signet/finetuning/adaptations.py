@@ -14,7 +14,7 @@ from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
 from signet.finetuning import steadying
 from signet.finetuning.joining import module_of
-from signet.finetuning.optimising import batch_of
+from signet.finetuning.optimising import batch_of, ignored
 from signet.geometry import Size
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
 from signet.programs import Program
@@ -185,12 +185,12 @@ def frozen_stages(module: Any, body: str, recipe: Recipe) -> tuple[str, ...]:
         beside = sorted({name.rpartition(".")[0] for name in held if not _lies_in(name, recipe.freeze)})
         return tuple(f"{body}.{name}" for name in (*recipe.freeze, *beside))
     match strategy_of(recipe):
+        case "head":  # whatever else is asked for
+            count = len(stages)
         case _ if recipe.frozen_stages is not None:
             count = recipe.frozen_stages
         case "full" | "scratch":
             count = 0
-        case "head":
-            count = len(stages)
         case _:
             count = min(FROZEN_STAGES, len(stages) - 1)
     names: dict[str, None] = {}
@@ -209,17 +209,21 @@ def _lies_in(parameter: str, names: Iterable[str]) -> bool:
     return any(parameter.startswith(f"{name}.") for name in names)
 
 
-def beginning_words(found: Pretrained, recipe: Recipe) -> tuple[str, ...]:
-    """What is known before anything is learned, and what becomes of the statistics."""
+def beginning_words(found: Pretrained, recipe: Recipe, task: Task) -> tuple[str, ...]:
+    """What is known before anything is learned, what becomes of the statistics, and of averages."""
+    said = steadying.reasons(recipe, task, scratch=recipe.strategy == SCRATCH)
     if recipe.strategy == SCRATCH:
         return (
             f"nothing is pretrained: of {found.card.name} only architecture and preprocessing are taken, "
             "every weight begins at random",
             "everything learns at the head's rate, and every BatchNorm gathers its own statistics",
+            *ignored(recipe, SCRATCH),
+            *said,
         )
     if recipe.batchnorm != "frozen" or recipe.batchnorm_stages:
-        return steadying.reasons(recipe, "segment")
-    return ("BatchNorm of what is pretrained keeps its statistics, that of new layers gathers its own",)
+        return said
+    own = "BatchNorm of what is pretrained keeps its statistics, that of new layers gathers its own"
+    return (own, *said[1:])  # the first says the same of a network without new layers
 
 
 def begun_with(found: Pretrained, recipe: Recipe) -> ModuleSource | None:

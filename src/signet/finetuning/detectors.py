@@ -114,7 +114,7 @@ def adaptation(found: Pretrained, parts: Dealt, recipe: Recipe) -> Adaptation:
         why=(
             *_head_reasons(found, head, made, masks, recipe),
             f"{size[0]}x{size[1]} pixels, whole pictures in their own proportions, in multiples of 32",
-            *beginning_words(found, recipe),
+            *beginning_words(found, recipe, task),
             *_teaching(made, seen, pace, recipe),
         ),
         shows=seen.words,
@@ -199,7 +199,7 @@ def _head_reasons(
 def _teaching(made: DetectorNetwork, seen: Census, pace: Pace, recipe: Recipe) -> tuple[str, ...]:
     """How it is taught, one sentence each."""
     said = []
-    if strategy_of(recipe) == "partial" and recipe.frozen_stages is None:
+    if strategy_of(recipe) == "partial" and recipe.frozen_stages is None and not recipe.freeze:
         said.append(f"the first {FROZEN_STAGES} stages stay: edges and colours are those of any pictures")
     if pace.mosaic:
         said.append(

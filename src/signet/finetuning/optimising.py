@@ -92,6 +92,11 @@ def reasons(recipe: Recipe) -> tuple[str, ...]:
     return tuple(said)
 
 
+def useless(strategy: str) -> tuple[str, ...]:
+    """Names of settings that have no part in a strategy that trains."""
+    return _IGNORED.get(strategy, ("", ()))[1]
+
+
 def ignored(recipe: Recipe, strategy: str) -> tuple[str, ...]:
     """What of the recipe has no part in the strategy, for the plan; what contradicts a named one is refused.
 
@@ -99,9 +104,9 @@ def ignored(recipe: Recipe, strategy: str) -> tuple[str, ...]:
         recipe: what it asks for.
         strategy: that is trained, never "auto".
     """
-    reason, names = _IGNORED.get(strategy, ("", ()))
+    reason, _ = _IGNORED.get(strategy, ("", ()))
     blank = Recipe()
-    unused = [name for name in names if getattr(recipe, name) != getattr(blank, name)]
+    unused = [name for name in useless(strategy) if getattr(recipe, name) != getattr(blank, name)]
     return (f"{', '.join(unused)} of the recipe: no part of strategy {strategy}, {reason}",) if unused else ()
 
 

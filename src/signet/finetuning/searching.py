@@ -20,6 +20,7 @@ import numpy as np
 from signet.errors import CheckFailed
 from signet.finetuning import scoring
 from signet.finetuning.jobs import Job
+from signet.finetuning.optimising import useless
 from signet.finetuning.trained import attempt, frozen_stages
 from signet.finetuning.workplace import SEARCH
 from signet.probing import Probe
@@ -74,14 +75,18 @@ def rungs_within(seconds: float, an_epoch: float, most: int) -> Rungs:
     return best
 
 
-def settings_to_try(recipe: Recipe, count: int, stages: Sequence[int]) -> tuple[dict[str, Any], ...]:
+def settings_to_try(
+    recipe: Recipe, count: int, stages: Sequence[int], strategy: str = "full"
+) -> tuple[dict[str, Any], ...]:
     """What differs from the recipe in each trial; nothing in the first.
 
-    Settings that the recipe itself states, that is, which are not at their default, stay.
+    Settings that the recipe itself states, that is, which are not at their default, stay; so do those that
+    have no part in the strategy.
 
     Args:
         recipe: whose seed decides.
         count: how many.
+        strategy: that is trained.
         stages: numbers of leading stages that may stay frozen; empty where that is not to be searched.
     """
     random = np.random.default_rng([recipe.seed, _ROLE])
@@ -97,7 +102,8 @@ def settings_to_try(recipe: Recipe, count: int, stages: Sequence[int]) -> tuple[
         del draws["augmentation"]
     if not stages or recipe.freeze:
         del draws["frozen_stages"]
-    free = [name for name in draws if getattr(recipe, name) == getattr(plain, name)]
+    idle = useless(strategy)
+    free = [name for name in draws if name not in idle and getattr(recipe, name) == getattr(plain, name)]
     return ({}, *({name: draws[name]() for name in free} for _ in range(count - 1)))
 
 
@@ -116,7 +122,7 @@ def searched(job: Job, probe: Probe) -> tuple[Job, tuple[Mapping[str, Any], ...]
     rungs = Rungs(job.plan.search_trials, job.plan.search_epochs)
     if not rungs.trials:
         return job, ()
-    tried = settings_to_try(job.recipe, rungs.trials[0], _stage_counts(job))
+    tried = settings_to_try(job.recipe, rungs.trials[0], _stage_counts(job), job.plan.strategy)
     alive = list(range(len(tried)))
     rows: list[dict[str, Any]] = []
     for rung, (count, epochs) in enumerate(zip(rungs.trials, rungs.epochs, strict=True)):

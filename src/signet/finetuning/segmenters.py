@@ -81,9 +81,9 @@ def adaptation(found: Pretrained, parts: Dealt, recipe: Recipe) -> Adaptation:
     why = [
         made.why,
         f"{size[0]}x{size[1]} pixels, whole pictures in their own proportions, in multiples of 32",
-        *beginning_words(found, recipe),
+        *beginning_words(found, recipe, "segment"),
     ]
-    if strategy_of(recipe) == "partial" and recipe.frozen_stages is None:
+    if strategy_of(recipe) == "partial" and recipe.frozen_stages is None and not recipe.freeze:
         why.append(f"the first {FROZEN_STAGES} stages stay: edges and colours are those of any pictures")
 
     def data() -> Any:

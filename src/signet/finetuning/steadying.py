@@ -73,7 +73,7 @@ def reasons(recipe: Recipe, task: Task, *, scratch: bool = False) -> tuple[str, 
         said.append(
             f"up to {chosen['soup']} epochs are mixed at the end, where validation gets better by it (a soup)"
         )
-    elif chosen["ema"] and task == "classify":
+    elif chosen["ema"] and task in ("classify", "segment"):
         said.append(f"the running mean of the weights is judged and kept, with a decay of {chosen['ema']:g}")
     if recipe.overfitting == "step-back":
         said.append("where it learns its images by heart, it goes back to its best epoch at a lower rate")
