@@ -66,6 +66,60 @@ def test_features_that_are_all_the_same_give_the_shares_of_the_classes(solver):
     assert (logits[:, 0] > logits[:, 1]).all()
 
 
+def test_few_images_of_many_features_are_fitted_as_scikit_learn_fits_them():
+    """The fit looks at the directions only that the images span; scikit-learn's looks at all."""
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(5)
+    truth = np.arange(30) % 3
+    rows = (random.normal(size=(30, 200)) + 0.5 * np.eye(3, 200)[truth]).astype(np.float32)
+    problem, strength = Problem(rows, truth, 3), 0.3
+    mean, divisor = problem.scales(1.0)
+    scaled = (rows - mean) / divisor
+    theirs = LogisticRegression(C=1 / (strength * 30), tol=1e-8, max_iter=2000).fit(scaled, truth)
+    ours = next(logistic_path(problem, (strength,), 1.0))
+    assert ours.weights.shape == (200, 3)
+    unseen = random.normal(size=(50, 200)).astype(np.float32)
+    expected = theirs.decision_function((unseen - mean) / divisor)
+    found = ours.logits(unseen).astype(np.float64)
+    np.testing.assert_allclose(found - found.mean(axis=1, keepdims=True), expected, atol=5e-3)
+
+
+@pytest.mark.parametrize("evenness", [0.0, 1.0])
+def test_no_search_of_many_steps_finds_a_lower_loss(evenness, monkeypatch):
+    """Features of a network: a few large directions, many small ones, all of them correlated."""
+    from scipy.optimize import minimize
+
+    from signet import linear_fits
+
+    random = np.random.default_rng(7)
+    truth = random.integers(0, 5, 600)
+    mixed = random.normal(size=(40, 40)) * np.geomspace(10, 0.05, 40)[:, None]
+    rows = ((random.normal(size=(600, 40)) + np.eye(5, 40)[truth]) @ mixed).astype(np.float32)
+    problem, strengths = Problem(rows, truth, 5), (1.0, 0.1, 0.01)
+    asked = []
+    plain = linear_fits._logistic_objective
+
+    def counted(*values):
+        objective = plain(*values)
+        return lambda at: (asked.append(1), objective(at))[1]
+
+    monkeypatch.setattr(linear_fits, "_logistic_objective", counted)
+    fits = list(logistic_path(problem, strengths, evenness))
+    mean, divisor = problem.scales(evenness)
+    scaled = ((rows - mean) / divisor).astype(np.float32)
+    start, needed = np.zeros(41 * 5), 0
+    for strength, fit in zip(strengths, fits, strict=True):
+        objective = plain(scaled, truth, 5, strength)
+        options = {"maxiter": 5000, "maxfun": 50000, "gtol": 1e-5, "ftol": 1e-9}
+        long = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+        start, needed = long.x, needed + long.nfev
+        weights = fit.weights * divisor[:, None]
+        ours, _ = objective(np.concatenate([weights.ravel(), fit.bias + mean @ fit.weights]))
+        assert ours <= long.fun + 5e-5
+    assert 2 * len(asked) < needed
+
+
 def test_a_class_without_images_in_a_fold_is_the_least_likely(problem):
     without = Problem(problem.rows, np.where(problem.truth == 3, 0, problem.truth), 4)
     (found,) = logistic_path(without, (0.1,), 1.0)
