@@ -17,6 +17,7 @@
     │   ├── Tampered              a file is missing, unlisted, or differs from its digest
     │   └── UnsupportedFormat     written in a later major format
     ├── EngineError               the engine could not compile or run the network
+    ├── ProcessLost               another process of a training has ended; what is written can be resumed
     ├── CheckFailed               a check said no
     ├── Refused                   a gate (licence, accuracy drop, trust) said no
     └── Interrupted               stopped half way; what is written can be resumed
@@ -128,6 +129,10 @@ class UnsupportedFormat(SealError):
 
 class EngineError(SignetError):
     """An engine could not compile or run a network."""
+
+
+class ProcessLost(SignetError):
+    """Of several processes that train together another one has ended."""
 
 
 class CheckFailed(SignetError):

@@ -14,6 +14,7 @@ from signet.decoding import read
 from signet.errors import BadDataset, BadInput, BadRequest
 from signet.preprocessing import prepare
 from signet.training import Objective, Teaching, Trained, Variation, train
+from signet.training.judging import validated
 from signet.training.of_classes import ClassTask
 from signet.training.sizing import size_in
 
@@ -84,8 +85,8 @@ def test_validation_is_never_augmented(tiny: ModuleType, images: Path, changes: 
     shown = some.judged.batch(np.arange(len(data.validation)), 3).numpy()
     assert np.array_equal(shown, prepare([read(path) for path in data.validation], data.program).arrays)
     with torch.no_grad():
-        plain = task(tiny, images, augmentation="none").judge(tiny.network())
-        found = some.judge(tiny.network())
+        plain = validated(task(tiny, images, augmentation="none"), tiny.network(), 5)
+        found = validated(some, tiny.network(), 5)
     assert torch.equal(found.kept["logits"], plain.kept["logits"])
 
 
@@ -165,7 +166,7 @@ def test_a_rare_class_is_answered_more_often_when_it_counts_more(
             resume=False,
         )
         with torch.no_grad():
-            logits = task(tiny, images, data, augmentation="none").judge(module).kept["logits"]
+            logits = validated(task(tiny, images, data, augmentation="none"), module, 5).kept["logits"]
         return float(logits.softmax(1)[:, 2].mean())
 
     assert share("more", objective) > share("plain", Objective()) + 0.05
@@ -192,7 +193,7 @@ def test_an_epoch_of_a_balanced_draw_shows_small_classes_several_times_and_never
     assert shown.targets[:, 0].sum(0).tolist() == [6, 6, 6]
     views = {view.numpy().tobytes() for view in shown.images}
     assert len(views) == some.count == 18
-    assert not np.array_equal(some._drawn(1), some._drawn(2))
+    assert not np.array_equal(some.drawn(1), some.drawn(2))
 
 
 def several(images: Path) -> dict[str, Any]:

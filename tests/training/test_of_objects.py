@@ -20,6 +20,7 @@ from signet.programs import Program
 from signet.progress import Progress
 from signet.steps import Layout, Read, Resize
 from signet.training import TIMED, ObjectData, train
+from signet.training.judging import validated
 from signet.training.objects import ObjectScenes
 from signet.training.of_objects import ObjectTask
 
@@ -198,7 +199,7 @@ def test_the_figure_is_that_of_masks_where_there_are_any(
     data = objects.data_in(folder, instances=instances, output=output)
     task = ObjectTask(data, objects.settings(augmentation="none"))
     targets = task.judged.views(np.arange(2), 0).targets
-    judged = task.judge(Prepared(targets, instances))
+    judged = validated(task, Prepared(targets, instances), 8)
     # A square fills its box, a disc does not: its mask is right up to that overlap.
     truths = [row.truth for row in objects.rows_in(folder, instances=True)][-2:]
     share = truths[0].masks[1].area / 21**2

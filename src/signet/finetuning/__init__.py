@@ -23,12 +23,14 @@ segmenters ── a backbone under a head for pixels
 detectors ── the network for boxes or masks; detector_networks ── how it is made; census ── the objects
 starting ── what a run begins with; optimising ── the optimizer, and trials of what this machine does best
 rate_finding ── `find_rate`: a trial of learning rates
+meeting ── several processes; assisting ── `assist`: what those do that are not the first
 tuning ── `finetune`: all of it in order
 """
 
 from __future__ import annotations
 
 from signet.finetuning.adapted import Adapted
+from signet.finetuning.assisting import assist
 from signet.finetuning.jobs import RunSettings
 from signet.finetuning.outcome import Finetuned
 from signet.finetuning.plans import Plan
@@ -36,4 +38,13 @@ from signet.finetuning.rate_finding import find_rate
 from signet.finetuning.starting import starting_point
 from signet.finetuning.tuning import finetune
 
-__all__ = ["Adapted", "Finetuned", "Plan", "RunSettings", "find_rate", "finetune", "starting_point"]
+__all__ = [
+    "Adapted",
+    "Finetuned",
+    "Plan",
+    "RunSettings",
+    "assist",
+    "find_rate",
+    "finetune",
+    "starting_point",
+]

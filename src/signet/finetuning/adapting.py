@@ -25,6 +25,7 @@ from signet.finetuning.dealing import Dealt, deal
 from signet.finetuning.jobs import RunSettings
 from signet.finetuning.joining import traced_inputs, write_state
 from signet.finetuning.looking_over import with_findings
+from signet.finetuning.meeting import meeting
 from signet.finetuning.optimising import optimisation_of, reasons, tried
 from signet.finetuning.plans import Plan
 from signet.finetuning.probes import opened
@@ -82,7 +83,8 @@ def adapt(
     maker = segmenters if dataset.task == "segment" else detectors
     rows = dataset.as_task(maker.task_for(found, dataset, recipe))
     identity = closing.identity_of(found, rows, recipe, strategy_of(recipe))
-    with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
+    ranks = meeting(ways.processes, recipe.device)
+    with workplace(target, identity, resume=ways.resume, overwrite=overwrite, ranks=ranks) as work:
         parts = deal(rows, recipe, ways.on_progress)
         run = _Run(found, rows, recipe, ways, parts, maker.adaptation(found, parts, recipe), work)
         plan = Plan.from_dict(
@@ -93,6 +95,21 @@ def adapt(
         done = _finished(run, plan, target, overwrite)
         work.remove()
     return done
+
+
+def accompany(
+    found: Pretrained, dataset: Dataset[Any], recipe: Recipe, ways: RunSettings, work: Workplace
+) -> None:
+    """Train together with the process that has begun `adapt` with the same arguments."""
+    from signet.training import train
+
+    maker = segmenters if dataset.task == "segment" else detectors
+    rows = dataset.as_task(maker.task_for(found, dataset, recipe))
+    parts = deal(rows, recipe, ways.on_progress)
+    run = _Run(found, rows, recipe, ways, parts, maker.adaptation(found, parts, recipe), work)
+    plan = Plan.from_dict(work.values("plan", dict))
+    made = run.adaptation
+    train(made.module, made.data(), _settings(run, plan), folder=work.training, resume=False)
 
 
 def rehearsed(
@@ -334,7 +351,11 @@ def _settings(run: _Run, plan: Plan) -> Any:
     if made.kept:
         # What has learned already goes on at the rate of what has; a rate of 0 is for all but the head.
         settings = dataclasses.replace(settings, head_rate=recipe.backbone_rate or recipe.head_rate)
-    changed = {**made.pace.settings, "optimisation": optimisation_of(recipe, made.body)}
+    changed = {
+        **made.pace.settings,
+        "optimisation": optimisation_of(recipe, made.body),
+        "processes": run.work.processes,
+    }
     if plan.batch:
         changed["batch"] = plan.batch
     return dataclasses.replace(settings, **changed)

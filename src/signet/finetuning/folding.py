@@ -17,7 +17,6 @@ from signet.finetuning.jobs import Job
 from signet.finetuning.partition import Parts
 from signet.finetuning.proofs import FrozenProof
 from signet.finetuning.trained import TrainedNetwork, train_further
-from signet.finetuning.workplace import Workplace
 from signet.graphs.opening import open_graph
 from signet.naming import shown
 from signet.networks import ModuleSource
@@ -81,29 +80,35 @@ def train_folds(job: Job, probe: Probe) -> TrainedNetwork:
         The mean of all as one network. `validation_logits` are (N, C), of all development images, each by the
         network that did not see it; `history` is the mean over the folds, as long as all of them went on.
     """
-    parts = job.parts
-    names = np.unique(parts.folds).tolist()
+    parts, folds = job.parts, folds_of(job)
     logits = np.zeros((len(parts.development), len(parts.labels)), np.float32)
-    budget = job.recipe.budget_seconds
-    recipe = job.recipe.changed(budget_seconds=max(1.0, budget / len(names))) if budget else job.recipe
     members = []
-    for done, part in enumerate(names):
-        job.on_progress(Progress("training folds", done, len(names), unit="folds"))
-        own = np.flatnonzero(parts.folds == part)
-        work = Workplace(job.work.folder / f"fold-{part}")
-        fold = dataclasses.replace(
-            job,
-            parts=dataclasses.replace(parts, validation=own),
-            recipe=recipe,
-            work=work,
-            on_progress=inside(job.on_progress, f"network {done + 1} of {len(names)}"),
-        )
-        members.append(_trained(fold, probe, done + 1, len(names)))
-        logits[own] = members[-1].validation_logits
+    for done, fold in enumerate(folds):
+        job.on_progress(Progress("training folds", done, len(folds), unit="folds"))
+        members.append(_trained(fold, probe, done + 1, len(folds)))
+        logits[fold.parts.validation] = members[-1].validation_logits
     joined = _joined(job, members, logits)
     # The run's own history, of which those of the networks are parts.
-    job.on_progress(Progress("training folds", len(names), len(names), unit="folds", history=joined.history))
+    job.on_progress(Progress("training folds", len(folds), len(folds), unit="folds", history=joined.history))
     return joined
+
+
+def folds_of(job: Job) -> list[Job]:
+    """The training of each fold, which judges it, in its folder and its part of the time."""
+    parts = job.parts
+    names = np.unique(parts.folds).tolist()
+    budget = job.recipe.budget_seconds
+    recipe = job.recipe.changed(budget_seconds=max(1.0, budget / len(names))) if budget else job.recipe
+    return [
+        dataclasses.replace(
+            job,
+            parts=dataclasses.replace(parts, validation=np.flatnonzero(parts.folds == part)),
+            recipe=recipe,
+            work=job.work.inner(f"fold-{part}"),
+            on_progress=inside(job.on_progress, f"network {done + 1} of {len(names)}"),
+        )
+        for done, part in enumerate(names)
+    ]
 
 
 def _trained(fold: Job, probe: Probe, number: int, count: int) -> TrainedNetwork:

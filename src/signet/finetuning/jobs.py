@@ -76,6 +76,9 @@ class RunSettings:
             float32 (N, D) to logits (N, C). The sealed graph holds it; its code is in no recipe and no seal,
             so the seal has no weights that could be trained further. A resume takes the name of the factory
             for the factory.
+        processes: that train together, of which this is the first; each of the others calls `assist` with
+            the same arguments. A launcher (torchrun, accelerate launch) starts them and says to each which
+            one it is; `signet finetune --processes` does so by itself.
     """
 
     resume: bool = False
@@ -84,3 +87,4 @@ class RunSettings:
     offline: bool = False
     audit: bool = True
     head: HeadFactory | None = None
+    processes: int = 1

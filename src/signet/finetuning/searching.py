@@ -107,12 +107,12 @@ def settings_to_try(
     return ({}, *({name: draws[name]() for name in free} for _ in range(count - 1)))
 
 
-def searched(job: Job, probe: Probe) -> tuple[Job, tuple[Mapping[str, Any], ...]]:
+def searched(job: Job, probe: Probe | None) -> tuple[Job, tuple[Mapping[str, Any], ...]]:
     """The job with the best settings that were found, and the table of what was tried.
 
     Args:
         job: whose plan has the rungs; one without any is given back as it is.
-        probe: with whose strength heads begin.
+        probe: with whose strength heads begin; None in a process that is told how they do.
 
     Returns:
         The job, and one plain mapping for each trial of each rung: `rung`, `trial`, `epochs`, the settings
@@ -172,7 +172,9 @@ def words_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _judged(job: Job, probe: Probe, changes: Mapping[str, Any], key: tuple[int, int, int]) -> dict[str, Any]:
+def _judged(
+    job: Job, probe: Probe | None, changes: Mapping[str, Any], key: tuple[int, int, int]
+) -> dict[str, Any]:
     """Accuracy and loss of one trial; from the run's folder where it was finished before."""
     rung, trial, epochs = key
     name = f"{SEARCH}{rung}-{trial}"
@@ -194,7 +196,7 @@ def _judged(job: Job, probe: Probe, changes: Mapping[str, Any], key: tuple[int, 
         found = scoring.judged(done.validation_logits, targets)
         return {"accuracy": found.accuracy, "loss": found.loss}
 
-    values = job.work.values(name, judge)
+    values = job.work.values(name, judge, together=True)
     shutil.rmtree(folder, ignore_errors=True)
     return values
 

@@ -223,12 +223,12 @@ def train_further(job: Job, probe: Probe) -> TrainedNetwork:
     )
 
 
-def attempt(job: Job, probe: Probe, folder: Path) -> Any:
+def attempt(job: Job, probe: Probe | None, folder: Path) -> Any:
     """What comes of a training, kept nowhere: `signet.training.Trained`.
 
     Args:
         job: the run, with the settings to try.
-        probe: its strength is used again at the training's size.
+        probe: its strength is used again at the training's size; None in a process that is told the head.
         folder: for the checkpoints.
 
     Raises:
@@ -239,7 +239,7 @@ def attempt(job: Job, probe: Probe, folder: Path) -> Any:
     return done
 
 
-def _begun(job: Job, sized: Pretrained, probe: Probe) -> Learner:
+def _begun(job: Job, sized: Pretrained, probe: Probe | None) -> Learner:
     """The network with the head that it begins with."""
     plan = job.plan
     adapters = plan.strategy == "lora"
@@ -254,6 +254,7 @@ def _taught(job: Job, sized: Pretrained, learner: Learner, folder: Path) -> tupl
     from signet.training import contact_sheet, train
 
     settings = _settings(job.plan, job.recipe, learner)
+    settings = dataclasses.replace(settings, processes=job.work.processes)
     with _lesson(job, sized) as data:
         sheet = contact_sheet(data, settings)
         done = train(
@@ -296,7 +297,7 @@ def _lesson(job: Job, sized: Pretrained) -> Iterator[Any]:
         )
 
 
-def _first_head(job: Job, sized: Pretrained, learner: Learner, probe: Probe) -> dict[str, Any]:
+def _first_head(job: Job, sized: Pretrained, learner: Learner, probe: Probe | None) -> dict[str, Any]:
     """What the head begins with, from the frozen network's features at the training's size."""
     parts = job.parts
     known = parts.development.subset(parts.training)
@@ -305,6 +306,8 @@ def _first_head(job: Job, sized: Pretrained, learner: Learner, probe: Probe) -> 
     all_readable(readable, len(known), failures)
     if learner.factory is not None:
         return taught_head(learner, rows, known.targets, job.recipe.seed)
+    if probe is None:
+        raise BadRequest("training: expected a probe whose strength the head begins with, got none.")
     weights, bias = refitted(probe, rows, known.targets, len(parts.labels))
     return {"weights": weights, "bias": bias}
 

@@ -25,6 +25,7 @@ from signet.finetuning.deciding import better
 from signet.finetuning.jobs import Beside, Job, RunSettings
 from signet.finetuning.joining import card_of, traced_inputs
 from signet.finetuning.looking_over import with_findings
+from signet.finetuning.meeting import meeting
 from signet.finetuning.origins import copies_among, provenance_of
 from signet.finetuning.outcome import Candidate, Finetuned, by_key
 from signet.finetuning.partition import Part
@@ -129,7 +130,8 @@ def finetune(
     strategy = strategy_for(found, dataset, chosen, own_head=ways.head is not None)
     strategy = Strategy(strategy.name, (*preset_words, *strategy.why))
     identity = closing.identity_of(found, dataset, chosen, strategy.name, teacher, ways.head)
-    with workplace(target, identity, resume=ways.resume, overwrite=overwrite) as work:
+    ranks = meeting(ways.processes, chosen.device)
+    with workplace(target, identity, resume=ways.resume, overwrite=overwrite, ranks=ranks) as work:
         scratch = strategy.name == SCRATCH
         start = with_random_weights(found, chosen, work.folder) if scratch else featured(found)
         parts, strategy = dealt(dataset, chosen, strategy, ways.on_progress)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from signet import storage
 from signet.arrays import Array
 from signet.errors import BadInput, BadRequest, CheckFailed, SignetError
 from signet.naming import shown
+
+if TYPE_CHECKING:
+    from signet.training import Ranks
 
 _RECORD, _SEALING = "run.json", "sealing.json"
 _FORMAT = 2
@@ -27,10 +31,23 @@ _WORTH_KEEPING = ("**/checkpoint-*", f"{SEARCH}*.json")
 
 
 class Workplace:
-    """The hidden folder `.NAME.run` beside the seal to write. It is removed when the seal is written."""
+    """The hidden folder `.NAME.run` beside the seal to write. It is removed when the seal is written.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Where several processes train together the first one alone reads, makes and writes; the others are told
+    what a step has come to, and each of them asks for the same steps in the same order.
+    """
+
+    def __init__(self, folder: Path, ranks: Ranks | None = None) -> None:
+        self.folder, self._ranks = folder, ranks
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return 1 if self._ranks is None else self._ranks.size
+
+    def inner(self, name: str) -> Workplace:
+        """A workplace within this one, of a part of the run."""
+        return Workplace(self.folder / name, self._ranks)
 
     @property
     def training(self) -> Path:
@@ -39,6 +56,28 @@ class Workplace:
 
     def arrays(self, name: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
         """The arrays of a step: read where the step was done before, else made and written, whole."""
+        if self._ranks is None:
+            return self._arrays(name, make)
+        return self._ranks.told_arrays(self._arrays(name, make) if self._ranks.leads else {})
+
+    def values(
+        self, name: str, make: Callable[[], Mapping[str, Any]], *, together: bool = False
+    ) -> dict[str, Any]:
+        """The plain JSON of a step, likewise.
+
+        Args:
+            name: of the step.
+            make: the step.
+            together: all processes make it, since it trains.
+        """
+        if self._ranks is None:
+            return self._values(name, make)
+        leads = self._ranks.leads
+        if together and not self._ranks.told(leads and (self.folder / f"{name}.json").is_file()):
+            return self._values(name, make) if leads else dict(make())
+        return dict(self._ranks.told(self._values(name, make) if leads else None))
+
+    def _arrays(self, name: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file, save
 
@@ -52,8 +91,7 @@ class Workplace:
         storage.write_bytes(path, save(made), overwrite=True)
         return made
 
-    def values(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """The plain JSON of a step, likewise."""
+    def _values(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         path = self.folder / f"{name}.json"
         if path.is_file():
             try:
@@ -75,7 +113,12 @@ class Workplace:
 
 @contextmanager
 def workplace(
-    target: Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool
+    target: Path,
+    identity: Mapping[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+    ranks: Ranks | None = None,
 ) -> Iterator[Workplace]:
     """The workplace of a run, held against other processes.
 
@@ -87,6 +130,7 @@ def workplace(
         identity: what decides the result (model, data, recipe): plain JSON.
         resume: go on with a run of the same identity, where there is one.
         overwrite: throw away what an interrupted run has left.
+        ranks: this process as the first of several that train together.
 
     Raises:
         BadRequest: `resume`, and what lies there is a run of something else; or neither, and an interrupted
@@ -103,7 +147,7 @@ def workplace(
             if not (folder / _RECORD).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 storage.write_json(folder / _RECORD, {"format": _FORMAT, **identity}, overwrite=True)
-            work = Workplace(folder)
+            work = Workplace(folder, ranks)
             try:
                 yield work
             except BaseException as error:
@@ -112,6 +156,13 @@ def workplace(
     finally:
         if held and not folder.exists():
             folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
+
+
+@contextmanager
+def beside(ranks: Ranks) -> Iterator[Workplace]:
+    """The workplace of a process that trains together with the first one: it keeps nothing."""
+    with tempfile.TemporaryDirectory(prefix="signet-") as folder:
+        yield Workplace(Path(folder), ranks)
 
 
 def was_sealing(target: Path) -> bool:

@@ -9,7 +9,7 @@ takes the free truth that it overlaps most, one that counts before one that is o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,9 +93,19 @@ def match(pairs: Iterable[tuple[Objects, Objects]], classes: int, *, masks: bool
     Raises:
         BadInput: an index that no label has, or boxes where masks are needed.
     """
-    parts = [_one_image(place, *pair, classes, masks) for place, pair in enumerate(pairs)]
+    return joined([_one_image(place, *pair, classes, masks) for place, pair in enumerate(pairs)], classes)
+
+
+def joined(parts: Sequence[Matches], classes: int) -> Matches:
+    """The matches of several sets of images as those of one, in the order of the sets.
+
+    Args:
+        parts: each with C labels.
+        classes: C.
+    """
     truths = np.cumsum([0, *(len(part.truth_label) for part in parts)])
-    image = _joined([part.image for part in parts])
+    images = np.cumsum([0, *(part.images for part in parts)])
+    image = _joined([part.image + first for part, first in zip(parts, images[:-1], strict=True)])
     label, score = (
         _joined([part.label for part in parts]),
         _joined([part.score for part in parts], np.float64),
@@ -107,7 +117,7 @@ def match(pairs: Iterable[tuple[Objects, Objects]], classes: int, *, masks: bool
     ]
     empty = np.zeros((len(SIZES), len(OVERLAPS), 0), np.uint8)
     return Matches(
-        images=len(parts),
+        images=int(images[-1]),
         classes=classes,
         image=image[order],
         label=label[order],
@@ -116,7 +126,9 @@ def match(pairs: Iterable[tuple[Objects, Objects]], classes: int, *, masks: bool
         place=_joined([part.place for part in parts])[order],
         outcome=np.concatenate([empty, *(part.outcome for part in parts)], axis=2)[:, :, order],
         partner=_joined(partners)[order],
-        truth_image=_joined([part.truth_image for part in parts]),
+        truth_image=_joined(
+            [part.truth_image + first for part, first in zip(parts, images[:-1], strict=True)]
+        ),
         truth_label=_joined([part.truth_label for part in parts]),
         truth_place=_joined([part.truth_place for part in parts]),
         counted=np.concatenate(
@@ -126,7 +138,7 @@ def match(pairs: Iterable[tuple[Objects, Objects]], classes: int, *, masks: bool
 
 
 def _one_image(image: int, answer: Objects, truth: Objects, classes: int, masks: bool) -> Matches:
-    """The matches of one image; its answers in the order of label and score."""
+    """The matches of one image, whose place is for words; its answers in the order of label and score."""
     given, there = _boxes(answer), _boxes(truth)
     for words, boxes in (("an answer", given), ("a truth", there)):
         if len(boxes) and not 0 <= boxes.indices.min() <= boxes.indices.max() < classes:
@@ -150,14 +162,14 @@ def _one_image(image: int, answer: Objects, truth: Objects, classes: int, masks:
     return Matches(
         images=1,
         classes=classes,
-        image=np.full(len(order), image, np.int64),
+        image=np.zeros(len(order), np.int64),
         label=label,
         score=given.scores[order],
         rank=rank,
         place=order.astype(np.int64),
         outcome=outcome,
         partner=partner,
-        truth_image=np.full(len(there), image, np.int64),
+        truth_image=np.zeros(len(there), np.int64),
         truth_label=there.indices,
         truth_place=np.arange(len(there)),
         counted=counted,

@@ -7,6 +7,7 @@ rate_finding ── `find_rate`: a rate by trial; dispatch ── the task that 
 phases ── what learns in which epoch, in which mode; overfitting, ending ── when a run goes back, or ends
 micro_batches ── a step in parts; activations ── computed twice, not kept
 feeding ── threads that make batches
+ranks ── several processes that train together; gradients ── those of a step, added up over them
 variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment
     and mixing do it
 ensembles ── `Ensemble`: several networks as one
@@ -69,6 +70,7 @@ from signet.training.objective import Objective
 from signet.training.objects import ObjectData
 from signet.training.optimisation import Optimisation
 from signet.training.pace import images_per_second, paces
+from signet.training.ranks import Ranks, part_company, ranks_of
 from signet.training.rate_finding import RateCurve, find_rate
 from signet.training.rate_limits import refuse_rates
 from signet.training.scenes import PixelData, median_frequency_weights
@@ -89,6 +91,7 @@ __all__ = [
     "Objective",
     "Optimisation",
     "PixelData",
+    "Ranks",
     "RateCurve",
     "Stage",
     "Teaching",
@@ -110,7 +113,9 @@ __all__ = [
     "merged",
     "mlp",
     "paces",
+    "part_company",
     "program_at",
+    "ranks_of",
     "refuse_rates",
     "replace_head",
     "set_head",

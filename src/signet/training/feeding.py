@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from signet.arrays import Integers
@@ -22,16 +22,19 @@ class Feed:
         waited: seconds that the network has waited for batches since `start`.
     """
 
-    def __init__(self, make: Callable[[Integers, int], Examples], workers: int, *, processor: bool) -> None:
+    def __init__(
+        self, make: Callable[[Integers, int], Examples], workers: int, *, processor: bool, processes: int = 1
+    ) -> None:
         """A feed.
 
         Args:
             make: (indices, epoch) to examples; with more than one worker its calls overlap.
             workers: threads; 0 begins with one and takes one more after each epoch with much waiting.
             processor: the network itself computes on the processor, and needs one for itself.
+            processes: that share this machine, each with a feed of its own.
         """
         self._make = make
-        self._most = workers or max(1, usable_processors() - processor)
+        self._most = workers or max(1, usable_processors() // processes - processor)
         self.workers = workers or 1
         self.start()
 
@@ -48,7 +51,9 @@ class Feed:
         if idle > IDLE and self.workers < self._most:
             self.workers += 1
 
-    def batches(self, parts: Sequence[Integers], epoch: int) -> Iterator[tuple[Integers, Examples]]:
+    def batches(
+        self, parts: Sequence[Integers], epoch: int
+    ) -> Generator[tuple[Integers, Examples], None, None]:
         """(indices, examples) of each part, in order, whichever thread is done first."""
         ahead = self.workers + 1
         with ThreadPoolExecutor(self.workers, "signet-batches") as pool:

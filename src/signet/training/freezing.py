@@ -130,6 +130,27 @@ def refuse_moving(
             )
 
 
+def refuse_shared(policies: Mapping[str, BatchNormPolicy], processes: int) -> None:
+    """Refuse statistics of batches where each process sees a part of them.
+
+    Args:
+        policies: of `batchnorm_policies`.
+        processes: how many learn together.
+
+    Raises:
+        BadRequest: a BatchNorm would gather them.
+    """
+    live = [name for name, policy in policies.items() if policy in LIVE]
+    if live:
+        more = f" and {len(live) - 1} more" if len(live) > 1 else ""
+        raise BadRequest(
+            f"batchnorm: expected statistics that stay with {processes} processes, got {live[0]!r}{more} "
+            f"with {policies[live[0]]!r}. Each process would normalise by its own part of a batch, and learn "
+            "another network than one process does. Keep them (batchnorm 'frozen' or 'adapt'; a new head has "
+            "none to keep), choose a head without BatchNorm, or train in one process."
+        )
+
+
 def held_tensors(
     module: nn.Module, frozen: AbstractSet[str], policies: Mapping[str, BatchNormPolicy]
 ) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,9 +17,10 @@ from signet.training.freezing import LIVE
 from signet.training.holding import Held
 from signet.training.moments import state_of
 from signet.training.overfitting import GAP, SAMPLE
+from signet.training.ranks import ALONE, Ranks
 from signet.training.reviewing import re_estimated, sample_loss
 from signet.training.settings import BatchNormPolicy, TrainSettings
-from signet.training.tasks import LearningTask
+from signet.training.tasks import Judgement, LearningTask
 
 
 class Evaluated(NamedTuple):
@@ -45,6 +47,7 @@ class Judge:
         settings: of the run.
         policies: of each BatchNorm.
         held: what must not move.
+        ranks: the processes that share the images.
     """
 
     module: nn.Module
@@ -52,6 +55,7 @@ class Judge:
     settings: TrainSettings
     policies: Mapping[str, BatchNormPolicy]
     held: Held
+    ranks: Ranks = ALONE
 
     def at_end_of(self, epoch: int, weights: Weights) -> Evaluated:
         """The weights that would be kept, measured.
@@ -79,13 +83,15 @@ class Judge:
         with torch.no_grad():
             if names:
                 re_estimated(self.task, self.module, names, self.settings.batch)
-            judged = self.task.judge(self.module)
-            row = dict(judged.row)
-            seen = sample_loss(self.task, self.module, self.settings.batch) if self._watches(row) else None
+            judged = validated(self.task, self.module, self.settings.batch, self.ranks)
+            row, seen = dict(judged.row), None
+            if self._watches(row):
+                seen = sample_loss(self.task, self.module, self.settings.batch, self.ranks)
             if seen is not None:
                 row |= {SAMPLE: seen, GAP: row["validation_loss"] - seen}
             state = state_of(self.module)
         self.held.check(state)
+        self.ranks.check_weights(state)
         return Evaluated(row, state, judged.kept)
 
     def adapt(self, names: Collection[str]) -> None:
@@ -96,6 +102,21 @@ class Judge:
 
     def _watches(self, row: Mapping[str, float]) -> bool:
         return self.settings.overfitting != "off" and "validation_loss" in row
+
+
+def validated(task: LearningTask, module: nn.Module, batch: int, ranks: Ranks = ALONE) -> Judgement:
+    """What validation says of a network as it is.
+
+    Args:
+        task: with the images.
+        module: in evaluation mode; no gradient is recorded by the caller.
+        batch: greatest number of images at a time.
+        ranks: the processes that look at a share of the images each; all of them get all answers.
+    """
+    count = task.validation_count
+    parts = np.array_split(np.arange(count), math.ceil(count / batch))
+    own = [task.answers(module, part) for part in parts[ranks.rank :: ranks.size]]
+    return task.judgement(ranks.gathered(own, len(parts)))
 
 
 def check_finite(what: str, value: float, epoch: int, step: int, settings: TrainSettings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,24 +16,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signet.errors import BadRequest, CheckFailed
+from signet.arrays import Integers
+from signet.errors import BadRequest
 from signet.progress import OnProgress, Progress, silent
 from signet.training import checkpoints
 from signet.training.averaging import Soup, first_epoch, weights_of
+from signet.training.checkpoints import Checkpoint
 from signet.training.dispatch import Data, device_of, task_of
 from signet.training.ending import decided, mixed
-from signet.training.exactness import (
-    DRAWN_BY_NETWORK,
-    bounded_threads,
-    order_of,
-    own_random_states,
-    seed_step,
-)
+from signet.training.exactness import bounded_threads, order_of, own_random_states
 from signet.training.feeding import Feed
-from signet.training.freezing import freeze, held_tensors, refuse_moving
+from signet.training.freezing import freeze, held_tensors, refuse_moving, refuse_shared
+from signet.training.gradients import Gradients, Share
 from signet.training.holding import Held
 from signet.training.judging import Judge, check_finite
-from signet.training.micro_batches import is_out_of_memory, parts_of, statistics_kept_on_error
 from signet.training.moments import (
     Moment,
     fingerprint_of,
@@ -45,6 +42,7 @@ from signet.training.moments import (
 from signet.training.optimizers import frozen_by, optimizer_of
 from signet.training.overfitting import SLOWER
 from signet.training.phases import activations_in, enter, phase_of, policies_of, set_modes, to_adapt
+from signet.training.ranks import Ranks, ranks_of
 from signet.training.schedule import change_rates, set_rates
 from signet.training.settings import Trained, TrainSettings
 from signet.training.tasks import Examples, LearningTask
@@ -78,16 +76,20 @@ def train(
         BadInput: an image or every checkpoint cannot be read.
         BadGraph: the program or the network's output does not fit.
         CheckFailed: the loss or the gradient is no longer a finite number.
+        ProcessLost: of several processes another one has ended.
     """
-    if not resume and checkpoints.present(folder):
+    ranks = ranks_of(settings.processes, settings.device)
+    if ranks.leads and not resume and checkpoints.present(folder):
         raise BadRequest(
             f"{folder}: expected no checkpoint of an earlier run, got one. Resume it, or delete it first."
         )
-    device = device_of(settings.device)
+    own = ranks.own(settings)
+    device = device_of(own.device)
     learning = [parameter.requires_grad for parameter in module.parameters()]
-    with own_random_states(device), bounded_threads(settings.threads):
+    with own_random_states(device), bounded_threads(own.threads):
         try:
-            run = _Run(module, task_of(data, settings), settings, folder, on_progress)
+            checkpointed = folder if ranks.leads else None
+            run = _Run(module, task_of(data, own), settings, checkpointed, on_progress, ranks)
             return run.finish(resume)
         finally:
             module.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
@@ -104,27 +106,34 @@ class _Run:
         module: nn.Module,
         task: LearningTask,
         settings: TrainSettings,
-        folder: Path,
+        folder: Path | None,
         on_progress: OnProgress,
+        ranks: Ranks,
     ) -> None:
-        self.module, self.task, self.settings = module, task, settings
-        self.folder, self.on_progress = folder, on_progress
-        self.device = device_of(settings.device)
+        self.module, self.task, self.settings, self.ranks = module, task, settings, ranks
+        self.folder, self.on_progress = folder, on_progress if ranks.leads else silent
+        self.device = device_of(ranks.own(settings).device)
+        if ranks.size > 1:
+            set_state(module, ranks.told_tensors(module.state_dict()))
         self.fingerprint = fingerprint_of(module, task.facts(), settings)
         # The optimizer and the average are of all that learns some day; until then it has no gradient.
         never = frozen_by(module, settings)
         freeze(module, never)
         refuse_moving(module, never, settings.classifier, dict(settings.batchnorm_stages))
-        self.held = Held.of(
-            module.state_dict(), held_tensors(module, never, policies_of(module, settings, never))
-        )
+        ranks.check_alike("what is learned, and how,", self.fingerprint)
+        policies = policies_of(module, settings, never)
+        if ranks.size > 1:
+            refuse_shared(policies, ranks.size)
+        self.held = Held.of(module.state_dict(), held_tensors(module, never, policies))
         # Channels last is what the CPU's and the GPU's convolutions are quick in.
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimizer_of(module, settings)
         self.weights = weights_of(module, settings)
         self.phase = phase_of(module, settings, 1)
-        self.judge = Judge(module, task, settings, self.phase.policies, self.held)
-        self.feed = Feed(task.examples, settings.workers, processor=self.device.type == "cpu")
+        self.judge = Judge(module, task, settings, self.phase.policies, self.held, ranks)
+        self.gradients = Gradients(module, task, settings, self.device, ranks)
+        on_processor = self.device.type == "cpu"
+        self.feed = Feed(self._examples, settings.workers, processor=on_processor, processes=ranks.here)
         self.steps = task.steps
         self.moment = Moment()
         self.best: Mapping[str, Tensor] = {}
@@ -133,8 +142,7 @@ class _Run:
 
     def finish(self, resume: bool) -> Trained:
         """Start or resume, and train to the end."""
-        checkpoints.clear_leftovers(self.folder)
-        found = checkpoints.newest(self.folder, self.fingerprint) if resume else None
+        found = self._found(resume)
         if found is not None:
             self.moment, self.best, self.kept = from_checkpoint(
                 found, self.module, self.optimizer, self.weights
@@ -165,6 +173,15 @@ class _Run:
             notes=(*moment.notes, *self._notes()),
         )
 
+    def _found(self, resume: bool) -> Checkpoint | None:
+        """Where an earlier process has come to, in all processes of this run."""
+        found = None
+        if self.folder is not None:
+            checkpoints.clear_leftovers(self.folder)
+            found = checkpoints.newest(self.folder, self.fingerprint) if resume else None
+        facts = self.ranks.told(found and dict(found.facts))
+        return facts and Checkpoint(self.ranks.told_tensors(found.tensors if found else {}), facts)
+
     def _epoch(self) -> float:
         """What is left of the epoch under way; the share of its time that was spent waiting for batches."""
         settings, epoch = self.settings, self.moment.epoch
@@ -174,20 +191,31 @@ class _Run:
         set_modes(self.module, settings, self.phase)
         order = order_of(settings.seed, epoch, self.task.count)
         parts = np.array_split(order, self.steps)[self.moment.step :]
+        shares = [self.ranks.share(part, self.task.reach) for part in parts]
         out_of_time = False
         self.feed.start()
-        for indices, examples in self.feed.batches(parts, epoch):
-            self._step(len(indices), examples)
-            out_of_time = 0 < settings.budget_seconds < self.moment.seconds
-            if out_of_time:
-                break
-            if self.moment.step < self.steps and self._since_saved() >= settings.checkpoint_seconds:
-                self._save()
-        idle = self.feed.idle()
+        with closing(self.feed.batches([indices for indices, _ in shares], epoch)) as made:
+            for part, (_, own), (_, examples) in zip(parts, shares, made, strict=True):
+                self._step(Share(examples, own, len(part)))
+                out_of_time = self._out_of_time()
+                if out_of_time:
+                    break
+                if self.moment.step < self.steps and self._since_saved() >= settings.checkpoint_seconds:
+                    self._save()
+        idle = self.ranks.summed([self.feed.idle()])[0] / self.ranks.size
         self._judge(self.moment.loss / max(1, self.moment.images), out_of_time, idle)
         return idle
 
-    def _step(self, count: int, examples: Examples) -> None:
+    def _examples(self, indices: Integers, epoch: int) -> Examples:
+        """As the task makes them; nothing is asked of it where this process has no share of a step."""
+        return self.task.examples(indices, epoch) if len(indices) else Examples(torch.empty(0), ())
+
+    def _out_of_time(self) -> bool:
+        """Whether the budget is spent, by the clock of the first process."""
+        budget = self.settings.budget_seconds
+        return budget > 0 and bool(self.ranks.told(budget < self.moment.seconds))
+
+    def _step(self, share: Share) -> None:
         """One update."""
         settings, moment = self.settings, self.moment
         done = (moment.epoch - 1) * self.steps + moment.step
@@ -195,8 +223,8 @@ class _Run:
         set_rates(self.optimizer, done, total, settings.optimisation)
         held = settings.swa_rate if moment.epoch >= first_epoch(settings) else None
         change_rates(self.optimizer, SLOWER**moment.steps_back, held)
-        loss = self._gradients(count, examples)
-        moment = self.moment
+        loss, halved = self.gradients.of(share, moment)
+        self._check_finite("loss", loss)
         limit = settings.optimisation.clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), limit)
         self._check_finite("gradient", float(norm))
@@ -205,57 +233,19 @@ class _Run:
         self.moment = replace(
             moment,
             step=moment.step + 1,
-            loss=moment.loss + loss * count,
-            images=moment.images + count,
+            loss=moment.loss + loss * share.images,
+            images=moment.images + share.images,
+            halved=halved,
         )
         self._tick()
         self._tell(done + 1, total)
-
-    def _gradients(self, count: int, examples: Examples) -> float:
-        """The loss of a step, and its gradient in the parameters; in smaller parts where memory runs out.
-
-        Raises:
-            CheckFailed: there is no memory for a single image; or the loss is no finite number.
-        """
-        accumulate = self.settings.optimisation.accumulate
-        while True:
-            parts = min(count, accumulate << self.moment.halved)
-            try:
-                with statistics_kept_on_error(self.module):
-                    return self._added_up(count, examples, parts)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if parts == count:
-                    raise CheckFailed(
-                        "training: memory ran out for a single image. Give a smaller input_size, freeze more "
-                        "stages, or set checkpoint_activations."
-                    ) from error
-            # Out of the handler: what the error holds of the failed pass is free now.
-            self.optimizer.zero_grad(set_to_none=True)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            self.moment = replace(self.moment, halved=self.moment.halved + 1)
-
-    def _added_up(self, count: int, examples: Examples, parts: int) -> float:
-        """The mean loss of a step's images, and the sum of the parts' gradients."""
-        settings, moment = self.settings, self.moment
-        seed_step(self.device, settings.seed, DRAWN_BY_NETWORK, moment.epoch, moment.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        for part in parts_of(examples, count, parts):
-            loss = self.task.loss(self.module, part.examples) * part.share
-            total += float(loss.detach())
-            self._check_finite("loss", total)
-            loss.backward()  # type: ignore[no-untyped-call]
-        return total
 
     def _notes(self) -> tuple[str, ...]:
         """What a person should know of how it went."""
         halved, settings = self.moment.halved, self.settings
         if not halved:
             return ()
-        together = -(-settings.batch // (1 << halved))
+        together = -(-settings.batch // (self.ranks.size << halved))
         return (
             f"memory ran out with {settings.batch} images at once: from then on {together} went through the "
             f"network at once, and their gradients were added up; a step still learned from "
@@ -286,6 +276,8 @@ class _Run:
         row["seconds"] = self.moment.epoch_seconds
         self.moment = replace(moment, history=(*history, row), seconds=self.moment.seconds)
         before, self.moment = moment, decided(self.moment, settings, self.task.figure, out_of_time)
+        if self.ranks.size > 1:
+            self.moment = Moment.from_dict(self.ranks.told(self.moment.to_dict()))
         if self.moment.steps_back > before.steps_back:
             self._step_back()
         if isinstance(self.weights, Soup):
@@ -308,6 +300,8 @@ class _Run:
         self.weights.restart(self.moment.best_epoch)
 
     def _save(self) -> None:
+        if self.folder is None:
+            return
         checkpoint = to_checkpoint(
             self.moment, self.module, self.optimizer, self.best, self.kept, self.weights
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,16 @@ class ClassTask:
     def count(self) -> int:
         """Training images."""
         return len(self.data.train)
+
+    @property
+    def validation_count(self) -> int:
+        """Validation images."""
+        return len(self.data.validation)
+
+    @property
+    def reach(self) -> int:
+        """Mixed pictures take in the next one of their step."""
+        return int(bool(self.strength.mixup or self.strength.cutmix))
 
     @property
     def steps(self) -> int:
@@ -196,12 +206,14 @@ class ClassTask:
         mean = judged_loss(logits_NC, truth_NC, exclusive=self.data.exclusive)
         return Seen(mean * len(indices), len(indices))
 
-    def judge(self, module: nn.Module) -> Judgement:
+    def answers(self, module: nn.Module, indices: Integers) -> dict[str, Array]:
+        """`logits`, float32 (N, C)."""
+        return {"logits": self._logits(module, self.judged.batch(indices, 0)).cpu().numpy()}
+
+    def judgement(self, parts: Sequence[Mapping[str, Array]]) -> Judgement:
         """Accuracy or average precision, and the plain log loss; `logits`, float32 (M, C), are kept."""
         data = self.data
-        count = len(data.validation)
-        parts = np.array_split(np.arange(count), math.ceil(count / self.settings.batch))
-        logits_MC = torch.cat([self._logits(module, self.judged.batch(part, 0)).cpu() for part in parts])
+        logits_MC = torch.from_numpy(np.concatenate([part["logits"] for part in parts]))
         truth_MC = torch.from_numpy(data.shares_of("validation"))
         if data.exclusive:
             value = float((logits_MC.argmax(1) == truth_MC.argmax(1)).double().mean())

@@ -6,8 +6,9 @@ Shape suffixes: N images of a batch, H rows, W columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import fields
 from typing import Any, cast
 
 import numpy as np
@@ -15,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from signet.answers import answer, head_of
-from signet.arrays import Integers
+from signet.arrays import Array, Integers
 from signet.batches import Outputs
 from signet.errors import BadRequest
 from signet.metrics.average_precision import label_figures
-from signet.metrics.matching import Objects, match
+from signet.metrics.matching import Matches, Objects, joined, match
 from signet.training.objects import ObjectData, ObjectScenes
 from signet.training.settings import TrainSettings
 from signet.training.tasks import Examples, Judgement, answered, refuse_settings_of_labels
@@ -37,6 +38,7 @@ class ObjectTask:
     """
 
     figure = "validation_ap"
+    reach = 0
 
     def __init__(self, data: ObjectData, settings: TrainSettings) -> None:
         refuse_settings_of_labels(settings, "objects")
@@ -54,6 +56,11 @@ class ObjectTask:
     def count(self) -> int:
         """Training images."""
         return len(self.learned)
+
+    @property
+    def validation_count(self) -> int:
+        """Validation images."""
+        return len(self.judged)
 
     @property
     def steps(self) -> int:
@@ -87,27 +94,30 @@ class ObjectTask:
         judged = self.learned.whole(indices)
         answered(module, torch.from_numpy(np.asarray(judged.batch.arrays)), self.settings)
 
-    def judge(self, module: nn.Module) -> Judgement:
-        """COCO's AP and AP50 in original pixels, of masks where there are any; nothing is kept.
-
-        Both are NaN when the network gives a NaN anywhere.
-        """
+    def answers(self, module: nn.Module, indices: Integers) -> dict[str, Array]:
+        """The fields of `Matches`, of masks where there are any; none where an answer holds a NaN."""
         if not callable(getattr(module, "losses", None)):
             raise BadRequest(
                 "training: expected a network with `losses(images, targets)`, got a "
                 f"{type(module).__name__} without. Give the backbone a head for objects."
             )
-        count = len(self.judged)
-        pairs: list[tuple[Objects, Objects]] = []
-        for part in np.array_split(np.arange(count), math.ceil(count / self.settings.batch)):
-            judged = self.judged.whole(part)
-            outputs = self._outputs(module, torch.from_numpy(np.asarray(judged.batch.arrays)))
-            if any(np.isnan(array).any() for array in outputs.values()):
-                return Judgement({self.figure: math.nan, AP50: math.nan}, {})
-            given = answer(outputs, self.card, judged.batch)
-            pairs.extend(zip(cast("list[Objects]", given), judged.truths, strict=True))
-        matches = match(pairs, len(self.data.labels), masks=self.card.task == "instances")
-        figures = label_figures(matches).means()
+        judged = self.judged.whole(indices)
+        outputs = self._outputs(module, torch.from_numpy(np.asarray(judged.batch.arrays)))
+        if any(np.isnan(array).any() for array in outputs.values()):
+            return {}
+        given = answer(outputs, self.card, judged.batch)
+        pairs = zip(cast("list[Objects]", given), judged.truths, strict=True)
+        found = match(pairs, len(self.data.labels), masks=self.card.task == "instances")
+        return {field.name: np.asarray(getattr(found, field.name)) for field in fields(Matches)}
+
+    def judgement(self, parts: Sequence[Mapping[str, Array]]) -> Judgement:
+        """COCO's AP and AP50 in original pixels; nothing is kept.
+
+        Both are NaN when the network gives a NaN anywhere.
+        """
+        if not all(parts):
+            return Judgement({self.figure: math.nan, AP50: math.nan}, {})
+        figures = label_figures(joined([_matches(part) for part in parts], len(self.data.labels))).means()
         # Where all that validation has is a crowd, no figure is defined.
         ap, ap50 = (float(np.nan_to_num(figures[name][0])) for name in ("ap", "ap50"))
         return Judgement({self.figure: ap, AP50: ap50}, {})
@@ -125,3 +135,10 @@ class ObjectTask:
                 f"contract's head {self.head.name!r} reads {', '.join(own)}."
             )
         return Outputs({name: array.float().cpu().numpy() for name, array in zip(names, arrays, strict=True)})
+
+
+def _matches(arrays: Mapping[str, Array]) -> Matches:
+    """As they were before they were arrays."""
+    fields_of: dict[str, Any] = dict(arrays)
+    counts = {name: int(arrays[name]) for name in ("images", "classes")}
+    return Matches(**{**fields_of, **counts})

@@ -6,7 +6,7 @@ Shape suffixes: N images of a batch, M validation images, C labels or channels, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from signet.answers import answer
-from signet.arrays import Integers
+from signet.arrays import Array, Integers
 from signet.batches import Outputs
 from signet.cards import Card, OutputContract
 from signet.errors import BadRequest
@@ -35,6 +35,7 @@ class PixelTask:
     """The task of `PixelData`; see `LearningTask`."""
 
     figure = "validation_miou"
+    reach = 0
 
     def __init__(self, data: PixelData, settings: TrainSettings) -> None:
         refuse_settings_of_labels(settings, "labelled pixels")
@@ -55,6 +56,11 @@ class PixelTask:
     def count(self) -> int:
         """Training images."""
         return len(self.learned)
+
+    @property
+    def validation_count(self) -> int:
+        """Validation images."""
+        return len(self.judged)
 
     @property
     def steps(self) -> int:
@@ -88,19 +94,22 @@ class PixelTask:
         logits_NCHW = self._logits(module, torch.from_numpy(np.asarray(judged.batch.arrays))).cpu()
         return Seen(*_entropy(logits_NCHW, torch.from_numpy(judged.labels).long()))
 
-    def judge(self, module: nn.Module) -> Judgement:
+    def answers(self, module: nn.Module, indices: Integers) -> dict[str, Array]:
+        """`sums`, int64 (N, 3, C), of each image; of all `entropy`, float64 (1,), `pixels`, int64 (1,)."""
+        judged = self.judged.whole(indices)
+        logits_NCHW = self._logits(module, torch.from_numpy(np.asarray(judged.batch.arrays))).cpu()
+        entropy, pixels = _entropy(logits_NCHW, torch.from_numpy(judged.labels).long())
+        return {
+            "sums": np.stack(self._sums(logits_NCHW, judged)),
+            "entropy": np.array([entropy]),
+            "pixels": np.array([pixels]),
+        }
+
+    def judgement(self, parts: Sequence[Mapping[str, Array]]) -> Judgement:
         """Figures as `signet evaluate` has them, cross-entropy of the prepared pixels; `sums` are kept."""
-        sums: list[Integers] = []
-        entropy, pixels = 0.0, 0
-        count = len(self.judged)
-        for part in np.array_split(np.arange(count), math.ceil(count / self.settings.batch)):
-            judged = self.judged.whole(part)
-            logits_NCHW = self._logits(module, torch.from_numpy(np.asarray(judged.batch.arrays))).cpu()
-            labels_NHW = torch.from_numpy(judged.labels).long()
-            loss, labelled = _entropy(logits_NCHW, labels_NHW)
-            entropy, pixels = entropy + loss, pixels + labelled
-            sums.extend(self._sums(logits_NCHW, judged))
-        table = np.stack(sums)
+        table = np.concatenate([part["sums"] for part in parts])
+        entropy = sum(float(part["entropy"][0]) for part in parts)
+        pixels = sum(int(part["pixels"][0]) for part in parts)
         miou = float(mean_where_defined(pixel_figures(table.sum(axis=0, keepdims=True)).iou)[0])
         row = {"validation_loss": entropy / max(1, pixels), self.figure: 0.0 if math.isnan(miou) else miou}
         return Judgement(row, {"sums": torch.from_numpy(table)})

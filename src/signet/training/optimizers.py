@@ -64,10 +64,11 @@ def optimizer_of(module: nn.Module, settings: TrainSettings) -> torch.optim.Opti
         {"params": parameters, "lr": 0.0, "weight_decay": decay, "greatest": rate}
         for (rate, decay), parameters in groups.items()
     ]
-    return _made(rows, how)
+    # torch's fused SGD wants a momentum of every parameter once it has one of any; what thaws has none yet.
+    return _made(rows, how, fused_sgd=not settings.thaw)
 
 
-def _made(rows: list[dict[str, Any]], how: Optimisation) -> torch.optim.Optimizer:
+def _made(rows: list[dict[str, Any]], how: Optimisation, *, fused_sgd: bool) -> torch.optim.Optimizer:
     """One of torch's own over groups of parameters.
 
     AdamW, RAdam and NAdam decay weights beside the gradient, the others as a part of it.
@@ -83,7 +84,7 @@ def _made(rows: list[dict[str, Any]], how: Optimisation) -> torch.optim.Optimize
         case "adam":
             return torch.optim.Adam(rows, fused=True)
         case "sgd":
-            return torch.optim.SGD(rows, momentum=how.momentum, nesterov=how.nesterov, fused=True)
+            return torch.optim.SGD(rows, momentum=how.momentum, nesterov=how.nesterov, fused=fused_sgd)
         case "radam":
             return torch.optim.RAdam(rows, decoupled_weight_decay=True)
         case "nadam":

@@ -9,6 +9,7 @@ from torch import nn
 
 from signet.arrays import Integers
 from signet.training.batch_statistics import re_estimate
+from signet.training.ranks import ALONE, Ranks
 from signet.training.tasks import LearningTask
 
 STATISTICS_IMAGES = 4096
@@ -19,26 +20,29 @@ SAMPLE_IMAGES = 256
 """Training images whose loss is compared with that of validation, always the same ones."""
 
 
-def sample_loss(task: LearningTask, module: nn.Module, batch: int) -> float | None:
+def sample_loss(task: LearningTask, module: nn.Module, batch: int, ranks: Ranks = ALONE) -> float | None:
     """The loss of a fixed sample of the training images, without augmentation.
 
     Args:
         task: whose images these are.
         module: in evaluation mode; no gradient is recorded by the caller.
         batch: images at a time.
+        ranks: the processes that look at a share each.
 
     Returns:
         The same loss as that of validation, the mean over the same things (images, or labelled pixels); None
         where the task has none.
     """
     indices = _evenly(task.count, SAMPLE_IMAGES)
-    total, number = 0.0, 0
-    for part in _parts(indices, batch):
+    total, number, known = 0.0, 0, True
+    for part in _parts(indices, batch)[ranks.rank :: ranks.size]:
         seen = task.look_back(module, part)
         if seen is None:
-            return None
+            known = False
+            break
         total, number = total + seen.total, number + seen.number
-    return total / max(1, number)
+    total, images, lacking = ranks.summed([total, number, float(not known)])
+    return None if lacking else total / max(1, images)
 
 
 def re_estimated(task: LearningTask, module: nn.Module, names: Iterable[str], batch: int) -> tuple[str, ...]:

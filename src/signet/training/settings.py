@@ -157,6 +157,8 @@ class TrainSettings:
             free, all wait for each other.
         workers: threads that make batches; 0 begins with one, and takes more where the network waits. The
             result does not depend on it.
+        processes: that train together, each on a share of every step (`ranks`); all call `train` with the
+            same. The result does not depend on it, to the noise of sums (decision 36 says where it may).
         device: as torch names it.
         bf16: compute in bfloat16 where torch's autocast thinks it safe.
         checkpoint_seconds: between checkpoints within an epoch; one is written at each epoch's end anyway.
@@ -192,6 +194,7 @@ class TrainSettings:
     seed: int = 0
     threads: int = 1
     workers: int = 0
+    processes: int = 1
     device: str = "cpu"
     bf16: bool = False
     checkpoint_seconds: float = 60.0
@@ -244,7 +247,7 @@ class TrainSettings:
 
     def deciding(self) -> dict[str, Any]:
         """The settings that the result depends on: plain JSON, for a fingerprint."""
-        aside = ["checkpoint_seconds", "budget_seconds", "workers"]
+        aside = ["checkpoint_seconds", "budget_seconds", "workers", "processes"]
         if strength_of(self.augmentation, self.variation, flip=self.flip).changes:
             aside.append("memory_bytes")  # else it decides whether the frozen start is computed once
         fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in aside}
@@ -301,6 +304,7 @@ _WHOLE = (
     Whole("seed", 0, 2**63 - 1),
     Whole("threads", 1),
     Whole("workers", 0),
+    Whole("processes", 1),
     Whole("memory_bytes", 0),
     Whole("soup", 0),
 )

@@ -5,7 +5,7 @@ Shape suffixes: N images of a batch, H rows, W columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from signet.arrays import Integers
+from signet.arrays import Array, Integers
 from signet.errors import BadRequest
 from signet.training.settings import TrainSettings
 
@@ -61,7 +61,9 @@ class LearningTask(Protocol):
 
     Attributes:
         count: training images.
+        validation_count: validation images.
         steps: of one epoch, into which the images are dealt in equal parts.
+        reach: how many images of a step after its own an image is mixed with, round its end.
         figure: key of the row by which epochs are compared; more is better.
     """
 
@@ -71,7 +73,17 @@ class LearningTask(Protocol):
         ...
 
     @property
+    def validation_count(self) -> int:
+        """See above."""
+        ...
+
+    @property
     def steps(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def reach(self) -> int:
         """See above."""
         ...
 
@@ -117,8 +129,15 @@ class LearningTask(Protocol):
         """
         ...
 
-    def judge(self, module: nn.Module) -> Judgement:
-        """Validate; the module is in evaluation mode, and no gradient is recorded."""
+    def answers(self, module: nn.Module, indices: Integers) -> dict[str, Array]:
+        """What validation must know of the network's answers to some validation images.
+
+        The module is in evaluation mode, and no gradient is recorded.
+        """
+        ...
+
+    def judgement(self, parts: Sequence[Mapping[str, Array]]) -> Judgement:
+        """What validation says, by `answers` to all images: each part's, in order, whoever asked."""
         ...
 
 
