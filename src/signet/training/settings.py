@@ -158,7 +158,7 @@ class TrainSettings:
         workers: threads that make batches; 0 begins with one, and takes more where the network waits. The
             result does not depend on it.
         processes: that train together, each on a share of every step (`ranks`); all call `train` with the
-            same. The result does not depend on it, to the noise of sums (decision 36 says where it may).
+            same. The result does not depend on it, to the noise of sums (decision 35 says where it does).
         device: as torch names it.
         bf16: compute in bfloat16 where torch's autocast thinks it safe.
         checkpoint_seconds: between checkpoints within an epoch; one is written at each epoch's end anyway.
