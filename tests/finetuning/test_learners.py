@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
@@ -228,7 +227,10 @@ def test_left_open_the_choice_follows_network_and_data(
     assert strategies.strategy_for(resolve(transformer), data, recipe).name == "lora"
     assert strategies.strategy_for(resolve(transformer), open_dataset(shapes), recipe).name == "probe"
     situation = strategies.situation_of(resolve(classifier), data, recipe)
-    assert dataclasses.asdict(situation)["deciding"] == 24
+    # 240 images, of which 48 are held out as a test.
+    assert (situation.images, situation.least, situation.deciding) == (192, 64, 24)
+    own = strategies.situation_of(resolve(classifier), open_dataset(shapes), recipe)
+    assert (own.images, own.least) == (60, 20)
 
 
 @pytest.mark.large

@@ -166,6 +166,15 @@ def test_epochs_of_trials_are_in_no_event_file_and_on_no_curve(bench, tmp_path, 
     assert [one.value for one in events.Scalars("validation_loss")] == [1.0, 0.75, 0.5]
 
 
+def test_stages_that_a_search_chose_are_those_that_the_plan_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(searching, "frozen_stages", lambda *_: ("stem", "stages.0"))
+    job = searching.with_settings(job_in(tmp_path, Rungs()), {"frozen_stages": 2})
+    assert job.plan.stages == ("stem", "stages.0")
+    assert job.plan.frozen == "stem, stages.0 (BatchNorm in evaluation mode)"
+    assert job.plan.trained.endswith("the head alone")
+    assert searching.with_settings(job, {"weight_decay": 0.0}).plan == job.plan
+
+
 def test_an_interrupted_search_goes_on_where_it_was(bench, tmp_path, monkeypatch):
     rungs = Rungs((9, 3), (1, 3))
     straight = searched(job_in(tmp_path / "straight", rungs), None)

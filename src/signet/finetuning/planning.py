@@ -18,7 +18,7 @@ from signet.finetuning.automatic import LEAST_GRADUAL, Strategy, within
 from signet.finetuning.closing import golden_words
 from signet.finetuning.jobs import ALONE, Beside, HeadFactory
 from signet.finetuning.partition import Parts
-from signet.finetuning.plans import Plan
+from signet.finetuning.plans import Plan, frozen_words, trained_words
 from signet.finetuning.presets import epochs_of
 from signet.finetuning.probes import opened
 from signet.finetuning.searching import KEPT, rungs_within
@@ -129,8 +129,8 @@ def _draft(
     return Plan(
         **common,
         strategy=strategy.name,
-        trained=_trained(strategy.name, stages, recipe, own=own),
-        frozen=_frozen(strategy.name, stages),
+        trained=trained_words(strategy.name, stages, recipe, own=own),
+        frozen=frozen_words(strategy.name, stages),
         why=strategy.why,
         stages=stages,
         epochs=2,
@@ -198,27 +198,6 @@ def _size(start: Pretrained, side: int, recipe: Recipe) -> tuple[tuple[int, int]
     return size, ()
 
 
-def _trained(strategy: str, stages: tuple[str, ...], recipe: Recipe, *, own: bool) -> str:
-    """What learns, in words."""
-    if strategy == "scratch":
-        return "everything, from random weights, at the head's rate; beside it a probe of the random network"
-    first = "a linear head first (the probe); then from its weights"
-    if own or recipe.head == "mlp":
-        kind = "a head of your own" if own else "a perceptron as head"
-        first = f"{kind}, first on frozen features; then from its weights"
-    match strategy:
-        case "head":
-            return f"{first} the head alone"
-        case "lora":
-            return (
-                f"{first} the head and low-rank adapters of rank {recipe.lora_rank} beside every matrix; "
-                "they are merged before the result is sealed, and kept as a file of their own"
-            )
-        case "gradual":
-            return f"{first} one stage after another, from the head down; all of them from the middle on"
-    return f"{first} {'the last stages and the head' if stages else 'everything'}"
-
-
 def _head_notes(recipe: Recipe, head: HeadFactory | None) -> tuple[str, ...]:
     """What a head that is no linear one means for the seal."""
     if head is None and recipe.head != "mlp":
@@ -228,12 +207,6 @@ def _head_notes(recipe: Recipe, head: HeadFactory | None) -> tuple[str, ...]:
         f"The head is {what}: the sealed graph holds it, and the seal has no weights that could be trained "
         "further.",
     )
-
-
-def _frozen(strategy: str, stages: tuple[str, ...]) -> str:
-    if strategy == "lora":
-        return "every weight of the network but its head's"
-    return f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing"
 
 
 def _measured_on(parts: Parts) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signet.naming import shown
+from signet.recipes import Recipe
 
 _IMAGES = {"training": "to learn from", "validation": "for validation", "test": "for the test"}
 _STEPS = {
@@ -116,6 +117,34 @@ class Plan:
         lines.append(f"expected time: {_duration(self.expected_seconds)}{f' ({steps})' if steps else ''}")
         lines += [f"in the seal as evidence: {line}" for line in self.golden]
         return lines + [f"note: {note}" for note in self.notes]
+
+
+def trained_words(strategy: str, stages: tuple[str, ...], recipe: Recipe, *, own: bool) -> str:
+    """What learns of a network with labels of images, in words; `own` of a head of the user's own."""
+    if strategy == "scratch":
+        return "everything, from random weights, at the head's rate; beside it a probe of the random network"
+    first = "a linear head first (the probe); then from its weights"
+    if own or recipe.head == "mlp":
+        kind = "a head of your own" if own else "a perceptron as head"
+        first = f"{kind}, first on frozen features; then from its weights"
+    match strategy:
+        case "head":
+            return f"{first} the head alone"
+        case "lora":
+            return (
+                f"{first} the head and low-rank adapters of rank {recipe.lora_rank} beside every matrix; "
+                "they are merged before the result is sealed, and kept as a file of their own"
+            )
+        case "gradual":
+            return f"{first} one stage after another, from the head down; all of them from the middle on"
+    return f"{first} {'the last stages and the head' if stages else 'everything'}"
+
+
+def frozen_words(strategy: str, stages: tuple[str, ...]) -> str:
+    """What stays of it."""
+    if strategy == "lora":
+        return "every weight of the network but its head's"
+    return f"{', '.join(stages)} (BatchNorm in evaluation mode)" if stages else "nothing"
 
 
 def _duration(seconds: float) -> str:

@@ -21,6 +21,7 @@ from signet.errors import CheckFailed
 from signet.finetuning import scoring
 from signet.finetuning.jobs import Job
 from signet.finetuning.optimising import useless
+from signet.finetuning.plans import frozen_words, trained_words
 from signet.finetuning.trained import attempt, frozen_stages
 from signet.finetuning.workplace import SEARCH
 from signet.probing import Probe
@@ -154,7 +155,13 @@ def with_settings(job: Job, changes: Mapping[str, Any]) -> Job:
     recipe = job.recipe.changed(**changes)
     plan = job.plan
     if "frozen_stages" in changes:
-        plan = dataclasses.replace(plan, stages=frozen_stages(job.start, plan.strategy, recipe))
+        stages = frozen_stages(job.start, plan.strategy, recipe)
+        plan = dataclasses.replace(
+            plan,
+            stages=stages,
+            trained=trained_words(plan.strategy, stages, recipe, own=job.head is not None),
+            frozen=frozen_words(plan.strategy, stages),
+        )
     return dataclasses.replace(job, recipe=recipe, plan=plan)
 
 

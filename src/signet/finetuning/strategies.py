@@ -141,11 +141,13 @@ def situation_of(
     counts = rows.class_counts
     used = counts[counts > 0]
     reason = can_train(found)
+    # Where there is no test split, training has some held out, which neither teach nor decide.
+    share = 1.0 if "test" in dataset.splits else 1 - recipe.test_fraction
     own = sum(entry.split == "val" for entry in rows.entries)
     return Situation(
-        images=len(rows),
+        images=int(share * len(rows)),
         classes=len(used),
-        least=int(used.min()) if len(used) else 0,
+        least=int(share * used.min()) if len(used) else 0,
         deciding=own or int(np.floor(recipe.validation_fraction * len(rows))),
         family="other" if reason else family_of(found),
         untrainable=reason,
