@@ -8,7 +8,7 @@ from typing import Any
 from signet.cli import finetune_options as f
 from signet.cli import options as o
 from signet.cli.finetune_rates import rates_place, tell_rates
-from signet.cli.live import CURVES, TENSORBOARD, Live, beside
+from signet.cli.live import CURVES, TRACKERS, Live, beside
 from signet.cli.terminal import Terminal
 from signet.errors import AlreadyExists, Interrupted
 from signet.naming import shown
@@ -75,7 +75,7 @@ def finetune(
         "device": None if device == "cpu" else device,
         "batch": batch,
     }
-    places = (out, *(beside(out, ending) for ending in ("report.html", CURVES, TENSORBOARD)))
+    places = (out, *(beside(out, ending) for ending in ("report.html", CURVES, *TRACKERS)))
     for place in (rates_place(out),) if find_rate else places:
         if place.exists() and not (overwrite or resume):
             raise AlreadyExists(shown(place))
@@ -84,10 +84,12 @@ def finetune(
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
         title = f"{base_name(str(model))} learns {base_name(data.source)}"
-        live = Live(terminal, out, title=title, tracker=tracker)
+        facts = {"model": base_name(str(model)), "dataset": base_name(data.source), **chosen.to_dict()}
+        live = Live(terminal, out, title=title, tracker=tracker, settings=facts, resume=resume)
         found = starting_point(model, chosen, offline=offline, card=card, on_progress=terminal.on_progress)
         if find_rate:
             return tell_rates(terminal, found, data, chosen, out, offline=offline)
+        report = None
         try:
             done = adapt(
                 found,
@@ -103,12 +105,12 @@ def finetune(
                     audit=not no_audit,
                 ),
             )
+            report = _report(done, out)
         except KeyboardInterrupt as error:
             words = getattr(error, "__notes__", ["Nothing was trained yet; features are kept."])
             raise Interrupted(" ".join(["interrupted.", *words])) from error
         finally:
-            live.close()
-        report = _report(done, out)
+            live.close(report)
         if as_json:
             terminal.object({**done.to_dict(), "report": str(report), "curves": live.curves})
         else:

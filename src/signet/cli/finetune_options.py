@@ -50,6 +50,7 @@ class TrackerName(enum.StrEnum):
     """Where the figures of each epoch go besides the curves."""
 
     tensorboard = "tensorboard"
+    mlflow = "mlflow"
 
 
 DatasetPath = Annotated[
@@ -93,7 +94,7 @@ RandomBaseline = Annotated[
 ]
 Tracker = Annotated[
     TrackerName | None,
-    typer.Option("--tracker", help="tensorboard: write its event files to X.tensorboard/, too."),
+    typer.Option("--tracker", help="Write the figures to X.tensorboard/ or X.mlflow/, too, on this disk."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")]

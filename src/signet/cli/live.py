@@ -9,7 +9,7 @@ from typing import Any
 from signet.cli.terminal import Terminal
 from signet.progress import Progress
 
-CURVES, TENSORBOARD = "curves.html", "tensorboard"
+CURVES, TRACKERS = "curves.html", ("tensorboard", "mlflow")
 _COLUMNS = (
     ("train_loss", "loss"),
     ("validation_loss", "validation"),
@@ -36,14 +36,25 @@ class Live:
         curves: the page's path as text, as soon as there is one.
     """
 
-    def __init__(self, terminal: Terminal, out: Path, *, title: str, tracker: str | None = None) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        out: Path,
+        *,
+        title: str,
+        tracker: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        resume: bool = False,
+    ) -> None:
         """See above.
 
         Args:
             terminal: for the bar and the epochs' lines.
             out: the seal to write; the page and the tracker's files are beside it.
             title: of the page.
-            tracker: "tensorboard", or None.
+            tracker: "tensorboard", "mlflow", or None.
+            settings: of the run, for a tracker that keeps them.
+            resume: whether the run goes on from an earlier one.
 
         Raises:
             MissingExtra: the tracker is not installed.
@@ -54,9 +65,10 @@ class Live:
         self._tracker: Any = None
         self.curves: str | None = None
         if tracker is not None:
-            from signet.finetuning.trackers import TensorBoard
+            from signet.finetuning.trackers import tracker_of
 
-            self._tracker = TensorBoard(beside(out, TENSORBOARD))
+            plain = out.with_name(out.name.removesuffix(".signet"))
+            self._tracker = tracker_of(tracker, plain, settings, resume=resume)
 
     def on_progress(self, moment: Progress) -> None:
         """Draw the bar; when an epoch has ended, tell of it."""
@@ -71,10 +83,14 @@ class Live:
                 self._terminal.say(line)
         self._told = len(moment.history)
 
-    def close(self) -> None:
-        """Let go of the tracker's files."""
+    def close(self, report: Path | None = None) -> None:
+        """Let go of the tracker's files.
+
+        Args:
+            report: the page of the run; None where it did not come to an end.
+        """
         if self._tracker is not None:
-            self._tracker.close()
+            self._tracker.close(report)
 
     def _write(self, moment: Progress) -> None:
         """The page so far, whole: who has it open never sees half of one."""
