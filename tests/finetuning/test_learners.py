@@ -239,6 +239,8 @@ def test_settings_are_searched_on_validation_images_and_the_table_is_sealed(clas
         classifier, shapes, tmp_path, strategy="partial", epochs=3, search_seconds=600, head_dropout=0.0
     )
     rows = done.search
+    assert done.seconds_of["search"] > 0
+    assert "of the search beside" in (done.paid() or "")
     assert done.plan.search_trials[-1] == 3
     assert len(rows) == sum(done.plan.search_trials)
     assert any("search: " in line for line in done.plan.words())

@@ -26,6 +26,8 @@ def test_whether_it_paid_is_told_from_the_interval_and_beside_the_time(gain: Int
     said = payoff(gain, SECONDS)
     assert said.startswith(words)
     assert said.endswith("for 300 seconds of training beside 8 of the probe")
+    said = payoff(gain, {**SECONDS, "search": 90.0})
+    assert said.endswith("for 300 seconds of training and 90 of the search beside 8 of the probe")
 
 
 def test_a_proof_lists_its_tensors_by_module() -> None:

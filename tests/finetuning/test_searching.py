@@ -113,7 +113,7 @@ def bench(monkeypatch):
         if job.recipe.head_rate > 2.5e-3:
             raise CheckFailed("diverged")
         right = int(np.clip(round(-2.5 * np.log(job.recipe.head_rate) - 8), 1, 12))
-        return types.SimpleNamespace(validation_logits=logits_of(right))
+        return types.SimpleNamespace(validation_logits=logits_of(right), seconds=2.0)
 
     monkeypatch.setattr(searching, "attempt", attempt)
     return asked
@@ -121,7 +121,10 @@ def bench(monkeypatch):
 
 def test_the_better_third_goes_on_and_the_best_is_trained(bench, tmp_path):
     rungs = Rungs((9, 3), (1, 3))
-    job, rows = searched(job_in(tmp_path, rungs), None)
+    job, rows, seconds = searched(job_in(tmp_path, rungs), None)
+    diverged = sum(row["accuracy"] is None for row in rows)
+    assert seconds == pytest.approx(2.0 * (len(rows) - diverged), abs=0.5)
+    assert all("seconds" not in row for row in rows)  # the same search gives the same table
     assert [epochs for epochs, _, _ in bench] == [1] * 9 + [3] * 3
     rates = [row.get("head_rate", 1e-3) for row in rows[:9]]
     kept = {row["trial"] for row in rows[:9] if row["kept"]}
@@ -192,7 +195,8 @@ def test_an_interrupted_search_goes_on_where_it_was(bench, tmp_path, monkeypatch
             searched(job_in(tmp_path / "killed", rungs), None)
     resumed = searched(job_in(tmp_path / "killed", rungs), None)
     assert len(bench) == 12
-    assert resumed[1] == straight[1]
+    assert resumed.tried == straight.tried
+    assert resumed.seconds == pytest.approx(straight.seconds, abs=0.5)
     assert resumed[0].recipe == straight[0].recipe
 
 
@@ -201,14 +205,14 @@ def test_where_all_diverge_the_recipes_own_settings_stay(tmp_path, monkeypatch):
         raise CheckFailed("diverged")
 
     monkeypatch.setattr(searching, "attempt", diverge)
-    job, rows = searched(job_in(tmp_path, Rungs((3,), (2,))), None)
+    job, rows, _ = searched(job_in(tmp_path, Rungs((3,), (2,))), None)
     assert job.recipe == Recipe()
     assert all("diverged" in line for line in words_of(rows))
 
 
 def test_without_rungs_nothing_is_tried(tmp_path):
     job = job_in(tmp_path, Rungs())
-    assert searched(job, None) == (job, ())
+    assert searched(job, None) == (job, (), 0.0)
     again = Plan.from_dict(dataclasses.replace(job.plan, search_trials=(9, 3)).to_dict())
     assert again.search_trials == (9, 3)
 

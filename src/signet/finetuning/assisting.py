@@ -84,5 +84,5 @@ def _accompany(job: Job) -> None:
         for fold in folding.folds_of(job):
             attempt(fold, None, fold.work.training)
         return
-    job, _ = searched(job, None)
+    job = searched(job, None).job
     attempt(job, None, job.work.training)

@@ -47,7 +47,8 @@ class Finetuned:
             asked for.
         frozen: that what was frozen did not move; None when only a probe was fitted, which trains nothing.
         calibrated: what the sealed temperature did to the scores; None where no image is left to tell.
-        seconds_of: what each candidate took: keys `probe` (features and fit), `finetuned`, `random`.
+        seconds_of: what each candidate took: keys `probe` (features and fit), `finetuned`, `random`; and
+            `search`, the trials by which the settings of the fine-tuning were found.
     """
 
     seal: Seal
@@ -145,7 +146,8 @@ class Finetuned:
     def _candidates(self) -> list[tuple[str, Interval, float]]:
         """Name, figure and seconds of all that was tried."""
         found = {"probe": self.probe, "fine-tuned": self.tuned, "from random weights": self.random}
-        times = [self.seconds_of.get(key, 0.0) for key in ("probe", "finetuned", "random")]
+        keys = (("probe",), ("search", "finetuned"), ("random",))
+        times = [sum(self.seconds_of.get(key, 0.0) for key in own) for own in keys]
         return [
             (name, figures[self.figure], seconds)
             for (name, figures), seconds in zip(found.items(), times, strict=True)

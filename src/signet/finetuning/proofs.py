@@ -250,9 +250,12 @@ def payoff(gain: Interval, seconds: Mapping[str, float]) -> str:
 
     Args:
         gain: of the fine-tuned network over the probe, paired on the same images.
-        seconds: that each took: keys `probe`, `finetuned`.
+        seconds: that each took: keys `probe`, `finetuned`, and `search` where settings were searched first.
     """
-    more = f"{seconds['finetuned']:.0f} seconds of training beside {seconds['probe']:.0f} of the probe"
+    search = f" and {seconds['search']:.0f} of the search" if "search" in seconds else ""
+    more = (
+        f"{seconds['finetuned']:.0f} seconds of training{search} beside {seconds['probe']:.0f} of the probe"
+    )
     points = (
         f"{100 * gain.value:+.1f} points (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}, on "
         "the same images)"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -108,7 +109,21 @@ def settings_to_try(
     return ({}, *({name: draws[name]() for name in free} for _ in range(count - 1)))
 
 
-def searched(job: Job, probe: Probe | None) -> tuple[Job, tuple[Mapping[str, Any], ...]]:
+class Searched(NamedTuple):
+    """What a search came to.
+
+    Attributes:
+        job: with the best settings that were found.
+        tried: the table, one plain mapping for each trial of each rung; empty where nothing was searched.
+        seconds: of all trials, those before a resume included (of one that diverged its last process).
+    """
+
+    job: Job
+    tried: tuple[Mapping[str, Any], ...] = ()
+    seconds: float = 0.0
+
+
+def searched(job: Job, probe: Probe | None) -> Searched:
     """The job with the best settings that were found, and the table of what was tried.
 
     Args:
@@ -116,20 +131,21 @@ def searched(job: Job, probe: Probe | None) -> tuple[Job, tuple[Mapping[str, Any
         probe: with whose strength heads begin; None in a process that is told how they do.
 
     Returns:
-        The job, and one plain mapping for each trial of each rung: `rung`, `trial`, `epochs`, the settings
-        that differ from the recipe's, `accuracy` and `loss` on the validation images (None for one whose loss
-        was no longer finite), `kept`.
+        Of each trial the table has `rung`, `trial`, `epochs`, the settings that differ from the recipe's,
+        `accuracy` and `loss` on the validation images (None for one whose loss was no longer finite), `kept`.
     """
     rungs = Rungs(job.plan.search_trials, job.plan.search_epochs)
     if not rungs.trials:
-        return job, ()
+        return Searched(job)
     tried = settings_to_try(job.recipe, rungs.trials[0], _stage_counts(job), job.plan.strategy)
     alive = list(range(len(tried)))
     rows: list[dict[str, Any]] = []
+    seconds = 0.0
     for rung, (count, epochs) in enumerate(zip(rungs.trials, rungs.epochs, strict=True)):
         judged = {}
         for place, trial in enumerate(alive):
             judged[trial] = _judged(job, probe, tried[trial], (rung, trial, epochs))
+            seconds += judged[trial].pop("seconds", 0.0)
             job.on_progress(Progress("searching settings", place + 1, count, unit="trials"))
         # Ties go to the earlier trial: the recipe's own settings are the first.
         order = sorted(alive, key=lambda trial: (*_rank(judged[trial]), trial))
@@ -147,7 +163,7 @@ def searched(job: Job, probe: Probe | None) -> tuple[Job, tuple[Mapping[str, Any
             for trial in alive
         ]
         alive = sorted(kept)
-    return with_settings(job, tried[alive[0]]), tuple(rows)
+    return Searched(with_settings(job, tried[alive[0]]), tuple(rows), seconds)
 
 
 def with_settings(job: Job, changes: Mapping[str, Any]) -> Job:
@@ -195,13 +211,14 @@ def _judged(
             resume=True,
             on_progress=inside(job.on_progress, f"rung {rung + 1}, trial {trial + 1}"),
         )
+        begin = time.monotonic()
         try:
             done = attempt(one, probe, folder)
         except CheckFailed:
-            return {"accuracy": None, "loss": None}
+            return {"accuracy": None, "loss": None, "seconds": time.monotonic() - begin}
         targets = job.parts.development.targets[job.parts.validation]
         found = scoring.judged(done.validation_logits, targets)
-        return {"accuracy": found.accuracy, "loss": found.loss}
+        return {"accuracy": found.accuracy, "loss": found.loss, "seconds": done.seconds}
 
     values = job.work.values(name, judge, together=True)
     shutil.rmtree(folder, ignore_errors=True)

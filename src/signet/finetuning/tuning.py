@@ -163,12 +163,12 @@ class _Decided:
     rows: Floats
     tried: tuple[Mapping[str, Any], ...]
     baseline: Baseline | None
-    probe_seconds: float
+    before: Mapping[str, float]
 
     @property
     def seconds(self) -> dict[str, float]:
         """What each candidate took, for those that there are."""
-        found = {"probe": self.probe_seconds}
+        found = dict(self.before)
         if self.tuned is not None:
             found["finetuned"] = self.tuned.seconds
         if self.baseline is not None:
@@ -204,13 +204,14 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     probe_seconds = time.monotonic() - begin
     tuned: TrainedNetwork | None = None
     tried: tuple[Mapping[str, Any], ...] = ()
+    search_seconds = 0.0
     deciding = probe.out_of_fold[probe.judged], targets[known][probe.judged]
     if training and recipe.kfold:
         deciding = probe.out_of_fold, targets
         tuned = folding.train_folds(job, probe)
     elif training:
         deciding = probe.logits(rows[parts.validation]), targets[parts.validation]
-        job, tried = searched(job, probe)
+        job, tried, search_seconds = searched(job, probe)
         tuned = train_further(job, probe)
     others = None if tuned is None else tuned.validation_logits
     kept, validation = better(deciding, others, careful=recipe.strategy == "auto")
@@ -221,7 +222,8 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
         weights, bias = label_sets.refitted(probe, rows, targets, classes)
         probe = dataclasses.replace(probe, weights=weights, bias=bias)
     baseline = from_random_weights(job, tuned) if tuned is not None and recipe.random_baseline else None
-    decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried, baseline, probe_seconds)
+    seconds = {"probe": probe_seconds, **({"search": search_seconds} if tried else {})}
+    decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried, baseline, seconds)
     tested = _measure(job, decided)
     return _finished(job, dataset, decided, tested, target=target, overwrite=overwrite)
 
