@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from signet.arrays import Array, Integers
-from signet.catalogue.mirrored import count_of
+from signet.catalogue.sizes import bytes_of, parameters_of
 from signet.comparisons import Comparison, Contestant, Difference, Disagreement, Reply
 from signet.datasets import Dataset
-from signet.errors import BadDataset, BadInput, BadRequest, UnknownName, WrongTask
+from signet.errors import BadDataset, BadRequest, UnknownName, WrongTask
 from signet.evaluation.dispatch import fitting, tally
 from signet.evaluation.labels import few, match_labels
 from signet.evaluation.question import Question, preferred
 from signet.evaluation.tallies import ClassTally, LabelTally, ObjectTally, PixelTally, Tally
-from signet.measuring import milliseconds_of
+from signet.measuring import prediction_milliseconds
 from signet.models import Model, load, resolve
 from signet.naming import shown
-from signet.networks import GraphFile, Pretrained
+from signet.networks import Pretrained
 from signet.progress import OnProgress, silent
 from signet.records import Interval
 from signet.statistics import Resampling, Weights, bootstrap, holm, mcnemar, paired_difference
@@ -193,37 +192,18 @@ def _contestant(name: str, question: Question, kept: Tally) -> Contestant:
     model = question.model
     paths = [question.part.paths[place] for place in kept.places[:TIMED].tolist()]
     card = model.card
-    params, size = _size(model.pretrained)
     whole = question.provenance(len(kept.places))
     own = ("model_digest", "model_licence", "engine", "engine_version", "precision")
     return Contestant(
         name=name,
         metrics={},
-        milliseconds=milliseconds_of(model, paths),
-        params=params,
-        size_bytes=size,
+        milliseconds=prediction_milliseconds(model, paths),
+        params=parameters_of(model.pretrained),
+        size_bytes=bytes_of(model.pretrained),
         claims=card.claims,
         provenance={key: whole[key] for key in own},
         notes=kept.notes,
     )
-
-
-def _size(pretrained: Pretrained) -> tuple[int | None, int | None]:
-    """(trainable values, bytes of the smallest file that holds the weights)."""
-    files = []
-    for network in pretrained.networks:
-        path = network.path if isinstance(network, GraphFile) else network.weights
-        if path is not None and path.is_file():
-            beside = path.with_suffix(".bin")
-            more = beside.stat().st_size if path.suffix == ".xml" and beside.is_file() else 0
-            files.append((path.stat().st_size + more, path))
-    size, _ = min(files, default=(None, None))
-    params = pretrained.card.parameters
-    for _, path in files:
-        if params is None and path.suffix == ".safetensors":
-            with suppress(BadInput):
-                params = count_of(path)
-    return params, size
 
 
 def _runs(rows: Sequence[Contestant]) -> tuple[str, ...]:

@@ -114,7 +114,9 @@ def benchmark(
         )
 
 
-def milliseconds_of(model: Model[Any], paths: Sequence[Path], *, least_seconds: float = 0.5) -> float | None:
+def prediction_milliseconds(
+    model: Model[Any], paths: Sequence[Path], *, least_seconds: float = 0.5
+) -> float | None:
     """Milliseconds of one image after another, from file to answer, of a model as it is opened.
 
     Args:

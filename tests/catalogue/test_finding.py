@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from signet.cards import Claim, Licence
-from signet.catalogue import finding, index, mirrored
+from signet.catalogue import finding, index
 from signet.catalogue.finding import Entry, Query, find, select
-from signet.errors import BadInput, BadRequest, UnknownName
+from signet.errors import BadRequest, UnknownName
 from signet.zoos import from_package
 
 
@@ -294,16 +294,6 @@ def test_weights_of_our_own_network_take_its_place(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("SIGNET_MIRROR", str(tmp_path))
     found = [row for row in select(Query(text="yolov8n")) if row.name == "signet/yolov8n"]
     assert [row.status for row in found] == ["mirrored"]
-
-
-@pytest.mark.parametrize(
-    "header", [b"", b"\xff" * 8, b"\x02" + b"\0" * 7 + b"[]", b"\x10" + b"\0" * 7 + b'{"a": {"b": 1}}']
-)
-def test_a_file_that_is_no_safetensors_is_not_counted(header: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(header)
-    with pytest.raises(BadInput):
-        mirrored.count_of(path)
 
 
 @pytest.mark.usefixtures("catalogue")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from signet.measuring import milliseconds_of
+from signet.measuring import prediction_milliseconds
 from signet.models import load
 from signet.streaming import settings_for
 
@@ -17,7 +17,9 @@ pytest.importorskip("scipy")
 @pytest.fixture(autouse=True)
 def once(monkeypatch):
     """No half second of one image after another."""
-    monkeypatch.setattr("signet.comparing.milliseconds_of", partial(milliseconds_of, least_seconds=0))
+    monkeypatch.setattr(
+        "signet.comparing.prediction_milliseconds", partial(prediction_milliseconds, least_seconds=0)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -219,7 +219,7 @@ def test_several_labels_an_image(three, photos, tmp_path):
     rows = [f"{photos}/{name}/{number}.png,{name}|elk" for name in NAMES[:4] for number in range(5)]
     (tmp_path / "data.csv").write_text("\n".join(["file,label", *rows]))
     found = set_beside(three[:2], from_csv(tmp_path / "data.csv"))
-    assert {one.metric for one in found.pairs} == {"ap", "f1_macro", "f1_micro"}
+    assert {one.metric for one in found.pairs} == {"ap", "f1_macro", "f1_micro", "ece"}
     for row, model in zip(found.models, three, strict=False):
         assert row.metrics == evaluate(model, from_csv(tmp_path / "data.csv")).metrics
     assert all(one.p is None for one in found.pairs)

@@ -110,6 +110,33 @@ def test_any_number_of_steps_can_be_drawn(steps):
     assert 4 <= len(numbers) <= 24
 
 
+@pytest.mark.parametrize(
+    ("value", "fraction", "first", "last"),
+    [
+        (1.0, True, "98.0", "100.0"),
+        (0.0, True, "0.0", "2.0"),
+        (0.5, True, "49.0", "51.0"),
+        (0.0, False, "0.00000", "0.00100"),
+    ],
+)
+def test_a_constant_curve_has_an_axis_that_can_be_read(value, fraction, first, last):
+    drawing = line_chart(Panel("Right", (Line("a", (value, value)),), fraction), (1, 2), "epoch")
+    words = [one.text for one in of_class(drawing, "tick") if one.get("text-anchor") == "end"]
+    assert (words[0], words[-1]) == (first, last)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.booleans())
+def test_no_two_marks_of_an_axis_are_called_the_same(values, fraction):
+    drawing = line_chart(
+        Panel("Loss", (Line("a", tuple(values)),), fraction), range(1, 1 + len(values)), "epoch"
+    )
+    words = [one.text for one in of_class(drawing, "tick") if one.get("text-anchor") == "end"]
+    assert len(set(words)) == len(words) >= 2
+    (line,) = of_class(drawing, "line")
+    heights = [float(point.partition(",")[2]) for point in line.get("points").split()]
+    assert all(13.9 <= height <= 194.1 for height in heights)
+
+
 def test_a_curve_of_nothing_is_an_empty_chart():
     assert parsed(line_chart(Panel("Loss", (Line("a", (None, None)),)), (1, 2), "epoch")).tag == "svg"
 

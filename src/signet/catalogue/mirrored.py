@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,11 @@ from signet.cards import Card
 from signet.catalogue import index
 from signet.catalogue.annotating import DOMAIN, annotated
 from signet.catalogue.entry import Entry
-from signet.errors import BadInput, SignetError
+from signet.catalogue.sizes import count_of
+from signet.errors import SignetError
 from signet.hub.folders import list_mirror, mirror_folder, read_config
 from signet.hub.names import place_of
 from signet.storage import read_json
-
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-_FLOATS = ("F64", "F32", "F16", "BF16")
-_HEADER_LIMIT_BYTES = 100 * 1024 * 1024
-"""Source: the safetensors format, which allows no longer header."""
 
 
 def mirrored(indexed: Mapping[str, Entry]) -> Iterator[Entry]:
@@ -87,23 +81,3 @@ def _counted(card: Card, weights: Path, indexed: Mapping[str, Entry]) -> int | N
         if name.rpartition("/")[2].startswith(f"{card.architecture}.")
     )
     return next(filter(None, same), None)
-
-
-def count_of(weights: Path) -> int:
-    """Values of the floating tensors of a safetensors file, statistics of normalisations left out.
-
-    Raises:
-        BadInput: the file is none, or is cut short in its header.
-    """
-    with weights.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = file.read(min(length, _HEADER_LIMIT_BYTES))
-    try:
-        tensors = json.loads(text)
-        return sum(
-            math.prod(tensor["shape"])
-            for name, tensor in tensors.items()
-            if name != "__metadata__" and tensor["dtype"] in _FLOATS and not name.endswith(_BUFFERS)
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{weights.name}: expected the header of a safetensors file.") from error

@@ -11,13 +11,13 @@ from signet.cards import Licence
 from signet.catalogue.entry import Entry
 from signet.catalogue.finding import Query, licensed, select
 from signet.catalogue.listing import entries
-from signet.catalogue.mirrored import count_of
+from signet.catalogue.sizes import bytes_of, parameters_of
 from signet.choices import LeftOut
 from signet.choosing.priors import Stated, stated_of
 from signet.errors import BadRequest, SignetError, UnknownName, WrongTask
 from signet.features import graph_with_features
 from signet.models import resolve
-from signet.networks import GraphFile, ModuleSource, Pretrained
+from signet.networks import Pretrained
 from signet.progress import OnProgress, silent
 from signet.running import EngineChoice, engines_for
 
@@ -178,30 +178,9 @@ def _candidate(one: Given, name: str, offline: bool, on_progress: OnProgress) ->
     if entry is not None and entry.licence.stated and not found.card.licence.stated:
         found = dataclasses.replace(found, card=dataclasses.replace(found.card, licence=entry.licence))
     featured = graph_with_features(found)
-    params = found.card.parameters or (entry.params if entry else None) or _counted(found)
-    size = (entry.size_bytes if entry else None) or _bytes_of(found)
+    params = found.card.parameters or (entry.params if entry else None) or parameters_of(found)
+    size = (entry.size_bytes if entry else None) or bytes_of(found)
     return Candidate(name, featured, stated_of(name, found.card), params, size)
-
-
-def _counted(found: Pretrained) -> int | None:
-    """Values of the weight file, where there is one that says so in its header."""
-    for network in found.networks:
-        if isinstance(network, ModuleSource) and network.weights and network.weights.suffix == ".safetensors":
-            return count_of(network.weights)
-    return None
-
-
-def _bytes_of(found: Pretrained) -> int | None:
-    """The smallest file that is enough to run it."""
-    sizes = []
-    for network in found.networks:
-        if isinstance(network, GraphFile):
-            binary = network.path.with_suffix(".bin")
-            more = binary.stat().st_size if network.format == "xml" and binary.is_file() else 0
-            sizes.append(network.path.stat().st_size + more)
-        elif network.weights is not None:
-            sizes.append(network.weights.stat().st_size)
-    return min(sizes, default=None)
 
 
 def _network_of(found: Pretrained) -> tuple[object, ...]:

@@ -26,6 +26,8 @@ MIDDLE, HIGH = 0.65, 0.81
 """Strengths of a cell from which its number changes its ink, by night and by day."""
 
 _CELL = 40
+_FLAT = 0.02
+_MOST_DIGITS = 7
 _WHOLE = tuple(factor * 10**power for power in range(7) for factor in (1, 2, 5))
 
 
@@ -204,7 +206,7 @@ def line_chart(panel: Panel, steps: Sequence[float], step: str, kept: float | No
     """Curves over steps; the first solid, the next dashed and dotted, so that colour is not needed."""
     left, top, wide, tall = 48, 14, 300, 180
     values = [value for line in panel.lines for value in line.values if value is not None]
-    upright = ticks(0, 1, 5) if panel.whole else ticks(min(values, default=0), max(values, default=1), 5)
+    upright = ticks(0, 1, 5) if panel.whole else ticks(*_reach(values, panel.fraction), 5)
     level = _level_ticks(steps)
     last = ", ".join(
         f"{line.name} ends at {_amount(line.values[-1], panel.fraction)}"
@@ -218,10 +220,10 @@ def line_chart(panel: Panel, steps: Sequence[float], step: str, kept: float | No
         up = (y - upright[0]) / max(upright[-1] - upright[0], 1e-9)
         return left + wide * across, top + tall * (1 - up)
 
-    for tick in upright:
+    for tick, words in zip(upright, _tick_words(upright, 100 if panel.fraction else 1), strict=True):
         _, y = place(steps[0], tick)
         _add(drawing, "line", "grid", x1=f"{left}", x2=f"{left + wide}", y1=f"{y:.1f}", y2=f"{y:.1f}")
-        _label(drawing, (left - 8, y + 4), _amount(tick, panel.fraction).removesuffix("\u00a0%"), "end")
+        _label(drawing, (left - 8, y + 4), words, "end")
     for tick in level:
         _label(drawing, (place(tick, 0)[0], top + tall + 20), f"{tick:g}", "middle")
     _label(drawing, (left + wide / 2, top + tall + 38), step, "middle", "axis")
@@ -297,6 +299,34 @@ def _front(marks: Sequence[Mark]) -> list[Mark]:
         if not kept or mark.figure.value > kept[-1].figure.value:
             kept.append(mark)
     return kept
+
+
+def _reach(values: Sequence[float], fraction: bool) -> tuple[float, float]:
+    """The range of an upright axis: that of the values, and not so narrow that noise looks like a slope.
+
+    A curve that hardly moves lies flat in a range of a fiftieth of its value, or of 2 points; the range does
+    not leave what the values can be: a fraction's 0 to 1, or what is not negative.
+    """
+    least, greatest = min(values, default=0.0), max(values, default=1.0)
+    missing = (_FLAT if fraction else _FLAT * max(abs(greatest), 0.05)) - (greatest - least)
+    if missing > 0:
+        low, high = least - missing / 2, greatest + missing / 2
+        beyond = max(high - 1, 0.0) if fraction else 0.0
+        below = max(-low, 0.0) if least >= 0 else 0.0
+        least, greatest = low + below - beyond, high + below - beyond
+    return least, greatest
+
+
+def _tick_words(places: Sequence[float], times: float) -> list[str]:
+    """Numbers of an axis with as many digits after the point as tell them apart, the same for all."""
+    step = times * (places[1] - places[0])
+    for digits in range(_MOST_DIGITS):
+        words = [f"{times * place:.{digits}f}" for place in places]
+        if all(
+            abs(float(word) - times * place) < step / 100 for word, place in zip(words, places, strict=True)
+        ):
+            return words
+    return [f"{times * place:.3g}" for place in places]
 
 
 def _level_ticks(steps: Sequence[float]) -> Sequence[float]:
