@@ -41,7 +41,8 @@ def contact_sheet(data: TrainingData, settings: TrainSettings) -> Bytes | None:
     if not task.strength.changes:
         return None
     plain = dataclasses.replace(settings, augmentation="none", variation=type(settings.variation)(), sizes=())
-    first = ClassTask(dataclasses.replace(data, teaching=None), plain).views(rows, 0)[0]
+    # These very images, whatever an epoch would draw.
+    first = ClassTask(dataclasses.replace(data, teaching=None), plain).plain.views(rows, 0)
     columns = [first, *(_seen(task, rows, epoch) for epoch in range(1, min(EPOCHS, settings.epochs) + 1))]
     if any(column.dtype != np.uint8 or column.shape != first.shape for column in columns):
         return None

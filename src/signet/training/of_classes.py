@@ -53,6 +53,7 @@ class ClassTask:
         same = not self.strength.changes and len(self.sizes) == 1
         self.plain = self.learned if same else Batches(data.train, program, settings, learning=False)
         self.prefix: KeptPrefix | None = None
+        self._last_draw: tuple[int, Integers] = (-1, np.zeros(0, np.int64))
         self._asking = threading.Lock()  # batches are made by several threads; a teacher need not bear that
         self._resizing = threading.Lock()
         if settings.objective.sampling == "balanced" and not data.exclusive:
@@ -183,7 +184,12 @@ class ClassTask:
         """int64 (count,), the images of an epoch: each once, or each class alike and some not at all."""
         if self.settings.objective.sampling == "natural":
             return np.arange(self.count)
-        return balanced_draw(self.data.train_targets, generator_of(self.settings.seed, _BALANCED, epoch))
+        known, places = self._last_draw
+        if known != epoch:  # every batch of an epoch asks, and of many images a draw takes its time
+            generator = generator_of(self.settings.seed, _BALANCED, epoch)
+            places = balanced_draw(self.data.train_targets, generator)
+            self._last_draw = (epoch, places)
+        return places
 
     def loss(self, module: nn.Module, examples: Examples) -> Tensor:
         """See `class_losses`."""
