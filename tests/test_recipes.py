@@ -58,6 +58,8 @@ OTHERS = {
     "soup_epochs": 3,
     "overfitting": "step-back",
     "random_baseline": True,
+    "target": "night/",
+    "adaptation": "adabn",
     "input_size": 96,
     "seed": 11,
     "budget_seconds": 60.0,
@@ -79,6 +81,7 @@ NEEDED = {
     **{f"teacher_{name}": {"teacher": "mine.signet"} for name in ("views", "temperature", "weight")},
     "step_at": {"schedule": "step"},
     "step_factor": {"schedule": "step"},
+    "adaptation": {"target": "night/"},
 }
 """What some settings make no sense without."""
 

@@ -25,6 +25,7 @@ def refuse_contradictions(recipe: Recipe) -> None:
     _check_frozen(recipe)
     _check_folds(recipe)
     _check_loss(recipe)
+    _check_target(recipe)
 
 
 def _check_optimizer(recipe: Recipe) -> None:
@@ -114,4 +115,25 @@ def _check_folds(recipe: Recipe) -> None:
         raise BadRequest(
             f"recipe: kfold {recipe.kfold} and random_baseline: random weights are compared with one "
             "network, and folds make several. Ask for the baseline in a run without folds."
+        )
+
+
+def _check_target(recipe: Recipe) -> None:
+    way = recipe.adaptation
+    if recipe.target is None:
+        if _given(recipe, "adaptation"):
+            raise BadRequest(
+                f"recipe: adaptation {way!r}: expected images to adapt to, got no target. Name some: "
+                "--target FOLDER, or leave adaptation out."
+            )
+        return
+    if recipe.kfold is not None:
+        raise BadRequest(
+            f"recipe: kfold {recipe.kfold} and target: expected one network to adapt, got one for each fold. "
+            "Leave one of them out."
+        )
+    if way == "coral" and recipe.head == "mlp":
+        raise BadRequest(
+            "recipe: adaptation 'coral' and head 'mlp': expected a linear head, which is fitted anew on "
+            "features like the target's. Use --adaptation adabn, or --head linear."
         )

@@ -118,6 +118,12 @@ class Recipe:
             best epoch, at a lower rate, twice at most) or "off"; None for "stop" where validation has a loss.
         input_size: height and width to train and predict at, of pixels the short side; None for the plan's
             choice.
+        target: images of the kind that the model will be used on, where that differs from what it learns
+            from: a folder, a list or a dataset. The result is adapted to them. Labels that they have say what
+            that was worth, and decide nothing.
+        adaptation: how: "adabn" (BatchNorm takes their statistics), "coral" (a linear head is fitted on
+            features that have their covariance), "tent" (after adabn, scale and shift of the norms make
+            answers surer), "none" (is measured alone), or "auto": what those images without labels speak for.
         random_baseline: train the same network from random weights, too, with the same steps, to show what
             the pretraining is worth, where labels of images are learned.
         seed: of folds, order, augmentation and intervals.
@@ -196,6 +202,8 @@ class Recipe:
     soup_epochs: int | None = setting(None, 2, 100)
     overfitting: Literal["off", "stop", "step-back"] | None = None
     input_size: int | None = setting(None, 16, 2048)
+    target: str | None = None
+    adaptation: Literal["auto", "none", "adabn", "coral", "tent"] = "auto"
     random_baseline: bool = False
     seed: int = setting(0, 0, 2**63 - 1)
     budget_seconds: float | None = setting(None, 1, 1e8)

@@ -166,6 +166,8 @@ def test_a_preset_and_no_audit(signet, dataset, tmp_path):
         (["--strategy", "probe", "--head", "mlp"], "a probe is linear"),
         (["--search", "0"], "search_seconds"),
         (["--preset", "few"], "few-shot"),
+        (["--adaptation", "coral"], "got no target"),
+        (["--target", "x", "--adaptation", "coral", "--head", "mlp"], "expected a linear head"),
     ],
 )
 def test_options_that_do_not_go_together(signet, dataset, tmp_path, words, said):

@@ -46,6 +46,16 @@ class HeadName(enum.StrEnum):
     mask_rcnn = "mask-rcnn"
 
 
+class AdaptationName(enum.StrEnum):
+    """How the result is adapted to the images of --target."""
+
+    auto = "auto"
+    none = "none"
+    adabn = "adabn"
+    coral = "coral"
+    tent = "tent"
+
+
 class TrackerName(enum.StrEnum):
     """Where the figures of each epoch go besides the curves."""
 
@@ -91,6 +101,13 @@ Golden = Annotated[
 ]
 RandomBaseline = Annotated[
     bool, typer.Option("--random-baseline", help="Train from random weights, too, to compare with.")
+]
+Target = Annotated[
+    Path | None,
+    typer.Option("--target", help="Images of another kind to adapt to; labels of theirs are never used."),
+]
+Adaptation = Annotated[
+    AdaptationName | None, typer.Option("--adaptation", help="How; auto: what those images speak for.")
 ]
 Tracker = Annotated[
     TrackerName | None,

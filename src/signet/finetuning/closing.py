@@ -191,10 +191,11 @@ def identity_of(
 
 
 def recorded(recipe: Recipe) -> dict[str, Any]:
-    """The recipe for the record; of a teacher that is a file its name, which tells of no folder."""
+    """The recipe for the record; of a teacher or target that is a file its name, which tells of no folder."""
     values = recipe.to_dict()
-    if recipe.teacher is not None and Path(recipe.teacher).expanduser().exists():
-        values["teacher"] = PurePath(recipe.teacher).name
+    for name in ("teacher", "target"):
+        if values[name] is not None and Path(values[name]).expanduser().exists():
+            values[name] = PurePath(values[name]).name
     return values
 
 

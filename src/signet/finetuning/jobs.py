@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from signet.finetuning.partition import Parts
 from signet.finetuning.plans import Plan
@@ -12,6 +12,9 @@ from signet.finetuning.workplace import Workplace
 from signet.networks import Pretrained
 from signet.progress import OnProgress, silent
 from signet.recipes import Recipe
+
+if TYPE_CHECKING:
+    from signet.finetuning.domains.target import Target
 
 HeadFactory = Callable[[int, int], Any]
 """From (width of the features, number of classes) to a torch module that makes logits of features."""
@@ -48,6 +51,7 @@ class Job:
         on_progress: told of every long step.
         teacher: from whose answers the network learns too.
         head: makes a head of the user's own, or None for the recipe's.
+        target: images that the result is adapted to, or None.
     """
 
     start: Pretrained
@@ -59,6 +63,7 @@ class Job:
     on_progress: OnProgress = silent
     teacher: Pretrained | None = None
     head: HeadFactory | None = None
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

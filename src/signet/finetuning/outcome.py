@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from signet.arrays import Bytes
+from signet.finetuning.domains.outcome import DomainAdaptation
 from signet.finetuning.plans import Plan
 from signet.finetuning.proofs import Calibrated, FrozenProof, figures_with_seconds, frozen_facts, payoff
 from signet.finetuning.searching import words_of
@@ -47,6 +48,8 @@ class Finetuned:
             asked for.
         frozen: that what was frozen did not move; None when only a probe was fitted, which trains nothing.
         calibrated: what the sealed temperature did to the scores; None where no image is left to tell.
+        adaptation: what became of the images of a target; None without one. `report` is of the network that
+            is sealed; `probe`, `tuned`, `gain` are of those before.
         seconds_of: what each candidate took: keys `probe` (features and fit), `finetuned`, `random`; and
             `search`, the trials by which the settings of the fine-tuning were found.
     """
@@ -68,6 +71,7 @@ class Finetuned:
     random: Mapping[str, Interval] | None = None
     frozen: FrozenProof | None = None
     calibrated: Calibrated | None = None
+    adaptation: DomainAdaptation | None = None
     seconds_of: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -106,6 +110,7 @@ class Finetuned:
             "paid": self.paid(),
             "frozen": None if self.frozen is None else self.frozen.to_dict(),
             "calibration": None if self.calibrated is None else self.calibrated.to_dict(),
+            "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
             "seconds_of": {name: round(value, 1) for name, value in self.seconds_of.items()},
             "seconds": round(self.seconds, 1),
         }
@@ -128,6 +133,8 @@ class Finetuned:
                 f"{'right' if self.figure == 'top1' else 'average precision'}: {self.probe[self.figure]}"
             )
         lines += [one.words() for one in (self.calibrated, self.frozen) if one is not None]
+        if self.adaptation is not None:
+            lines += self.adaptation.words()
         if self.folds is not None:
             lines.append(self._out_of_fold(self.folds))
         if self.report.unreadable:
@@ -199,6 +206,7 @@ class Finetuned:
             sheet=self.sheet,
             paid=self.paid() or "",
             frozen=() if self.frozen is None else frozen_facts(self.frozen),
+            adapted=() if self.adaptation is None else self.adaptation.facts(),
             unscaled=None if self.calibrated is None else self.calibrated.reliability,
             calibrated="" if self.calibrated is None else self.calibrated.words(),
             seal={"path": str(self.seal.path), "digest": self.seal.digest, "bytes": self.seal.size_bytes},

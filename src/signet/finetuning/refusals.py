@@ -53,6 +53,8 @@ _OF_LEARNERS = (
     "lora_rank",
     "lora_alpha",
     "label_smoothing",
+    "target",
+    "adaptation",
 )
 _OF_OBJECTS = ("mosaic",)
 _TRUTHS = {"segment": "labelled pixels", "detect": "boxes", "instances": "objects with masks"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,8 @@ def dealt(
         BadDataset: as `partition`; or the recipe asks for training, and no image is left to decide by.
     """
     training = strategy.name != "probe"
+    if not training and recipe.target is not None and "test" not in dataset.splits:
+        return _held_for_source(dataset, recipe, on_progress), strategy
     parts = partition(dataset, recipe, training=training, on_progress=on_progress)
     if training and recipe.kfold:
         check_folds(parts, dataset.source)
@@ -187,3 +190,12 @@ def dealt(
         )
     why = "a probe only, since no class has an image to spare for deciding whether training helped"
     return partition(dataset, recipe, training=False, on_progress=on_progress), Strategy("probe", (why,))
+
+
+def _held_for_source(dataset: Dataset[Any], recipe: Recipe, on_progress: OnProgress) -> Parts:
+    """The parts of a probe that is adapted: a test part says what that costs on the source.
+
+    Nested folds would be of the probe as it was before.
+    """
+    parts = partition(dataset, recipe, training=True, on_progress=on_progress)
+    return dataclasses.replace(parts, validation=np.zeros(0, np.int64))

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from signet import answers, streaming
 from signet.arrays import Floats
-from signet.batches import Outputs
-from signet.cards import OutputContract
 from signet.datasets import Dataset
 from signet.errors import AlreadyExists, BadDataset, BadRequest, WrongTask
-from signet.finetuning import adapting, closing, folding, label_sets, scoring
+from signet.finetuning import adapting, answering, closing, domains, folding, label_sets, scoring
 from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.adapted import Adapted
 from signet.finetuning.baseline import Baseline, from_random_weights
 from signet.finetuning.deciding import better
 from signet.finetuning.jobs import Beside, Job, RunSettings
-from signet.finetuning.joining import card_of, traced_inputs
 from signet.finetuning.looking_over import with_findings
 from signet.finetuning.meeting import meeting
 from signet.finetuning.origins import copies_among, provenance_of
@@ -37,8 +33,6 @@ from signet.finetuning.probes import (
     featured,
     features_of,
     fitted,
-    head_of,
-    opened,
     probe_settings,
 )
 from signet.finetuning.refusals import refuse_unfit
@@ -54,8 +48,6 @@ from signet.probing import Probe
 from signet.recipes import Recipe
 from signet.records import Mistake
 from signet.seals import check_out
-
-_STATISTICS_IMAGES = 2000
 
 
 def finetune(
@@ -126,10 +118,12 @@ def finetune(
         )
     given, (chosen, preset_words) = chosen, applied(chosen, dataset, found.card)
     check_recipe(chosen, own_head=ways.head is not None)
+    domain = domains.fit_target(found, dataset, chosen, ways.head)
     teacher = teacher_of(chosen, dataset, offline=ways.offline, on_progress=ways.on_progress)
     strategy = strategy_for(found, dataset, chosen, own_head=ways.head is not None)
     strategy = Strategy(strategy.name, (*preset_words, *strategy.why))
     identity = closing.identity_of(found, dataset, chosen, strategy.name, teacher, ways.head)
+    identity |= {} if domain is None else {"target": domain.identity}
     ranks = meeting(ways.processes, chosen.device)
     with workplace(target, identity, resume=ways.resume, overwrite=overwrite, ranks=ranks) as work:
         scratch = strategy.name == SCRATCH
@@ -140,12 +134,13 @@ def finetune(
 
         def planned() -> dict[str, Any]:
             plan = make_plan(start, dataset, parts, chosen, strategy, Beside(teacher, ways.head, steps))
+            plan = domains.with_target(plan, domain, chosen)
             return with_findings(plan, dataset, chosen, ways).to_dict()
 
         plan = Plan.from_dict(work.values("plan", planned))
         if ways.on_plan is not None:
             ways.on_plan(plan)
-        job = Job(start, parts, plan, chosen, work, ways.resume, ways.on_progress, teacher, ways.head)
+        job = Job(start, parts, plan, chosen, work, ways.resume, ways.on_progress, teacher, ways.head, domain)
         done = _sealed(job, dataset, target, overwrite)
         work.remove()
     return dataclasses.replace(done, seconds=time.monotonic() - begin)
@@ -187,6 +182,16 @@ class _Tested:
     unreadable: tuple[Mistake, ...]
     notes: tuple[str, ...]
     seconds: float
+    shift: _Shift | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shift:
+    """What became of a target: the network to seal, None for that decided on; logits of the test images."""
+
+    network: domains.Network | None
+    logits: Floats
+    found: domains.DomainAdaptation
 
 
 def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> Finetuned:
@@ -225,6 +230,8 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     seconds = {"probe": probe_seconds, **({"search": search_seconds} if tried else {})}
     decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried, baseline, seconds)
     tested = _measure(job, decided)
+    if job.target is not None:
+        tested = dataclasses.replace(tested, shift=_shifted(job, decided, tested, job.target))
     return _finished(job, dataset, decided, tested, target=target, overwrite=overwrite)
 
 
@@ -253,53 +260,39 @@ def _measure(job: Job, decided: _Decided) -> _Tested:
         )
         for place, error in failures
     )
-    answers_of_tuned = None if tuned is None else _logits(tuned, part, recipe)
+    answers_of_tuned = None if tuned is None else answering.logits_of(tuned, part.paths, recipe)
     baseline = decided.baseline
     prints = read_fingerprints(part.paths, on_progress=tell)
     return _Tested(
         part,
         decided.probe.logits(features),
         answers_of_tuned,
-        None if baseline is None else _logits(baseline.network, part, recipe),
+        None if baseline is None else answering.logits_of(baseline.network, part.paths, recipe),
         unreadable,
         copies_among(parts.fingerprints, prints),
         time.monotonic() - begin,
     )
 
 
-def _logits(tuned: TrainedNetwork, part: Part, recipe: Recipe) -> Floats:
-    """The trained network's logits, by the graph that will be sealed."""
-    contract = _contract(tuned)
-    return _through(tuned, part.paths, recipe, lambda raw: answers.logits(raw, contract))
-
-
-def _own_features(tuned: TrainedNetwork, paths: Sequence[Path], recipe: Recipe) -> Floats:
-    """The trained network's features of some images, evenly from all; the frozen network's were others."""
-    contract = _contract(tuned)
-    chosen = paths[:: -(-len(paths) // _STATISTICS_IMAGES)]
-    return _through(tuned, chosen, recipe, lambda raw: answers.features(raw, contract))
-
-
-def _through(
-    tuned: TrainedNetwork, paths: Sequence[Path], recipe: Recipe, take: Callable[[Outputs], Floats]
-) -> Floats:
-    card = dataclasses.replace(
-        tuned.sized.card, task="classify", output=_contract(tuned), labels=None, inputs=_inputs(tuned)
+def _shifted(job: Job, decided: _Decided, tested: _Tested, target: domains.Target) -> _Shift:
+    """The kept candidate, adapted to a target."""
+    tuned = decided.tuned if decided.kept == "fine-tuned" else None
+    candidate = domains.Candidate(
+        job, _network(job, decided), decided.probe, tuned, target.paths, decided.temperature
     )
-    with opened(Pretrained(card, (tuned.graph,), tuned.graph.digest, "traced"), recipe) as model:
-        rows = list(streaming.outputs(model, paths, lambda raw: list(take(raw))))
-    for row in rows:
-        if row.answer is None:
-            raise BadDataset(f"{row.source} changed while the model was measured: {row.error}")
-    return np.stack([row.answer for row in rows if row.answer is not None])
+    before = tested.probe if tuned is None or tested.tuned is None else tested.tuned
+    test = None if job.parts.test is None else (tested.part, before)
+    network, found = domains.adapted_to(candidate, target, test, job.recipe.seed)
+    if network is None or test is None:
+        return _Shift(network, before, found)
+    return _Shift(network, network.logits(tested.part.paths), found)
 
 
-def _contract(tuned: TrainedNetwork) -> OutputContract:
-    return card_of(tuned.sized.card, ("",) * tuned.classes).output
-
-
-def _inputs(tuned: TrainedNetwork) -> Any:
-    return traced_inputs(tuned.sized.card.input_size or (224, 224))
+def _network(job: Job, decided: _Decided) -> domains.Network:
+    """The candidate that was kept."""
+    if decided.kept == "fine-tuned" and decided.tuned is not None:
+        return domains.of_trained(job, decided.tuned)
+    return domains.of_probe(job, decided.probe, decided.rows)
 
 
 def _finished(
@@ -319,6 +312,9 @@ def _finished(
             tested.tuned, temperature if kept == "fine-tuned" else 1.0, dataset.exclusive
         )
     best = by_tuned if kept == "fine-tuned" and by_tuned is not None else by_probe
+    shift = tested.shift
+    if shift is not None:
+        best = best._replace(logits=shift.logits)  # what is reported is what is sealed
     targets = tested.part.targets
     report = scoring.report_of(
         best,
@@ -336,10 +332,8 @@ def _finished(
     others = None if by_tuned is None else scoring.metrics_of(by_tuned, targets, labels, seed)
     gain = None if by_tuned is None else scoring.gain_of(by_tuned, by_probe, targets, seed)
     candidate = (
-        closing.sealable_tuned(tuned, _own_features(tuned, job.parts.development.paths, job.recipe))
-        if kept == "fine-tuned" and tuned is not None
-        else closing.sealable_probe(job.start, head_of(probe, job.start), decided.rows, job.work)
-    )
+        _network(job, decided) if shift is None or shift.network is None else shift.network
+    ).sealable()
     history = () if tuned is None else tuned.history
     random = None
     if tested.random is not None:
@@ -347,6 +341,15 @@ def _finished(
         random = scoring.metrics_of(by_random, targets, labels, seed)
     calibrated = None if nested else scoring.calibrated(best, targets, labels, seed)
     proof = None if tuned is None else tuned.proof
+    folds = folding.record(tuned, job.parts, seed)
+    beside = {
+        "random": None if random is None else {"metrics": closing.plain(random)},
+        "calibration": None if calibrated is None else calibrated.to_dict(),
+        "frozen": None if proof is None else proof.to_dict(),
+        "finetuned": None if others is None else {"metrics": closing.plain(others), "history": list(history)},
+        "folds": folds,
+        "adaptation": None if shift is None else shift.found.to_dict(),
+    }
     record: dict[str, Any] = {
         **({"search": [dict(row) for row in decided.tried]} if decided.tried else {}),
         "chosen": kept,
@@ -354,18 +357,8 @@ def _finished(
         "measured_on": job.plan.measured_on,
         "metrics": closing.plain(report.metrics),
         "probe": {"strength": probe.strength, "method": probe.method, "metrics": closing.plain(figures)},
+        **{name: facts for name, facts in beside.items() if facts is not None},
     }
-    if random is not None:
-        record["random"] = {"metrics": closing.plain(random)}
-    if calibrated is not None:
-        record["calibration"] = calibrated.to_dict()
-    if proof is not None:
-        record["frozen"] = proof.to_dict()
-    if others is not None:
-        record["finetuned"] = {"metrics": closing.plain(others), "history": list(history)}
-    folds = folding.record(tuned, job.parts, seed)
-    if folds is not None:
-        record["folds"] = folds
     job.work.begin_sealing()
     seal = closing.close(job, candidate, record, target, temperature=temperature, overwrite=overwrite)
     return Finetuned(
@@ -385,5 +378,6 @@ def _finished(
         random=random,
         frozen=proof,
         calibrated=calibrated,
+        adaptation=None if shift is None else shift.found,
         seconds_of=decided.seconds,
     )

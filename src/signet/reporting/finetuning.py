@@ -43,6 +43,10 @@ FROZEN = (
     "Parameters, statistics and other buffers that training had to leave alone, hashed before it began and "
     "in the weights that were kept; they were compared at the end of every epoch, too."
 )
+ADAPTED = (
+    "What the model was adapted to after it had learned, by what, and what is known of it. The figures at "
+    "the top of this page are of the adapted model, on images of the kind that it learned from."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,7 @@ class Story:
         seal: path, digest and size of the sealed model.
         paid: whether fine-tuning was worth its time, in words.
         frozen: what was frozen and the proof that it did not move: names and values.
+        adapted: to which other images the model was adapted, and how: names and values.
         unscaled: reliability of the scores before temperature scaling; None where there was none.
         calibrated: what the temperature did, in words.
     """
@@ -84,6 +89,7 @@ class Story:
     seal: Mapping[str, Any] = field(default_factory=dict)
     paid: str = ""
     frozen: Sequence[tuple[str, str]] = ()
+    adapted: Sequence[tuple[str, str]] = ()
     unscaled: Calibration | None = None
     calibrated: str = ""
 
@@ -112,6 +118,8 @@ def finetuning_page(story: Story, *, read: Reader | None = None) -> Page:
         )
     if story.frozen:
         sections.append(Table("What was frozen", tuple(story.frozen), lead=FROZEN))
+    if story.adapted:
+        sections.append(Table("Adapted to other images", tuple(story.adapted), lead=ADAPTED))
     if story.plan:
         sections.append(Table("The plan", _parted(story.plan), lead="Decided before training began."))
     if story.seal:

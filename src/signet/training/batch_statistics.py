@@ -11,10 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class Moments(NamedTuple):
+    """What has come into one layer: float64 (C,) mean and unbiased variance of all its values."""
+
+    mean: Tensor
+    variance: Tensor
 
 
 @dataclass(slots=True)
@@ -24,6 +32,12 @@ class _Sums:
     count: int
     total: Tensor
     squares: Tensor
+
+    @property
+    def moments(self) -> Moments:
+        mean_C = self.total / self.count
+        variance_C = (self.squares / self.count - mean_C**2).clamp(min=0)
+        return Moments(mean_C, variance_C * (self.count / max(1, self.count - 1)))
 
 
 def re_estimate(module: nn.Module, names: Iterable[str], passes: Callable[[], None]) -> tuple[str, ...]:
@@ -45,15 +59,34 @@ def re_estimate(module: nn.Module, names: Iterable[str], passes: Callable[[], No
     Source: Y. Wu, J. Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3, "PreciseBN": population
         mean and variance from the moments of batches, aggregated with equal weight for each image.
     """
+    found = moments_of(module, names, passes, live=True)
+    write_moments(module, found)
+    return tuple(found)
+
+
+def moments_of(
+    module: nn.Module, names: Iterable[str], passes: Callable[[], None], *, live: bool
+) -> dict[str, Moments]:
+    """Mean and variance of what comes into some BatchNorm layers, over a set of images.
+
+    Args:
+        module: the network; it is left as it was, in evaluation mode.
+        names: of the layers; those of which `re_estimate` says that they stay are left out.
+        passes: sends all images through the network.
+        live: whether these layers normalise by each batch's own statistics meanwhile, or by those they keep.
+
+    Returns:
+        Moments by name, of the layers that something came into.
+    """
     layers = {name: layer for name in names if (layer := _estimated(module, name)) is not None}
     if not layers:
-        return ()
+        return {}
     sums: dict[str, _Sums] = {}
     module.eval()
     own = {name: [buffer.clone() for buffer in layer.buffers()] for name, layer in layers.items()}
     handles = [layer.register_forward_pre_hook(_gathering(sums, name)) for name, layer in layers.items()]
     for layer in layers.values():
-        layer.training = True  # the layer alone: an activation inside it draws nothing
+        layer.training = live  # the layer alone: an activation inside it draws nothing
     try:
         with torch.no_grad():
             passes()
@@ -64,8 +97,19 @@ def re_estimate(module: nn.Module, names: Iterable[str], passes: Callable[[], No
         for name, layer in layers.items():
             for buffer, kept in zip(layer.buffers(), own[name], strict=True):
                 buffer.copy_(kept)  # the running average, which the passes have moved
-    _write(layers, sums)
-    return tuple(sums)
+    return {name: found.moments for name, found in sums.items()}
+
+
+def write_moments(module: nn.Module, found: Mapping[str, Moments]) -> None:
+    """Give layers these statistics, by name."""
+    for name, moments in found.items():
+        layer = module.get_submodule(name)
+        for buffer, value_C in (
+            (layer.running_mean, moments.mean),
+            (layer.running_var, moments.variance),
+        ):
+            if isinstance(buffer, Tensor):
+                buffer.copy_(value_C)
 
 
 def _estimated(module: nn.Module, name: str) -> _BatchNorm | None:
@@ -90,14 +134,3 @@ def _gathering(sums: dict[str, _Sums], name: str) -> Callable[[nn.Module, tuple[
         before.squares += rows * (spread_C + mean_C**2)
 
     return gather
-
-
-def _write(layers: Mapping[str, _BatchNorm], sums: Mapping[str, _Sums]) -> None:
-    """The sums as statistics; the variance unbiased, as torch keeps it."""
-    for name, found in sums.items():
-        mean_C = found.total / found.count
-        variance_C = (found.squares / found.count - mean_C**2).clamp(min=0)
-        variance_C *= found.count / max(1, found.count - 1)
-        for buffer, value_C in ((layers[name].running_mean, mean_C), (layers[name].running_var, variance_C)):
-            if buffer is not None:
-                buffer.copy_(value_C)
