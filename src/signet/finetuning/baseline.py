@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from signet.errors import BadRequest
 from signet.finetuning.adaptations import SCRATCH, seeded
 from signet.finetuning.jobs import Job
 from signet.finetuning.joining import Rebuilt, write_state
+from signet.finetuning.plans import Plan
 from signet.finetuning.trained import TrainedNetwork, settings_of
 from signet.graphs.opening import open_graph
 from signet.progress import Progress
+from signet.recipes import Recipe
 from signet.resolving import module_source
 from signet.storage import digest_of as file_digest
 from signet.zoos import by_name
@@ -33,6 +35,30 @@ class Baseline(NamedTuple):
 
     network: TrainedNetwork
     seconds: float
+
+
+def settings_from_random(plan: Plan, recipe: Recipe, classifier: str, epochs: int) -> Any:
+    """Those of a run, without what makes sense of pretrained weights only.
+
+    Nothing is frozen, all stages learn at one rate, and no BatchNorm keeps statistics of random weights;
+    neither patience nor the watch ends it.
+
+    Args:
+        plan: of the fine-tuning.
+        recipe: likewise.
+        classifier: dotted name of the head.
+        epochs: that the fine-tuning took.
+    """
+    plan = dataclasses.replace(plan, strategy=SCRATCH, stages=(), epochs=epochs)
+    settings = settings_of(plan, recipe, classifier)
+    return dataclasses.replace(
+        settings,
+        patience=0,
+        overfitting="off",
+        batchnorm="re-estimated" if settings.batchnorm == "re-estimated" else "batch",
+        batchnorm_stages=(),
+        optimisation=dataclasses.replace(settings.optimisation, layer_decay=1.0, stage_rates=()),
+    )
 
 
 def from_random_weights(job: Job, tuned: TrainedNetwork) -> Baseline | None:
@@ -62,9 +88,7 @@ def from_random_weights(job: Job, tuned: TrainedNetwork) -> Baseline | None:
     with seeded(recipe.seed):
         module = zoo.build(spec, None)
     epochs = max(1, sum("train_loss" in row for row in tuned.history))
-    plan = dataclasses.replace(job.plan, strategy=SCRATCH, stages=(), epochs=epochs)
-    settings = settings_of(plan, recipe, spec.classifier or "")
-    settings = dataclasses.replace(settings, patience=0, overfitting="off")
+    settings = settings_from_random(job.plan, recipe, spec.classifier or "", epochs)
     known, unseen = parts.development.subset(parts.training), parts.development.subset(parts.validation)
     data = TrainingData(
         known.paths,

@@ -88,8 +88,8 @@ def settings_to_try(
     Args:
         recipe: whose seed decides.
         count: how many.
-        strategy: that is trained.
         stages: numbers of leading stages that may stay frozen; empty where that is not to be searched.
+        strategy: that is trained.
     """
     random = np.random.default_rng([recipe.seed, _ROLE])
     plain = Recipe()
