@@ -7,9 +7,9 @@ FOLDER holds a timm network (`config.json`, `model.safetensors`), which all prog
 `train` and `test` with a folder of images for each class. For each count and seed so many images of each
 class are drawn from `train`; every program gets the same ones and is measured on all of `test`, which decides
 nothing. `signet` is `finetune` with no option but `--out`; `linear probe` is scikit-learn's logistic
-regression, untouched, on timm's features; `timm` (a full training) and `fastai` are those of
-`tuning/systems.py`. A run that is finished is not made again; a class with fewer images gives all it has,
-and a dataset where most have fewer takes no part at that count.
+regression, untouched, on timm's features at the network's own size; `timm` (a full training) and `fastai` are
+those of `tuning/systems.py`. A run that is finished is not made again; a class with fewer images gives all it
+has, and a dataset where most have fewer takes no part at that count.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def measure(cell: Cell, seed: int, chosen: argparse.Namespace) -> None:
                 threads=chosen.threads,
                 seed=seed,
                 few=True,
+                features=str((chosen.work / "features").resolve()),
             )
             found = run(cell.program, asked, chosen, scratch)
     part = place.with_suffix(".part")
@@ -158,7 +159,7 @@ def report(results: Mapping[Cell, Sequence[Ran]], chosen: argparse.Namespace) ->
             "# Few images of each class",
             "",
             f"{datetime.now(UTC):%Y-%m-%d}; {machine.processor()}; threads: {chosen.threads}; "
-            f"{chosen.size} pixels in the peers. {versions}.",
+            f"{chosen.size} pixels in the peers that train. {versions}.",
             "",
             f"Backbone: {Path(chosen.model).name}. Accuracy on all test images, which decide nothing, in "
             "percent; intervals are over seeds (Student's t), and small where the drawn images differ little "
@@ -186,7 +187,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="where finished runs are kept")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     chosen = parser.parse_args()
-    chosen.work.mkdir(parents=True, exist_ok=True)
+    (chosen.work / "features").mkdir(parents=True, exist_ok=True)
     results: dict[Cell, list[Ran]] = {}
     for cell, seed in runs(chosen):
         measure(cell, seed, chosen)

@@ -38,6 +38,7 @@ class Asked:
         threads: of torch.
         seed: of order, augmentation and the new head.
         few: there are few images, of which a person lets a program see more epochs.
+        features: folder in which the features of images are kept from one run to the next, or "".
     """
 
     model: str
@@ -46,6 +47,7 @@ class Asked:
     threads: int
     seed: int
     few: bool = False
+    features: str = ""
 
     @classmethod
     def read(cls, place: Path) -> Asked:
@@ -246,23 +248,40 @@ def with_keras(asked: Asked) -> Epochs:
 
 
 def with_logistic_regression(asked: Asked) -> Epochs:
-    """Scikit-learn's logistic regression, as it comes, on the features of timm's network."""
+    """Scikit-learn's logistic regression, as it comes, on the features of timm's network.
+
+    They are of the network's own input size and preprocessing, since nothing is trained that more pixels
+    would make slow.
+    """
+    import hashlib
+
     import numpy as np
     import timm
     import torch
     from sklearn.linear_model import LogisticRegression
 
     network = timm.create_model(f"local-dir:{asked.model}", pretrained=True, num_classes=0).eval()
-    way = timm.data.create_transform(
-        (3, asked.size, asked.size), mean=MEAN, std=STD, interpolation="bilinear", crop_pct=0.875
-    )
+    way = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
+
+    def names(files: list[tuple[str, int]]) -> list[Path]:
+        digests = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file, _ in files]
+        return [Path(asked.features or ".") / f"{digest}.npy" for digest in digests]
 
     def features(part: str) -> tuple[Any, Any]:
         files = asked.files(part)
-        batches = torch.utils.data.DataLoader(_Files(files, way), batch_size=64)  # type: ignore[arg-type]
+        places = names(files)
+        missing = [place for place, kept in enumerate(places) if not (asked.features and kept.exists())]
+        rows = {place: np.load(kept) for place, kept in enumerate(places) if place not in set(missing)}
+        batches = torch.utils.data.DataLoader(_Files([files[place] for place in missing], way), batch_size=64)  # type: ignore[arg-type]
         with torch.inference_mode():
-            rows = [network(images).numpy() for images, _ in batches]
-        return np.concatenate(rows), np.array([target for _, target in files])
+            made = [row for images, _ in batches for row in network(images).numpy()]
+        for place, row in zip(missing, made, strict=True):
+            rows[place] = row
+            if asked.features:
+                np.save(places[place], row)
+        return np.stack([rows[place] for place in range(len(files))]), np.array(
+            [target for _, target in files]
+        )
 
     fitted = LogisticRegression(max_iter=1000).fit(*features("train"))
     yield float(fitted.score(*features("test")))
