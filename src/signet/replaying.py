@@ -165,7 +165,7 @@ def compare_answer(
             findings.add(stage, None, 0.0, problem)
             continue
         error, note = difference(sealed.get(name), replay.get(name))
-        judged = _answer_tolerance if stage == "answer" and decides else raw_tolerance
+        judged = answer_tolerance if stage == "answer" and decides else raw_tolerance
         tolerance = judged(sealed.get(name, nothing), allowed)
         findings.add(stage, error, tolerance + (256 * level if stage == "network" else level), note)
     if "network" in sealed:
@@ -180,6 +180,34 @@ def compare_answer(
         findings.add("decision", None, 0.0, "missing in the evidence")
         return False
     return _compare_decision(findings, sealed, replay, card)
+
+
+def compare_given(
+    findings: Findings, name: str, sealed: Mapping[str, Array], given: Array, allowed: Allowance
+) -> bool:
+    """Compare what another program says that a stage of the evidence gave, with or without a batch axis.
+
+    Args:
+        findings: taken in.
+        name: of the stage, as the evidence has it.
+        sealed: the evidence of this image.
+        given: by the program.
+        allowed: what may differ.
+    """
+    before = found(sealed, name)
+    if before is not None and given.shape == (1, *before.shape):
+        given = given[0]
+    error, note = difference(before, given)
+    stage = stage_of(name)
+    if before is None:
+        tolerance = 0.0
+    elif stage == "answer" and isinstance(before, np.ndarray):
+        tolerance = answer_tolerance(before, allowed)
+    elif stage in ("network", "head"):
+        tolerance = raw_tolerance(before, allowed)
+    else:
+        tolerance = _stage_tolerance(before, allowed)
+    return findings.add(stage, error, tolerance, note)
 
 
 def compare_images(findings: Findings, sealed: Expected, count: int) -> None:
@@ -218,9 +246,7 @@ def _compare_decision(
     same = index == now
     note = ""
     if not same and now >= 0 and 0 <= index < len(answer):
-        # Two scores this close are in no order: an engine may answer with either.
-        tie = _ANSWER_RELATIVE * float(answer.max()) + STEADY_ABSOLUTE
-        same = float(answer[now] - answer[index]) <= tie
+        same = float(answer[now] - answer[index]) <= tie_of(answer)
         note = "a tie, decided the other way" if same else ""
     if not same:
         note = f"sealed as {_label(card, index)}, now {_label(card, now)}"
@@ -256,10 +282,21 @@ def raw_tolerance(sealed: Array | Sample, allowed: Allowance) -> float:
     return (_LOOSE if allowed.loose else allowed.network) * greatest + STEADY_ABSOLUTE
 
 
-def _answer_tolerance(sealed: Array, allowed: Allowance) -> float:
+def answer_tolerance(sealed: Array, allowed: Allowance) -> float:
+    """By how much a score may differ."""
     if allowed.loose:
         return _ANSWER_LOOSE
     return _ANSWER_RELATIVE * greatest_of(sealed) + STEADY_ABSOLUTE
+
+
+def stage_of(name: str) -> str:
+    """The stage that a tensor of the evidence belongs to: the penultimate features to the network."""
+    return "network" if name == "features" else _base(name)
+
+
+def tie_of(answer: Array) -> float:
+    """Scores this close are in no order: an engine may answer with either."""
+    return _ANSWER_RELATIVE * float(answer.max()) + STEADY_ABSOLUTE
 
 
 def difference(sealed: Array | Sample | None, replay: Array | None) -> tuple[float | None, str]:

@@ -12,6 +12,7 @@ from signet.arrays import Array
 from signet.cards import Card
 from signet.errors import SealError, SignetError
 from signet.evidence_objects import LISTED, Seen, answered, decided, least_score, names_bytes
+from signet.instances import Instances
 from signet.naming import shown
 from signet.predictions import Prediction
 from signet.replaying import Allowance, Findings, difference, raw_tolerance
@@ -65,6 +66,40 @@ def compare_seen(
         lowest = max(float(least[0]), least_score(replay, head_of(card)), floor)
         _compare_objects(findings, before, replay.answer, bounds, lowest, suppressed=_overlap(card))
     return _compare_decision(findings, sealed, before, replay.answer, bounds, _overlap(card))
+
+
+def compare_told(
+    findings: Findings,
+    sealed: Mapping[str, Array],
+    told: Answer,
+    card: Card,
+    bounds: Bounds,
+) -> bool:
+    """Compare the boxes, objects or map that another program found in one image.
+
+    Args:
+        findings: taken in.
+        sealed: the evidence of this image.
+        told: what the program found; boxes below `DOOR_SCORE` are not compared, as it may leave them out.
+        card: the sealed model's.
+        bounds: what may differ.
+
+    Returns:
+        Whether it decided as sealed.
+
+    Raises:
+        SealError: the evidence holds no such answer.
+    """
+    size = told.boxes.size if isinstance(told, Instances) else told.size
+    before = from_tensors(sealed, kind_of(card), card.labels or (), size)
+    if isinstance(before, SegmentMap):
+        share = equal_pixels(before, told) if isinstance(told, SegmentMap) else 0.0
+        findings.add(
+            "answer", 1 - share, 1 - bounds.pixels, "pixels that are not as sealed" if share < 1 else ""
+        )
+    else:
+        _compare_objects(findings, before, told, bounds, DOOR_SCORE, suppressed=_overlap(card))
+    return _compare_decision(findings, sealed, before, told, bounds, _overlap(card))
 
 
 def _compare_network(

@@ -82,18 +82,11 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
     """
     place = seal.path if isinstance(seal, Seal) else Path(seal)
     name = shown(place)
-    before = {}
     try:
-        opened = open_seal(place)
-        _check_digest(opened, digest, name)
-        before[INTEGRITY] = StageCheck(INTEGRITY, True, 0.0, 0.0)
-        if trust:
-            signer = check_signature(opened.path, trust)
-            before[SIGNATURE] = StageCheck(SIGNATURE, True, 0.0, 0.0, f"signed by {signer}")
-        expected = Expected.from_file(opened.expected)
+        opened, expected, before = checked(place, digest, trust)
         pretrained = from_seal.of(opened, module_source)
     except (SealError, Refused) as error:
-        return _refused(place, error, engine, precision)
+        return refused(place, error, engine, precision)
     tell = on_progress or silent
     chosen = settings or EngineSettings(cache=default_cache())
     findings = Findings(before)
@@ -102,10 +95,29 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
         _compare_programs(opened, expected, pretrained.card.program, findings, tell)
         running = _started(pretrained, (engine, precision), chosen, findings)
         if running is None:
-            return _verdict(opened, findings, name, 0, (engine, precision))
+            return verdict_on(opened, findings, name, 0, (engine, precision))
         with Model[Prediction](pretrained, running) as model:
             agree = _compare_answers(opened, expected, model, findings, tell)
-            return _verdict(opened, findings, name, agree, (model.engine.name, model.engine.precision))
+            return verdict_on(opened, findings, name, agree, (model.engine.name, model.engine.precision))
+
+
+def checked(
+    place: Path, digest: str | None, trust: Sequence[str | Path]
+) -> tuple[Seal, Expected, dict[str, StageCheck]]:
+    """A seal whose files are what was sealed and signed, its evidence, and the checks that were made.
+
+    Raises:
+        SealError: they are not.
+        Refused: nobody who is trusted signed them.
+        BadInput: there is no seal.
+    """
+    opened = open_seal(place)
+    _check_digest(opened, digest, shown(place))
+    before = {INTEGRITY: StageCheck(INTEGRITY, True, 0.0, 0.0)}
+    if trust:
+        signer = check_signature(opened.path, trust)
+        before[SIGNATURE] = StageCheck(SIGNATURE, True, 0.0, 0.0, f"signed by {signer}")
+    return opened, Expected.from_file(opened.expected), before
 
 
 def _compare_programs(
@@ -186,7 +198,8 @@ def _network_agrees(
     return compare_answer(findings, sealed, network, model.card, allowed)
 
 
-def _verdict(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple[str, str]) -> Verdict:
+def verdict_on(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple[str, str]) -> Verdict:
+    """The verdict from all that was compared; `ran` is what answered, and in which precision."""
     engine, precision = ran
     stages = tuple(findings.checks.values())
     diverged = findings.diverged
@@ -220,7 +233,7 @@ def _verdict(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple
     )
 
 
-def _refused(place: Path, error: SealError | Refused, engine: str, precision: str) -> Verdict:
+def refused(place: Path, error: SealError | Refused, engine: str, precision: str) -> Verdict:
     """The verdict on a seal whose files are not what was sealed, or signed; nothing was replayed."""
     message = str(error)
     failed = SIGNATURE if isinstance(error, Refused) else INTEGRITY

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
+from signet.errors import BadRequest
 
 
 def verify(
     sealed: Annotated[Path, typer.Argument(metavar="SEAL", help="A sealed folder or zip.")],
     digest: Annotated[
         str | None, typer.Option("--digest", help="The digest that the seal must have, from elsewhere.")
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command",
+            metavar="CMD",
+            help="Ask another program: it gets the path of an image, as {} or last, and writes JSON.",
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url", metavar="SERVER", help="Ask a server, http://HOST:PORT, that serves the model."
+        ),
     ] = None,
     trust: Annotated[
         list[Path] | None,
@@ -35,7 +50,7 @@ def verify(
     seed: o.Seed = 0,
     threads: o.Threads = None,
 ) -> int:
-    """Replay SEAL's golden evidence, stage by stage.
+    """Replay SEAL's golden evidence, stage by stage, here or by another program.
 
     Exit code 1, and the first stage that differs is named; 3 with --trust, where the files are not what was
     sealed or nobody who is trusted signed them. Images are replayed one at a time, whatever --batch says, as
@@ -44,16 +59,28 @@ def verify(
     from signet.cli.main import REFUSED
     from signet.verification import BEFORE_ALL
     from signet.verification import verify as check
+    from signet.verification_elsewhere import verify_elsewhere
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        verdict = check(
-            sealed,
-            engine=engine.value,
-            precision=precision.value,
-            digest=digest,
-            trust=trust or (),
-            settings=o.settings(engine, threads, batch, device, many=False),
-        )
+        if command is not None or url is not None:
+            coarse = "fp32" if precision is o.PrecisionName.auto else precision.value
+            verdict = verify_elsewhere(
+                sealed,
+                _other(command, url, sealed),
+                precision=coarse,
+                digest=digest,
+                trust=trust or (),
+                on_progress=terminal.on_progress,
+            )
+        else:
+            verdict = check(
+                sealed,
+                engine=engine.value,
+                precision=precision.value,
+                digest=digest,
+                trust=trust or (),
+                settings=o.settings(engine, threads, batch, device, many=False),
+            )
         if as_json:
             terminal.object(verdict.to_dict())
         else:
@@ -74,3 +101,14 @@ def verify(
         if trust and verdict.first_divergence in BEFORE_ALL:
             return REFUSED
         return 0 if verdict.ok else 1
+
+
+def _other(command: str | None, url: str | None, sealed: Path) -> Any:
+    """Who is asked in place of an engine."""
+    from signet import asking
+
+    if command is not None and url is not None:
+        raise BadRequest("expected --command or --url, got both: one program is verified at a time.")
+    if url is None:
+        return asking.by_command(command or "")
+    return asking.by_url(url, sealed.name.removesuffix(".zip").removesuffix(".signet"))
