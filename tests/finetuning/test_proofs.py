@@ -59,7 +59,7 @@ def test_of_merged_matrices_nobody_says_that_they_did_not_move() -> None:
     )
     facts = dict(frozen_facts(proof(merged=MERGED)))
     assert facts["modules"] == "stem"
-    assert facts["modules with adapters"] == "blocks.0.qkv"
+    assert facts["modules with adapters"] == "blocks.0"
     assert proof(merged=MERGED).to_dict()["merged"]["modules"] == {"blocks.0.qkv": ["weight"]}
 
 
@@ -95,3 +95,22 @@ def test_the_greatest_error_of_all_folds_counts() -> None:
     assert whole.merged is not None
     assert whole.merged.error == 3e-8
     assert whole.to_dict()["folds"][1]["merged"] == {"before": "b" * 64, "after": "b" * 64}
+
+
+def test_modules_that_begin_alike_are_told_together() -> None:
+    names = (
+        "stem.weight",
+        "blocks.0.bn1.weight",
+        "blocks.0.bn1.bias",
+        "blocks.0.conv.weight",
+        "blocks.1.bn1.bias",
+    )
+    facts = dict(frozen_facts(proof(names=names)))
+    assert facts["modules"] == "stem, blocks.0 (2), blocks.1"
+
+
+def test_of_a_network_that_is_not_sealed_it_is_said() -> None:
+    assert "network" not in dict(frozen_facts(proof()))
+    assert dict(frozen_facts(proof(), sealed=False))["network"].endswith(
+        "which is not sealed: the probe leaves the whole network as it was"
+    )

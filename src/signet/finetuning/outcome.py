@@ -132,7 +132,11 @@ class Finetuned:
             lines.append(
                 f"{'right' if self.figure == 'top1' else 'average precision'}: {self.probe[self.figure]}"
             )
-        lines += [one.words() for one in (self.calibrated, self.frozen) if one is not None]
+        if self.calibrated is not None:
+            lines.append(self.calibrated.words())
+        if self.frozen is not None:
+            aside = "" if self.chosen == "fine-tuned" else "in the fine-tuned network, which is not sealed, "
+            lines.append(f"{aside}{self.frozen.words()}")
         if self.adaptation is not None:
             lines += self.adaptation.words()
         if self.folds is not None:
@@ -205,7 +209,9 @@ class Finetuned:
             kept=self.kept_epoch,
             sheet=self.sheet,
             paid=self.paid() or "",
-            frozen=() if self.frozen is None else frozen_facts(self.frozen),
+            frozen=()
+            if self.frozen is None
+            else frozen_facts(self.frozen, sealed=self.chosen == "fine-tuned"),
             adapted=() if self.adaptation is None else self.adaptation.facts(),
             unscaled=None if self.calibrated is None else self.calibrated.reliability,
             calibrated="" if self.calibrated is None else self.calibrated.words(),

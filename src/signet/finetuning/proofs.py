@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from signet.training import Merged, Trained
 
 
+UNSEALED = "the fine-tuned one, which is not sealed: the probe leaves the whole network as it was"
+
+
 @dataclass(frozen=True, slots=True)
 class MergedProof:
     """That matrices with low-rank adapters are what they were, and their adapters.
@@ -183,13 +186,19 @@ class Calibrated:
         )
 
 
-def frozen_facts(proof: FrozenProof) -> tuple[tuple[str, str], ...]:
-    """The proof as names and values, for a page."""
+def frozen_facts(proof: FrozenProof, *, sealed: bool = True) -> tuple[tuple[str, str], ...]:
+    """The proof as names and values, for a page.
+
+    Args:
+        proof: of a training.
+        sealed: whether what was trained is what was sealed.
+    """
     facts = [
+        *(() if sealed else (("network", UNSEALED),)),
         ("tensors", f"{proof.tensors:,}, with {proof.values:,} numbers"),
         ("sha256 before training", proof.before),
         ("sha256 after", proof.after),
-        ("modules", ", ".join(_by_module(proof.names))),
+        ("modules", _grouped(proof.names)),
     ]
     if proof.merged is not None:
         facts += _merged_facts(proof.merged)
@@ -206,7 +215,7 @@ def _merged_facts(proof: MergedProof) -> list[tuple[str, str]]:
         ("sha256 of these before training", proof.before),
         ("sha256 of these after, not yet merged", proof.after),
         ("merged", f"they are matrix + adapter within rounding: greatest difference {proof.error:.1e}"),
-        ("modules with adapters", ", ".join(_by_module(proof.names))),
+        ("modules with adapters", _grouped(proof.names)),
     ]
 
 
@@ -235,6 +244,18 @@ def _moved(proof: FrozenProof | MergedProof) -> str:
     if proof.before == proof.after:
         return "the same bits after training as before"
     return "other bits after training than before"
+
+
+def _grouped(names: Sequence[str]) -> str:
+    """The modules for a person: those that begin alike together, with their number where there are several.
+
+    The names of all are in the record.
+    """
+    groups: dict[str, int] = {}
+    for module in _by_module(names):
+        first = ".".join(module.split(".")[:2])
+        groups[first] = groups.get(first, 0) + 1
+    return ", ".join(name if count == 1 else f"{name} ({count})" for name, count in groups.items())
 
 
 def _by_module(names: Sequence[str]) -> dict[str, list[str]]:
