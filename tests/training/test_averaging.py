@@ -16,7 +16,7 @@ from torch import nn
 
 from signet.errors import BadRequest
 from signet.progress import Progress
-from signet.training import train
+from signet.training import ending, loop, train
 from signet.training.averaging import Average, EpochAverage, Soup, weights_of
 
 
@@ -237,6 +237,36 @@ def test_a_stop_and_a_resume_change_no_average(
     resumed = train(tiny.network(), data, how, folder=tmp_path / "b", resume=True)
     assert tiny.same(straight, resumed)
     assert straight.notes == resumed.notes
+
+
+def test_a_mean_that_goes_on_after_a_step_back_is_of_what_was_kept(
+    tiny: ModuleType, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epochs 2 to 5 are averaged; after epoch 4 the run goes back to epoch 3: 2, 3 and 5 are in the mean."""
+    monkeypatch.setattr(ending, "memorising", lambda rows, *_: "overfitting" if len(rows) == 5 else None)
+    monkeypatch.setattr(loop, "is_better", lambda row, best, *_: row["epoch"] in (1, 2, 3, 5))
+    data = tiny.data_in(images)
+    how = tiny.settings(epochs=5, swa_start=0.2, swa_rate=0.3, batchnorm="frozen", overfitting="step-back")
+    ends: dict[int, torch.Tensor] = {}
+    module = tiny.network()
+
+    def run(place: str, stop: int = 0) -> Any:
+        def told(moment: Progress) -> None:
+            if stop and moment.done == stop and not moment.history:
+                raise Stop
+            if not moment.history and moment.done % 6 == 0:  # after the last step of an epoch, not yet judged
+                ends[moment.done // 6] = module.head.weight.detach().clone()
+
+        module.load_state_dict(tiny.network().state_dict())
+        return train(module, data, how, folder=tmp_path / place, resume=True, on_progress=told)
+
+    done = run("a")
+    assert "it went back to epoch 3" in done.notes[0]
+    assert done.best_epoch == 5
+    torch.testing.assert_close(done.best["head.weight"], torch.stack([ends[2], ends[3], ends[5]]).mean(0))
+    with pytest.raises(Stop):
+        run("b", stop=27)  # in the epoch after it went back
+    assert tiny.same(done, run("b"))
 
 
 # --- soup ---------------------------------------------------------------------------------------------------
