@@ -107,8 +107,9 @@ def test_a_run_with_it_is_exact_and_resumes_to_the_bit(
     data = tiny.data_in(images)
     settings = tiny.settings(frozen=("stem",), augmentation="none", epochs=6)
     straight = train(counted(), data, settings, folder=tmp_path / "a", resume=False)
-    # 6 steps to keep it and 1 trial; 2 of validation in each of 7 epochs; none of the 36 training steps.
-    assert len(passes) == 6 + 1 + 2 * 7
+    # 6 steps to keep it and 1 trial; 2 of validation before the first epoch, then 2 and 1 trial to keep it;
+    # none of the 36 training steps, and of no validation after an epoch.
+    assert len(passes) == 6 + 1 + 2 + 2 + 1
     with pytest.raises(Stop):
         train(tiny.network(), data, settings, folder=tmp_path / "b", resume=False, on_progress=stop)
     assert tiny.same(straight, train(tiny.network(), data, settings, folder=tmp_path / "b", resume=True))
@@ -116,3 +117,41 @@ def test_a_run_with_it_is_exact_and_resumes_to_the_bit(
     plain = train(tiny.network(), data, without, folder=tmp_path / "c", resume=False)
     for name, tensor in plain.best.items():
         torch.testing.assert_close(tensor, straight.best[name], rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_looked_at_after_each_epoch_passes_the_frozen_start_once(
+    tiny: ModuleType, images: Path, tmp_path: Path
+) -> None:
+    """With augmentation each step needs the whole network; validation and the sample of the watch do not."""
+    passes: list[bool] = []
+
+    def counted() -> nn.Module:
+        module = tiny.network()
+        module.stem[0].register_forward_hook(lambda *_: passes.append(torch.is_grad_enabled()))
+        return module  # type: ignore[no-any-return]
+
+    data, found = tiny.data_in(images), {}
+    for memory in (0, 1 << 20):
+        passes.clear()
+        settings = tiny.settings(
+            frozen=("stem",),
+            augmentation="light",
+            epochs=4,
+            patience=4,
+            overfitting="stop",
+            memory_bytes=memory,
+        )
+        done = train(counted(), data, settings, folder=tmp_path / str(memory), resume=False)
+        steps = passes.count(True)
+        found[memory] = done, steps, len(passes) - steps
+    (whole, steps, looks), (kept_start, same_steps, fewer) = found[0], found[1 << 20]
+    assert steps == same_steps > 0
+    # Without room for them two first batches in vain, and all before the first epoch and after each of four;
+    # with room all before the first epoch and once to keep them, with two trials.
+    assert (looks - 2) % 5 == 0
+    assert fewer == 2 * (looks - 2) // 5 + 2
+    for one, other in zip(whole.history, kept_start.history, strict=True):
+        for name in ("validation_loss", "sample_loss"):
+            assert one[name] == pytest.approx(other[name], abs=1e-4)
+    for name, tensor in whole.best.items():
+        torch.testing.assert_close(tensor, kept_start.best[name], rtol=0, atol=0)

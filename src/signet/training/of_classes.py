@@ -5,6 +5,7 @@ Shape suffixes: N images of a batch, M validation images, C classes or channels,
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ from signet.training.class_losses import class_loss, judged_loss, label_loss, te
 from signet.training.imbalance import balanced_draw, weights_of
 from signet.training.mixing import mixed, mixed_targets
 from signet.training.pictures import Batches
-from signet.training.prefix import KeptPrefix, kept_prefix
+from signet.training.prefix import KeptPrefix, KeptSome, kept_prefix
+from signet.training.reviewing import sample_of
 from signet.training.settings import TrainingData, TrainSettings
 from signet.training.sizing import program_at, size_in
 from signet.training.tasks import Examples, Judgement, Seen, answered
@@ -54,6 +56,8 @@ class ClassTask:
         self.plain = self.learned if same else Batches(data.train, program, settings, learning=False)
         self.prefix: KeptPrefix | None = None
         self._last_draw: tuple[int, Integers] = (-1, np.zeros(0, np.int64))
+        self.validated: KeptSome | None = None
+        self.reviewed: KeptSome | None = None
         self._asking = threading.Lock()  # batches are made by several threads; a teacher need not bear that
         self._resizing = threading.Lock()
         if settings.objective.sampling == "balanced" and not data.exclusive:
@@ -127,17 +131,44 @@ class ClassTask:
         }
 
     def settle(self, module: nn.Module, frozen: AbstractSet[str]) -> None:
-        """Without augmentation, compute once what the frozen start of the network makes of every image."""
+        """Compute once what the frozen start makes of each image that stays the same over the epochs.
+
+        These are the images that are looked at after each epoch, and without augmentation all of them.
+        """
         teaching = self.data.teaching
         asked_of_views = teaching is not None and teaching.teach is not None
-        if self.strength.changes or len(self.sizes) > 1 or asked_of_views:
-            return
+        self.prefix = self.validated = self.reviewed = None
+        with torch.autocast(
+            torch.device(self.settings.device).type, torch.bfloat16, enabled=self.settings.bf16
+        ):
+            if not (self.strength.changes or len(self.sizes) > 1 or asked_of_views):
+                found = self._kept(module, frozen, self.learned, np.arange(self.count), self.steps)
+                self.prefix = found.prefix if found else None
+            validation = np.arange(len(self.data.validation))
+            self.validated = self._kept(module, frozen, self.judged, validation)
+            if self.prefix is None and self.settings.overfitting != "off":
+                self.reviewed = self._kept(module, frozen, self.plain, sample_of(self.count))
+
+    def _kept(
+        self,
+        module: nn.Module,
+        frozen: AbstractSet[str],
+        batches: Batches,
+        places: Integers,
+        parts: int | None = None,
+    ) -> KeptSome | None:
+        """What the frozen start makes of images at some places, within the memory that is left."""
+        if not len(places):
+            return None
+        others = (self.prefix, *(some.prefix for some in (self.validated, self.reviewed) if some))
+        left = self.settings.memory_bytes - sum(other.bytes for other in others if other)
         # In the order of the images and in equal parts, whatever came before: a resumed run gets the same.
-        parts = np.array_split(np.arange(self.count), self.steps)
+        split = np.array_split(places, parts or math.ceil(len(places) / self.settings.batch))
         device = torch.device(self.settings.device)
-        batches = (self.learned.batch(part, 0).to(device) for part in parts)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.bf16):
-            self.prefix = kept_prefix(module, frozen, batches, self.settings)
+        images = (batches.batch(part, 0).to(device) for part in split)
+        settings = dataclasses.replace(self.settings, memory_bytes=left)
+        prefix = kept_prefix(module, frozen, images, settings)
+        return None if prefix is None else KeptSome(prefix, places)
 
     def examples(self, indices: Integers, epoch: int) -> Examples:
         """Images, or what the frozen start made of them; and what is right.
@@ -206,15 +237,17 @@ class ClassTask:
 
     def look_back(self, module: nn.Module, indices: Integers) -> Seen:
         """The plain log loss of the images, as of validation."""
-        make = self.prefix.batch if self.prefix else self.plain.batch
-        logits_NC = self._logits(module, make(indices, 0), self.prefix).cpu()
+        if self.prefix:
+            logits_NC = self._logits(module, self.prefix.batch(indices, 0), self.prefix).cpu()
+        else:
+            logits_NC = self._again(module, self.plain, self.reviewed, indices).cpu()
         truth_NC = torch.from_numpy(self.targets_NC[indices])
         mean = judged_loss(logits_NC, truth_NC, exclusive=self.data.exclusive)
         return Seen(mean * len(indices), len(indices))
 
     def answers(self, module: nn.Module, indices: Integers) -> dict[str, Array]:
         """`logits`, float32 (N, C)."""
-        return {"logits": self._logits(module, self.judged.batch(indices, 0)).cpu().numpy()}
+        return {"logits": self._again(module, self.judged, self.validated, indices).cpu().numpy()}
 
     def judgement(self, parts: Sequence[Mapping[str, Array]]) -> Judgement:
         """Accuracy or average precision, and the plain log loss; `logits`, float32 (M, C), are kept."""
@@ -232,6 +265,13 @@ class ClassTask:
             right_M = logits_MC.argmax(1).numpy() == np.asarray(data.validation_targets)
             row["validation_ece"] = float(expected_calibration_error(scores_MC.max(axis=1), right_M)[0])
         return Judgement(row, {"logits": logits_MC})
+
+    def _again(self, module: nn.Module, batches: Batches, kept: KeptSome | None, indices: Integers) -> Tensor:
+        """Float32 (N, C) of images without augmentation, from what is kept of them where it is."""
+        maps = None if kept is None else kept.batch(indices)
+        if kept is None or maps is None:
+            return self._logits(module, batches.batch(indices, 0))
+        return self._logits(module, maps, kept.prefix)
 
     def _logits(self, module: nn.Module, images: Tensor, prefix: KeptPrefix | None = None) -> Tensor:
         """Float32 (N, C) of a batch, or of what a prefix made of it; of several heads, those of the last."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +34,11 @@ class KeptPrefix:
     def __init__(self, skipped: tuple[str, ...], entered: str, maps: Tensor, shape: torch.Size) -> None:
         self._skipped, self._entered, self._maps, self._shape = skipped, entered, maps, shape
 
+    @property
+    def bytes(self) -> int:
+        """The memory that the maps take."""
+        return self._maps.nbytes
+
     def batch(self, indices: Integers, epoch: int) -> Tensor:
         """The kept maps of some images; every epoch has the same."""
         del epoch
@@ -49,6 +55,24 @@ class KeptPrefix:
                 return module(images_NCHW)
         finally:
             handle.remove()
+
+
+class KeptSome(NamedTuple):
+    """What a network's frozen start made of some of the images, as they are shown without augmentation.
+
+    Attributes:
+        prefix: their maps, in the order of `places`.
+        places: int64, the positions of these images, rising.
+    """
+
+    prefix: KeptPrefix
+    places: Integers
+
+    def batch(self, indices: Integers) -> Tensor | None:
+        """The maps of images at some positions; None where one of them is not kept."""
+        if not np.isin(indices, self.places).all():
+            return None
+        return self.prefix.batch(np.searchsorted(self.places, indices), 0)
 
 
 def kept_prefix(

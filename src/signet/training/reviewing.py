@@ -20,6 +20,11 @@ SAMPLE_IMAGES = 256
 """Training images whose loss is compared with that of validation, always the same ones."""
 
 
+def sample_of(count: int) -> Integers:
+    """int64, rising: the positions of the training images whose loss is compared, among `count`."""
+    return _evenly(count, SAMPLE_IMAGES)
+
+
 def sample_loss(task: LearningTask, module: nn.Module, batch: int, ranks: Ranks = ALONE) -> float | None:
     """The loss of a fixed sample of the training images, without augmentation.
 
@@ -33,7 +38,7 @@ def sample_loss(task: LearningTask, module: nn.Module, batch: int, ranks: Ranks 
         The same loss as that of validation, the mean over the same things (images, or labelled pixels); None
         where the task has none.
     """
-    indices = _evenly(task.count, SAMPLE_IMAGES)
+    indices = sample_of(task.count)
     total, number, known = 0.0, 0, True
     for part in _parts(indices, batch)[ranks.rank :: ranks.size]:
         seen = task.look_back(module, part)

@@ -163,7 +163,7 @@ class TrainSettings:
         bf16: compute in bfloat16 where torch's autocast thinks it safe.
         checkpoint_seconds: between checkpoints within an epoch; one is written at each epoch's end anyway.
         budget_seconds: training ends after the step that exceeds it, and the best epoch counts; 0 for none.
-        memory_bytes: decoded images (without augmentation also what frozen stages make of them) that are
+        memory_bytes: decoded images (and what frozen stages make of those that stay the same) that are
             kept; the rest is made anew each time.
     """
 
@@ -248,8 +248,9 @@ class TrainSettings:
     def deciding(self) -> dict[str, Any]:
         """The settings that the result depends on: plain JSON, for a fingerprint."""
         aside = ["checkpoint_seconds", "budget_seconds", "workers", "processes"]
-        if strength_of(self.augmentation, self.variation, flip=self.flip).changes:
-            aside.append("memory_bytes")  # else it decides whether the frozen start is computed once
+        changes = strength_of(self.augmentation, self.variation, flip=self.flip).changes
+        if changes and not self.frozen and not self.thaw:
+            aside.append("memory_bytes")  # else it decides of which images the frozen start is computed once
         fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in aside}
         return {**fields, "frozen": list(self.frozen)}
 
