@@ -202,7 +202,16 @@ def test_what_cannot_be_chosen_on_is_refused_in_words(models, dataset):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"share": 0}, {"share": 1.5}, {"budget_seconds": 0}, {"least": 3}, {"seed": -1}, {"threads": 0}]
+    "wrong",
+    [
+        {"share": 0},
+        {"share": 1.5},
+        {"budget_seconds": 0},
+        {"least": 3},
+        {"small": 3},
+        {"seed": -1},
+        {"threads": 0},
+    ],
 )
 def test_settings_are_checked(wrong):
     with pytest.raises(BadRequest, match=next(iter(wrong)).partition("_")[0]):

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signet.choosing import race as race_module
 from signet.choosing.evidence import Rows, final_right
 from signet.choosing.posterior import Beliefs, Prior, Seen
-from signet.choosing.race import Entrant, Raced, Track, growing_order, race
+from signet.choosing.race import SETTLED, Entrant, Raced, Track, growing_order, race
 
 IMAGES = 1500
 STRENGTHS = (0.15, 0.24, 0.3, 0.2, 0.02)
@@ -64,6 +65,37 @@ def test_who_saw_fewer_images_is_not_the_pick_however_lucky():
     found = Raced([Seen()] * 3, Beliefs(draws), [400, 100, 400])
     assert found.beliefs.regret().argmin() == 1
     assert found.pick() == 0
+
+
+def test_the_one_that_published_figures_put_first_is_beaten_on_the_same_images_or_not_at_all():
+    """Last among equals when money runs out: the others stop, it goes on to the images of the leader."""
+    draws = np.random.default_rng(0).normal([0.7, 0.69, 0.68, 0.67], 0.02, (500, 4))
+    found = Raced([Seen()] * 4, Beliefs(draws), [100] * 4)
+    entrants = [Entrant(Prior(top1), 1.0) for top1 in (0.6, 0.6, None, 0.8)]
+    order, count = race_module._next(found, entrants, range(4), (100, 1000), 200.0)
+    assert order == [0, 3]
+    assert count == 150
+    assert set(found.stopped) == {1, 2}
+
+
+def test_a_look_takes_no_more_than_is_left():
+    draws = np.random.default_rng(0).normal([0.7, 0.69], 0.02, (500, 2))
+    found = Raced([Seen()] * 2, Beliefs(draws), [100] * 2, spent=200.0)
+    entrants = [Entrant(Prior(0.7), 1.0)] * 2
+    assert race_module._next(found, entrants, range(2), (100, 1000), 260.0)[1] == 130
+    assert race_module._next(found, entrants, range(2), (100, 1000), 200.0)[1] == 0
+    assert race_module._next(found, entrants, range(2), (100, 120), 1e9)[1] == 120
+
+
+def test_what_is_settled_costs_no_more(course):
+    """With one network far ahead, much more than is needed may be spent, and is not."""
+    tables, rows = course
+    entrants = [Entrant(Prior(0.7), 10.0)] * 2
+    track = Track(images=IMAGES, first=60, allowed=1e9)
+    pair = [tables[2], tables[4]]
+    found = race(entrants, rows, lambda k, count: pair[k][:count], final_right, track)
+    assert found.counts == [60, 60]
+    assert found.beliefs.regret()[0] < SETTLED
 
 
 def test_one_candidate_is_no_race(course):

@@ -1,4 +1,9 @@
-"""Successive halving over candidates: all see a few images, fewer and fewer see more.
+"""Racing over candidates: all see a few images, fewer and fewer see more, until it is settled who wins.
+
+Images grow by half from one look to the next: looking is cheap, since probes take a part of a network's time,
+and who is behind beyond chance is not run any further. Who would cost more than is allowed stops, the last
+ones first; the one that published figures put first stays as long as it may be as good as the leader, so that
+what is picked in its place has beaten it on the same images.
 
 The cost is images times milliseconds of each network. Features that were cached are counted as if they were
 not, so that the same seed gives the same race.
@@ -20,12 +25,20 @@ from signet.arrays import Array, Floats, Integers
 from signet.choosing.evidence import Rows, measure
 from signet.choosing.posterior import Beliefs, Prior, Seen, believe
 
-RUNGS = 3
+STEP = 1.5
+"""Images of a look, in those of the look before."""
+
 HOPELESS = 0.025
 """Probability of being better than the leader, below which a candidate stops."""
 
+SETTLED = 0.001
+"""Expected regret of the leader, below which the race is over: a tenth of a point."""
+
+RESERVE = 0.5
+"""Part of what may still be spent that one look may take while more than two candidates are in."""
+
 ENOUGH = 0.0005
-"""Expected regret of the leader, below which the race is over: a twentieth of a point."""
+"""Expected regret that is next to nothing: who is this close to the best is its equal."""
 
 FINALISTS = 3
 """Candidates that the final probe is fitted for."""
@@ -130,24 +143,22 @@ def race(entrants: Sequence[Entrant], rows: Rows, supply: Supply, judge: Judge, 
         [Seen() for _ in entrants], believe(priors, [Seen()] * len(entrants), 1), [0] * len(entrants)
     )
     alive, count = list(range(len(entrants))), min(track.first, len(rows.targets))
-    for left in reversed(range(RUNGS)):
-        _rung(found, (entrants, rows, supply), alive, count)
+    while count:
+        _look(found, (entrants, rows, supply), alive, count)
         found.beliefs = believe(priors, found.seen, track.images, track.seed)
         if found.out_of_time:
             break
         alive = _without_hopeless(found, alive)
-        if not left or len(alive) == 1 or count == len(rows.targets) or _leading(found, alive)[1] < ENOUGH:
+        if len(alive) == 1 or count == len(rows.targets) or _leading(found, alive)[1] < SETTLED:
             break
-        alive, count = _next(found, entrants, alive, (count, len(rows.targets)), track.allowed, left)
-        if not count:
-            break
+        alive, count = _next(found, entrants, alive, (count, len(rows.targets)), track.allowed)
     if not found.out_of_time:
         _finals(found, (rows, supply, judge), alive)
         found.beliefs = believe(priors, found.seen, track.images, track.seed)
     return found
 
 
-def _rung(
+def _look(
     found: Raced, course: tuple[Sequence[Entrant], Rows, Supply], alive: Sequence[int], count: int
 ) -> None:
     """Show so many images to those that are still in, the most promising first."""
@@ -188,20 +199,24 @@ def _next(
     alive: Sequence[int],
     counts: tuple[int, int],
     allowed: float,
-    left: int,
 ) -> tuple[list[int], int]:
-    """(who goes on, to how many images): all that can see twice as many, or the best few."""
+    """(who goes on, to how many images): all that a good part of what is left allows, or the best two."""
     count, most = counts
-    room = (allowed - found.spent) / left
+    room = allowed - found.spent
+    wanted = min(most, math.ceil(STEP * count))
     order = sorted(alive, key=lambda k: -float(found.beliefs.expected[k]))
-    while True:
-        cost = sum(entrants[k].milliseconds for k in order)
-        reached = min(most, count + int(max(room, 0) / max(cost, 1e-9)))
-        if reached >= min(2 * count, most) or len(order) <= 2:
-            break
-        k = order.pop()
-        found.stopped[k] = f"not among the best after {count:,} images, where the schedule halves the field"
+    stated = max(alive, key=lambda k: entrants[k].prior.top1 or 0.0)
+    while len(order) > 2 and (wanted - count) * _cost(entrants, order) > RESERVE * room:
+        k = next(k for k in reversed(order) if k != stated)
+        order.remove(k)
+        found.stopped[k] = f"not among the best after {count:,} images, and more would cost too much"
+    reached = min(wanted, count + int(max(room, 0) / max(_cost(entrants, order), 1e-9)))
     return order, reached if reached > count else 0
+
+
+def _cost(entrants: Sequence[Entrant], some: Sequence[int]) -> float:
+    """Milliseconds of one image with all of some."""
+    return sum(entrants[k].milliseconds for k in some)
 
 
 def _finals(found: Raced, course: tuple[Rows, Supply, Judge], alive: Sequence[int]) -> None:

@@ -110,8 +110,8 @@ class Run:
         each = sum(entrant.milliseconds for entrant in self.entrants())
         least = min(self.settings.least, images)
         if self.deadline is None:
-            # All see the least, and the best few see as many again and more, however small the share is.
-            allowed = max(self.settings.share * each * images, 2 * least * each)
+            # What tells two networks apart is a number of images, whatever share of the set they are.
+            allowed = each * max(self.settings.share * images, min(self.settings.small, images), least)
         else:
             allowed = max(0.0, 1000 * (self.deadline - time.monotonic()))
         first = max(least, min(images, int(allowed / 3 / each)))
