@@ -235,3 +235,25 @@ def test_without_a_test_split_some_images_are_held_out_to_say_what_it_costs(unsp
     assert "held out before anything else" in done.plan.measured_on
     assert done.adaptation.source.images == done.plan.images["test"] > 0
     assert done.plan.images["validation"] == 0
+
+
+@pytest.mark.large
+@needs_torch
+def test_the_proof_of_what_was_frozen_names_what_the_adaptation_changed(shapes, foggy, tmp_path, monkeypatch):
+    from safetensors.torch import load_file
+
+    from signet.finetuning import scoring
+    from signet.training.holding import tensors_digest
+
+    monkeypatch.setattr(scoring.Judged, "beats", lambda *_: True)  # so that what was trained is sealed
+    recipe = PROBE.changed(
+        strategy="full", epochs=1, input_size=64, target=str(foggy), adaptation="adabn", backbone_rate=1e-4
+    )
+    done = finetune("starter", open_dataset(shapes), out=tmp_path / "x.signet", recipe=recipe)
+    proof, sealed = done.frozen, load_file(done.seal.path / "weights.safetensors")
+    assert done.adaptation.method == "adabn"
+    assert proof.holds
+    assert set(proof.adapted) == set(done.adaptation.changed) & set(proof.names) != set()
+    assert tensors_digest({name: sealed[name] for name in proof.names}) != proof.after
+    assert f"{len(proof.adapted)} of them were changed afterwards" in proof.words()
+    assert open_seal(done.seal.path).manifest.training["frozen"] == proof.to_dict()

@@ -114,3 +114,14 @@ def test_of_a_network_that_is_not_sealed_it_is_said() -> None:
     assert dict(frozen_facts(proof(), sealed=False))["network"].endswith(
         "which is not sealed: the probe leaves the whole network as it was"
     )
+
+
+def test_what_an_adaptation_changed_afterwards_is_no_longer_claimed_of_the_seal() -> None:
+    one = proof(merged=MERGED).then_adapted(("stem.bias", "blocks.0.qkv.weight", "head.weight"))
+    assert one.adapted == ("stem.bias", "blocks.0.qkv.weight")
+    assert one.words().endswith(
+        "; 2 of them were changed afterwards, by the adaptation to images of another kind, and are sealed so"
+    )
+    assert one.to_dict()["adapted"] == {"stem": ["bias"], "blocks.0.qkv": ["weight"]}
+    assert dict(frozen_facts(one))["changed by the adaptation"] == "2: stem, blocks.0"
+    assert proof().then_adapted(("head.weight",)) == proof()

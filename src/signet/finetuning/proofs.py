@@ -70,6 +70,8 @@ class FrozenProof:
         merged: of the matrices that had adapters, which are none of these tensors; None without adapters.
         folds: of a run of folds the proof of each network; what is above is then what holds of all: `after`
             differs from `before` where one has moved.
+        adapted: names of those, matrices with adapters included, that an adaptation to images of another kind
+            changed when training was over: the seal has them as that left them.
     """
 
     tensors: int
@@ -79,6 +81,7 @@ class FrozenProof:
     names: tuple[str, ...]
     merged: MergedProof | None = None
     folds: tuple[FrozenProof, ...] = ()
+    adapted: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, trained: Trained, merged: Merged | None = None) -> FrozenProof:
@@ -127,6 +130,7 @@ class FrozenProof:
             "modules": _by_module(self.names),
             **({} if self.merged is None else {"merged": self.merged.to_dict()}),
             **({"folds": [_of_fold(one) for one in self.folds]} if self.folds else {}),
+            **({"adapted": _by_module(self.adapted)} if self.adapted else {}),
         }
 
     def words(self) -> str:
@@ -137,7 +141,24 @@ class FrozenProof:
             f"{self._where()}{self.tensors} tensors with {self.values:,} numbers were frozen and are "
             f"{_moved(self)} (sha256 {self.after[:16]}...)"
         )
-        return said if self.merged is None else f"{said}; {self.merged.words()}"
+        said = said if self.merged is None else f"{said}; {self.merged.words()}"
+        return f"{said}; {self._later()}" if self.adapted else said
+
+    def then_adapted(self, changed: Sequence[str]) -> FrozenProof:
+        """The same of a network that was adapted when training was over.
+
+        Args:
+            changed: names of the tensors that the adaptation changed.
+        """
+        others = frozenset(changed)
+        own = (*self.names, *(() if self.merged is None else self.merged.names))
+        return dataclasses.replace(self, adapted=tuple(name for name in own if name in others))
+
+    def _later(self) -> str:
+        return (
+            f"{len(self.adapted)} of them were changed afterwards, by the adaptation to images of another "
+            "kind, and are sealed so"
+        )
 
     def _where(self) -> str:
         """Of how many networks this is; of which one, where it has moved in some."""
@@ -202,6 +223,8 @@ def frozen_facts(proof: FrozenProof, *, sealed: bool = True) -> tuple[tuple[str,
     ]
     if proof.merged is not None:
         facts += _merged_facts(proof.merged)
+    if proof.adapted:
+        facts.append(("changed by the adaptation", f"{len(proof.adapted)}: {_grouped(proof.adapted)}"))
     if proof.folds:
         moved = [str(place) for place, one in enumerate(proof.folds, 1) if not one.holds]
         said = f"moved in network {', '.join(moved)}" if moved else "holds of every one of them"

@@ -341,6 +341,8 @@ def _finished(
         random = scoring.metrics_of(by_random, targets, labels, seed)
     calibrated = None if nested else scoring.calibrated(best, targets, labels, seed)
     proof = None if tuned is None else tuned.proof
+    if proof is not None and shift is not None and kept == "fine-tuned":
+        proof = proof.then_adapted(shift.found.changed)
     folds = folding.record(tuned, job.parts, seed)
     beside = {
         "random": None if random is None else {"metrics": closing.plain(random)},
