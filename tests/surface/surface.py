@@ -71,11 +71,14 @@ def _callbacks(app: Any, before: str = "") -> dict[str, Callable[..., object]]:
 
 def parameters(callback: Callable[..., object]) -> list[str]:
     """Arguments and options of one command: words, type, default."""
+    from typer import Context
     from typer.models import OptionInfo
 
     hints = typing.get_type_hints(callback, include_extras=True)
     lines = []
     for name, parameter in inspect.signature(callback).parameters.items():
+        if hints[name] is Context:
+            continue  # what the command was called with: no option
         kind, info = typing.get_args(hints[name])[:2]
         is_option = isinstance(info, OptionInfo)
         # Inside Annotated the first word of an option stands where its default stands elsewhere.

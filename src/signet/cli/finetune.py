@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from signet.cli import finetune_options as f
+from signet.cli import finetune_together as together
 from signet.cli import options as o
 from signet.cli.finetune_rates import rates_place, tell_rates
 from signet.cli.live import CURVES, TRACKERS, Live, beside
@@ -15,6 +18,7 @@ from signet.naming import shown
 
 
 def finetune(
+    context: typer.Context,
     model: o.ModelName,
     dataset: f.DatasetPath,
     out: f.Out,
@@ -33,6 +37,7 @@ def finetune(
     no_audit: f.NoAudit = False,
     search: f.Search = None,
     tracker: f.Tracker = None,
+    processes: f.Processes = None,
     resume: f.Resume = False,
     budget: f.Budget = None,
     dataset_format: o.FormatName = None,
@@ -79,36 +84,34 @@ def finetune(
         "device": None if device == "cpu" else device,
         "batch": batch,
     }
-    places = (out, *(beside(out, ending) for ending in ("report.html", CURVES, *TRACKERS)))
-    for place in (rates_place(out),) if find_rate else places:
-        if place.exists() and not (overwrite or resume):
-            raise AlreadyExists(shown(place))
+    count, leads = together.processes_of(processes, tries_rates=find_rate), together.leads()
+    if leads and not (overwrite or resume):
+        _refuse_existing(out, find_rate=find_rate)
     chosen = read_recipe(recipe, {**settings_in(settings or ()), **_decided(given)})
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    with Terminal(as_json=as_json and leads, quiet=quiet or not leads) as terminal:
         data = open_dataset(dataset, dataset_format)
         terminal.say(f"{data.source}: {data.format}, {len(data)} images, {len(data.labels)} labels")
+        if not leads:
+            found = starting_point(model, chosen, offline=offline, card=card)
+            return together.compute_along(found, data, chosen, offline=offline, processes=count)
         title = f"{base_name(str(model))} learns {base_name(data.source)}"
         facts = {"model": base_name(str(model)), "dataset": base_name(data.source), **chosen.to_dict()}
         live = Live(terminal, out, title=title, tracker=tracker, settings=facts, resume=resume)
         found = starting_point(model, chosen, offline=offline, card=card, on_progress=terminal.on_progress)
         if find_rate:
             return tell_rates(terminal, found, data, chosen, out, offline=offline)
+        ways = RunSettings(
+            resume=resume,
+            offline=offline,
+            on_progress=live.on_progress,
+            on_plan=lambda plan: _say_plan(terminal, plan),
+            audit=not no_audit,
+            processes=count,
+        )
         report = None
         try:
-            done = adapt(
-                found,
-                data,
-                out=out,
-                recipe=chosen,
-                overwrite=overwrite,
-                run=RunSettings(
-                    resume=resume,
-                    offline=offline,
-                    on_progress=live.on_progress,
-                    on_plan=lambda plan: _say_plan(terminal, plan),
-                    audit=not no_audit,
-                ),
-            )
+            with together.company(count, context.obj or ()):
+                done = adapt(found, data, out=out, recipe=chosen, overwrite=overwrite, run=ways)
             report = _report(done, out)
         except KeyboardInterrupt as error:
             words = getattr(error, "__notes__", ["Nothing was trained yet; features are kept."])
@@ -123,6 +126,14 @@ def finetune(
             if live.curves:
                 terminal.say(f"curves:      {live.curves}")
         return 0
+
+
+def _refuse_existing(out: Path, *, find_rate: bool) -> None:
+    """Nothing that is there is written over; asked before anything long begins."""
+    places = (out, *(beside(out, ending) for ending in ("report.html", CURVES, *TRACKERS)))
+    for place in (rates_place(out),) if find_rate else places:
+        if place.exists():
+            raise AlreadyExists(shown(place))
 
 
 def _decided(given: dict[str, Any]) -> dict[str, Any]:

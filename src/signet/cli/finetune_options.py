@@ -113,6 +113,10 @@ Tracker = Annotated[
     TrackerName | None,
     typer.Option("--tracker", help="Write the figures to X.tensorboard/ or X.mlflow/, too, on this disk."),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option("--processes", min=1, help="Processes that train together, each a share of every step."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]

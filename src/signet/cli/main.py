@@ -105,7 +105,7 @@ def main(words: list[str]) -> int:
     """Run the command line; returns the exit code of the command contract."""
     as_json = "--json" in words
     try:
-        code = application(words)(words, standalone_mode=False)
+        code = application(words)(words, standalone_mode=False, obj=words)
         sys.stdout.flush()
         if code == INTERRUPTED:  # typer's own answer to Ctrl-C
             return _told(Interrupted("interrupted"), as_json)

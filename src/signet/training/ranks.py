@@ -240,7 +240,10 @@ def ranks_of(processes: int, device: str) -> Ranks:
 def part_company() -> None:
     """End the talk between the processes, where there was any; a program calls it before it ends."""
     if distributed.is_available() and distributed.is_initialized():
+        from accelerate import PartialState
+
         distributed.destroy_process_group()
+        PartialState._reset_state()  # accelerate has no other way to let processes meet again
 
 
 @contextmanager
