@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from signet.datasets import open_dataset
 from signet.errors import BadDataset, BadRequest
 from signet.evaluation import evaluate
-from signet.finetuning import finetune
+from signet.finetuning import RunSettings, domains, finetune, scoring
 from signet.finetuning.domains import target_of
 from signet.models import load
 from signet.predictions import Classes
@@ -157,7 +157,7 @@ def test_the_page_tells_of_it(by_coral):
 
     page = render(finetuning_page(by_coral.story()))
     assert "Adapted to other images" in page
-    assert "their labels never used" in page
+    assert "their labels decided nothing" in page
 
 
 @pytest.mark.slow
@@ -242,7 +242,6 @@ def test_without_a_test_split_some_images_are_held_out_to_say_what_it_costs(unsp
 def test_the_proof_of_what_was_frozen_names_what_the_adaptation_changed(shapes, foggy, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
-    from signet.finetuning import scoring
     from signet.training.holding import tensors_digest
 
     monkeypatch.setattr(scoring.Judged, "beats", lambda *_: True)  # so that what was trained is sealed
@@ -257,3 +256,39 @@ def test_the_proof_of_what_was_frozen_names_what_the_adaptation_changed(shapes, 
     assert tensors_digest({name: sealed[name] for name in proof.names}) != proof.after
     assert f"{len(proof.adapted)} of them were changed afterwards" in proof.words()
     assert open_seal(done.seal.path).manifest.training["frozen"] == proof.to_dict()
+
+
+@pytest.mark.slow
+@needs_torch
+@pytest.mark.parametrize("way", ["coral", "adabn"])
+def test_a_trained_network_is_adapted_too_and_after_an_interruption(
+    shapes, unlabelled, tmp_path, monkeypatch, way
+):
+    monkeypatch.setattr(scoring.Judged, "beats", lambda *_: True)  # the trained one, whatever validation says
+    recipe = PROBE.changed(
+        strategy="full", epochs=1, batch=16, input_size=64, target=str(unlabelled), adaptation=way
+    )
+    dataset, out, whole = open_dataset(shapes), tmp_path / "x.signet", domains.adapted_to
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(domains, "adapted_to", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        finetune("starter", dataset, out=out, recipe=recipe)
+    monkeypatch.setattr(domains, "adapted_to", whole)
+    other = recipe.changed(target=str(shapes))
+    with pytest.raises(BadRequest, match="target was"):
+        finetune("starter", dataset, out=out, recipe=other, run=RunSettings(resume=True))
+    done = finetune("starter", dataset, out=out, recipe=recipe, run=RunSettings(resume=True))
+    assert (done.chosen, done.adaptation.method) == ("fine-tuned", way)
+    assert done.report.metrics["top1"].value == done.adaptation.source.after.value
+    assert done.adaptation.source.before.value == done.tuned["top1"].value
+    assert verify(done.seal.path).ok
+    with load(done.seal.path, Classes, precision="fp32") as model:
+        report = evaluate(model, dataset)
+    assert report.metrics["top1"].value == done.adaptation.source.after.value
+    if way == "coral":
+        assert done.adaptation.changed == ()
+    else:
+        assert done.adaptation.changed

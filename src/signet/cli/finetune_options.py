@@ -104,7 +104,7 @@ RandomBaseline = Annotated[
 ]
 Target = Annotated[
     Path | None,
-    typer.Option("--target", help="Images of another kind to adapt to; labels of theirs are never used."),
+    typer.Option("--target", help="Images of another kind to adapt to; their labels decide nothing."),
 ]
 Adaptation = Annotated[
     AdaptationName | None, typer.Option("--adaptation", help="How; auto: what those images speak for.")

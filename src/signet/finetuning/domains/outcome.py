@@ -179,7 +179,7 @@ class DomainAdaptation:
         found = [
             ("method", f"{self.method} (asked for: {self.asked})"),
             *(("why", reason) for reason in self.why),
-            ("images", f"{self.images} of {shown(PurePath(self.target).name)}, their labels never used"),
+            ("images", f"{self.images} of {shown(PurePath(self.target).name)}, their labels decided nothing"),
             (
                 "source told from target",
                 "too few images to say"
