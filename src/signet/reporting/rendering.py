@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
@@ -66,6 +67,11 @@ _TEMPLATES: dict[type, str] = {
 }
 
 
+_SIGNS = re.compile(r"(?<=[._/-])(?=\w)")
+_LONG_WORD = 16
+"""Letters of a word that may be too wide for a line of a title."""
+
+
 def render(content: Page) -> str:
     """The page as HTML, to be written as UTF-8.
 
@@ -120,6 +126,7 @@ def _environment() -> Environment:
         counted=counted,
         tick=lambda value: f"{value:g}",
         alternative=_alternative,
+        breakable=_breakable,
     )
     drawings = (bar, heat_map, line_chart, reliability_diagram, score, swatch, tradeoff_chart, whisker)
     environment.globals.update({drawing.__name__: _drawn(drawing) for drawing in drawings})
@@ -154,6 +161,18 @@ def _harmless(value: Any) -> Any:
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return visible(value)
     return value
+
+
+def _breakable(text: str) -> Any:
+    """A title whose long names break after a sign, and not in the middle of a word; copied it stays one."""
+    from markupsafe import Markup
+
+    words = [
+        # What is joined is escaped by it.
+        Markup("<wbr>").join(_SIGNS.split(word)) if len(word) > _LONG_WORD else Markup.escape(word)
+        for word in visible(text).split(" ")
+    ]
+    return Markup(" ").join(words)
 
 
 def _alternative(picture: Picture) -> str:
