@@ -194,7 +194,7 @@ def test_adabn_changes_batchnorm_and_nothing_else(by_statistics, by_coral):
     assert verify(by_statistics.seal.path).ok
 
 
-@pytest.mark.slow
+@pytest.mark.large
 @needs_torch
 def test_tent_makes_answers_surer_and_says_how_far_it_went(shapes, unlabelled, tmp_path):
     done = adapted(shapes, unlabelled, "tent", tmp_path)
@@ -205,7 +205,7 @@ def test_tent_makes_answers_surer_and_says_how_far_it_went(shapes, unlabelled, t
     assert any("accuracy on the target is not known" in line for line in done.words())
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_images_of_the_same_kind_are_left_alone_by_themselves(shapes, make_shapes, tmp_path):
     same = make_shapes(tmp_path / "same", {"": 20}, start=700)
     done = adapted(shapes, same, "auto", tmp_path)
@@ -218,7 +218,7 @@ def test_images_of_the_same_kind_are_left_alone_by_themselves(shapes, make_shape
     assert any("not adapted to" in line for line in done.words())
 
 
-@pytest.mark.slow
+@pytest.mark.large
 @needs_torch
 def test_of_several_ways_the_one_that_adds_most_is_taken_by_itself(shapes, unlabelled, tmp_path):
     found = adapted(shapes, unlabelled, "auto", tmp_path).adaptation
@@ -229,7 +229,7 @@ def test_of_several_ways_the_one_that_adds_most_is_taken_by_itself(shapes, unlab
     assert found.measured is None
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_without_a_test_split_some_images_are_held_out_to_say_what_it_costs(unsplit, foggy, tmp_path):
     done = adapted(unsplit, foggy, "none", tmp_path)
     assert "held out before anything else" in done.plan.measured_on
@@ -258,7 +258,7 @@ def test_the_proof_of_what_was_frozen_names_what_the_adaptation_changed(shapes, 
     assert open_seal(done.seal.path).manifest.training["frozen"] == proof.to_dict()
 
 
-@pytest.mark.slow
+@pytest.mark.large
 @needs_torch
 @pytest.mark.parametrize("way", ["coral", "adabn"])
 def test_a_trained_network_is_adapted_too_and_after_an_interruption(
