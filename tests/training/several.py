@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from torch import Tensor, nn
 
 from signet.errors import SignetError
 from signet.training import Objective, Optimisation, Trained, TrainSettings, Variation, train
+
+KERAS_HEAD = "classifier"
 
 
 class Patches(nn.Module):
@@ -64,12 +67,39 @@ def with_layernorm() -> nn.Module:
         return Patches().eval()
 
 
+def of_keras(architecture: str, alpha: float) -> nn.Module:
+    """An architecture of Keras as torch's layers, with weights and statistics that no library draws."""
+    from signet.networks import ModuleSpec
+    from signet.zoos import from_keras
+
+    spec = ModuleSpec(
+        zoo="keras",
+        architecture=architecture,
+        arguments={"input_shape": (32, 32, 3), "alpha": alpha},
+        classes=tiny.CLASSES,
+        classifier=from_keras.head_of(architecture),
+    )
+    module: nn.Module = from_keras.build(spec, None)
+    draws = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in module.parameters():
+            if tensor.ndim > 1:
+                nn.init.kaiming_normal_(tensor, generator=draws)
+        for layer in module.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_var is not None:
+                layer.running_var.uniform_(0.5, 1.5, generator=draws)
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+    return module.eval()
+
+
 @dataclass(frozen=True)
 class Case:
     """A network, and what of its settings differs from those of `settings`."""
 
     network: Any = with_batchnorm
     changes: dict[str, Any] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
 
     def settings(self, **others: Any) -> TrainSettings:
         """No statistics of batches; steps of 7 or 8 images, which two processes cannot deal evenly."""
@@ -100,6 +130,12 @@ CASES = {
         changes={"objective": Objective(class_weights="inverse", sampling="balanced"), "swa_start": 0.3}
     ),
     "one-image": Case(changes={"batch": 1, "epochs": 1}),
+    "keras-mobilenet": Case(
+        partial(of_keras, "mobilenet", 0.25), {"classifier": KERAS_HEAD, "epochs": 2}, (32, 32)
+    ),
+    "keras-mobilenetv2": Case(
+        partial(of_keras, "mobilenetv2", 0.35), {"classifier": KERAS_HEAD, "epochs": 2}, (32, 32)
+    ),
     "watched": Case(changes={"overfitting": "stop", "soup": 2, "patience": 1}),
 }
 
@@ -115,6 +151,7 @@ def run(images: Path, folder: Path, name: str) -> Trained:
     rank, step = (int(word) for word in victim.split("-")) if victim else (-1, -1)
     settings = CASES[case].settings(processes=processes_from_environment())
     module = CASES[case].network()
+    data = tiny.data_in(images, size=CASES[case].size)
     if settings.processes > 1 and int(os.environ["RANK"]) == rank:
         passes = []
 
@@ -124,7 +161,7 @@ def run(images: Path, folder: Path, name: str) -> Trained:
                 os._exit(9)
 
         module.head.weight.register_hook(dies)
-    return train(module, tiny.data_in(images), settings, folder=folder / name, resume=True)
+    return train(module, data, settings, folder=folder / name, resume=True)
 
 
 def main(images: Path, folder: Path, names: list[str]) -> None:
