@@ -6,8 +6,10 @@ what its stages gave can be told which of them is the first that differs.
 
 from __future__ import annotations
 
+import http.client
 import json
 import mimetypes
+import re
 import shlex
 import subprocess
 import urllib.error
@@ -28,6 +30,8 @@ MOST_BYTES = 64 * 2**20
 _IMAGE = "{}"
 _PREDICT = ":predict"
 _SAID = 400
+_UNSENDABLE = re.compile(r"[^!-~]")
+"""What no address may hold as it is: blanks, control characters, all but ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,9 @@ def by_command(command: str, *, seconds: float = SECONDS) -> Program:
             )
         except subprocess.TimeoutExpired as error:
             raise BadInput(f"no answer within {seconds:g} seconds") from error
-        except OSError as error:
-            raise BadRequest(f"--command: {shown(words[0])} cannot be run: {error.strerror}.") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadRequest(f"--command: {shown(words[0])} cannot be run: {reason}.") from error
         if done.returncode:
             raise BadInput(f"the program ended with {done.returncode}: {_end_of(done.stderr)}")
         return _understood(done.stdout)
@@ -105,8 +110,12 @@ def by_url(server: str, model: str, *, seconds: float = SECONDS) -> Program:
     Raises:
         BadRequest: no such address.
     """
-    parts = urllib.parse.urlsplit(server)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urllib.parse.urlsplit(server)
+        plain = parts.port is None or parts.port > 0
+    except ValueError:  # half a bracket, a port that is none
+        parts, plain = urllib.parse.urlsplit(""), False
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or _UNSENDABLE.search(server):
         raise BadRequest(f"--url: expected http://HOST:PORT or https://..., got {shown(server)!r}.")
     named = f"{server.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}{_PREDICT}"
     address = server if parts.path.endswith(_PREDICT) else named
@@ -121,7 +130,7 @@ def by_url(server: str, model: str, *, seconds: float = SECONDS) -> Program:
                 data: bytes = answer.read(MOST_BYTES + 1)
         except urllib.error.HTTPError as error:
             raise BadInput(f"the server answered {error.code}: {_end_of(error.read(_SAID))}") from error
-        except (urllib.error.URLError, OSError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise SignetError(
                 f"{shown(address)} cannot be asked: {shown(str(reason))}. Expected a server that runs and "

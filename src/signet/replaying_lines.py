@@ -28,6 +28,8 @@ from signet.replaying_objects import compare_told
 from signet.seals import Expected
 from signet.segments import UNLABELLED, SegmentMap
 
+MOST_CLASSES = 1 << 16
+"""Of a card that does not name its labels."""
 LATE = ("network", "head")
 """Stages whose tensors can be several."""
 ROUNDED = 1e-6
@@ -61,8 +63,11 @@ def compare_said(
         if kind is Embedding:
             return _compare_vector(findings, tensors, said.line, allowed)
         bounds = COARSE if allowed.loose else FINE
-        told = _told(said.line, kind, card, _size_of(tensors))
-        return compare_told(findings, tensors, told, card, bounds)
+        rows = _rows(said.line, "segments" if kind is SegmentMap else "boxes")
+        indices = [_index_of(row, card) for row in rows]
+        told = _told(rows, indices, kind, card, _size_of(tensors))
+        same = compare_told(findings, tensors, told, card, bounds)
+        return _names_agree(findings, rows, indices, card) and same
     except SignetError as problem:
         missing(findings, str(problem))
         return False
@@ -133,16 +138,20 @@ def _compare_label(
     now = indices[best]
     same = now == decision or bool(answer[decision] - answer[now] <= tie_of(answer))
     note = "" if same else f"sealed as {_named(card, decision)}, the program says {_named(card, now)}"
-    # A list of labels that is shifted by one gives the right index another name.
+    findings.add("decision", 0.0 if same else 1.0, 0.0, note)
+    return _names_agree(findings, rows, indices, card) and same
+
+
+def _names_agree(
+    findings: Findings, rows: Sequence[Mapping[str, Any]], indices: Sequence[int], card: Card
+) -> bool:
+    """Whether every label that is told is the card's: a list that is shifted by one has right indices."""
     for index, row in zip(indices, rows, strict=True):
         label = row.get("label")
-        if same and label is not None and card.labels and label != card.labels[index]:
-            same, note = (
-                False,
-                f"class {index} is {_named(card, index)}, the program calls it {shown(str(label))!r}",
-            )
-    findings.add("decision", 0.0 if same else 1.0, 0.0, note)
-    return same
+        if label is not None and card.labels and label != card.labels[index]:
+            told = f"class {index} is {_named(card, index)}, the program calls it {shown(str(label))!r}"
+            return findings.add("decision", 1.0, 0.0, told)
+    return True
 
 
 def _compare_vector(
@@ -151,41 +160,46 @@ def _compare_vector(
     vector = line.get("vector")
     try:
         given = np.array(vector, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput("vector: expected a list of numbers") from error
+    if given.size != tensors["answer"].size:
+        raise BadInput(f"vector: expected {tensors['answer'].size} numbers, got {given.size}")
     return compare_given(findings, "answer", tensors, given.reshape(tensors["answer"].shape), allowed)
 
 
-def _told(line: Mapping[str, Any], kind: type, card: Card, size: Size) -> Boxes | Instances | SegmentMap:
+def _told(
+    rows: Sequence[Mapping[str, Any]], indices: Sequence[int], kind: type, card: Card, size: Size
+) -> Boxes | Instances | SegmentMap:
     """The boxes, objects or map of a line, in pixels of an image of this size."""
     if kind is SegmentMap:
-        return _map(_rows(line, "segments"), card, size)
-    rows = _rows(line, "boxes")
+        return _map(rows, indices, card, size)
     try:
         xyxy = np.array([row["xyxy"] for row in rows], np.float64).reshape(-1, 4)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadInput("boxes: expected xyxy, four numbers, of each") from error
-    indices = np.array([_index_of(row, card) for row in rows], np.int64)
     scores = np.array([_number(row, "score") for row in rows], np.float64)
-    labels = tuple(
-        str(row.get("label", _named(card, index))) for row, index in zip(rows, indices, strict=True)
-    )
-    boxes = Boxes(xyxy, scores, indices, labels, size)
-    if kind is Boxes:
-        return boxes
-    return Instances(boxes, tuple(Mask.from_coco(row.get("mask") or {}) for row in rows))
+    labels = tuple(_named(card, index) for index in indices)
+    boxes = Boxes(xyxy, scores, np.array(indices, np.int64), labels, size)
+    return boxes if kind is Boxes else Instances(boxes, tuple(_mask(row, size) for row in rows))
 
 
-def _map(rows: Sequence[Mapping[str, Any]], card: Card, size: Size) -> SegmentMap:
-    indices = np.full(size, UNLABELLED, np.int32)
-    for row in rows:
-        inside = Mask.from_coco(row.get("mask") or {}).to_array()
-        if inside.shape != tuple(size):
-            raise BadInput(f"segments: expected masks of {size[0]} x {size[1]} pixels, got {inside.shape}")
-        indices[inside.astype(bool)] = _index_of(row, card)
+def _map(rows: Sequence[Mapping[str, Any]], indices: Sequence[int], card: Card, size: Size) -> SegmentMap:
+    values = np.full(size, UNLABELLED, np.int32)
+    for index, row in zip(indices, rows, strict=True):
+        values[_mask(row, size).to_array().astype(bool)] = index
     known = card.labels or ()
-    more = tuple(f"class {place}" for place in range(len(known), int(indices.max(initial=0)) + 1))
-    return SegmentMap(indices, (*known, *more))
+    more = tuple(f"class {place}" for place in range(len(known), int(values.max(initial=0)) + 1))
+    return SegmentMap(values, (*known, *more))
+
+
+def _mask(row: Mapping[str, Any], size: Size) -> Mask:
+    stated = row.get("mask")
+    if not isinstance(stated, dict):
+        raise BadInput("mask: expected COCO's run lengths, an object with size and counts")
+    mask = Mask.from_coco(stated)
+    if tuple(mask.size) != tuple(size):
+        raise BadInput(f"mask: expected {size[0]} x {size[1]} pixels, got {mask.size[0]} x {mask.size[1]}")
+    return mask
 
 
 def _size_of(tensors: Mapping[str, Array]) -> Size:
@@ -205,9 +219,13 @@ def _rows(line: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
 def _index_of(row: Mapping[str, Any], card: Card) -> int:
     """The class of a row, by its index, or by a label that is the name of one class only."""
     index, label = row.get("index"), row.get("label")
-    if isinstance(index, int) and not isinstance(index, bool):
-        return index
     labels = card.labels or ()
+    if isinstance(index, int) and not isinstance(index, bool):
+        if not 0 <= index < (len(labels) or MOST_CLASSES):
+            raise BadInput(
+                f"index: expected a class from 0 to {(len(labels) or MOST_CLASSES) - 1}, got {index}"
+            )
+        return index
     if isinstance(label, str) and labels.count(label) == 1:
         return labels.index(label)
     raise BadInput(
@@ -217,9 +235,13 @@ def _index_of(row: Mapping[str, Any], card: Card) -> int:
 
 def _number(row: Mapping[str, Any], key: str) -> float:
     value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise BadInput(f"{key}: expected a number, got {shown(repr(value))}")
-    return float(value)
+    try:
+        number = float("nan") if isinstance(value, bool | str) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not np.isfinite(number):
+        raise BadInput(f"{key}: expected a number, got {shown(repr(value))[:80]}")
+    return number
 
 
 def _named(card: Card, index: int) -> str:

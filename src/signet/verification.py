@@ -47,7 +47,7 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
     engine: EngineChoice = "auto",
     precision: PrecisionChoice = "auto",
     digest: str | None = None,
-    trust: Sequence[str | Path] = (),
+    trust: Sequence[str | Path] | None = None,
     settings: EngineSettings | None = None,
     on_progress: OnProgress | None = None,
 ) -> Verdict:
@@ -62,7 +62,8 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
         precision: "auto", "fp32", "bf16", "int8"; coarse ones are judged by decisions, and loosely by values.
         digest: sha256 hex that `seal.json` must have, known from elsewhere. Digests inside a seal show
             accidents; only this, or a signature, shows a seal that somebody made anew.
-        trust: PEM files with a public key or root certificates, of which one must have signed the seal.
+        trust: PEM files with a public key or root certificates, of which one must have signed the seal; None
+            where anybody may have made it.
         settings: threads, device, cache folder.
         on_progress: told of each golden image.
 
@@ -102,7 +103,7 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
 
 
 def checked(
-    place: Path, digest: str | None, trust: Sequence[str | Path]
+    place: Path, digest: str | None, trust: Sequence[str | Path] | None
 ) -> tuple[Seal, Expected, dict[str, StageCheck]]:
     """A seal whose files are what was sealed and signed, its evidence, and the checks that were made.
 
@@ -110,11 +111,12 @@ def checked(
         SealError: they are not.
         Refused: nobody who is trusted signed them.
         BadInput: there is no seal.
+        BadRequest: trust is asked for, and nobody is named: an empty list trusts nobody.
     """
     opened = open_seal(place)
     _check_digest(opened, digest, shown(place))
     before = {INTEGRITY: StageCheck(INTEGRITY, True, 0.0, 0.0)}
-    if trust:
+    if trust is not None:
         signer = check_signature(opened.path, trust)
         before[SIGNATURE] = StageCheck(SIGNATURE, True, 0.0, 0.0, f"signed by {signer}")
     return opened, Expected.from_file(opened.expected), before

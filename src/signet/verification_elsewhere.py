@@ -22,7 +22,7 @@ def verify_elsewhere(
     *,
     precision: str = "fp32",
     digest: str | None = None,
-    trust: Sequence[str | Path] = (),
+    trust: Sequence[str | Path] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Verdict:
     """Show another program the golden images of a seal, and compare what it says with what was sealed.

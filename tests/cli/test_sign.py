@@ -95,3 +95,12 @@ def test_a_certificate_without_a_key_is_asked_wrongly(
     )
     assert (code, "--sign" in said["error"]["message"]) == (2, True)
     assert not (tmp_path / "own.signet").exists()
+
+
+def test_a_key_that_cannot_sign_leaves_no_seal_without_signature(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "own.signet"
+    code, said = asked(capsys, "seal", tiny, "--out", out, "--sign", tmp_path / "nowhere.pem")
+    assert (code, said["error"]["type"]) == (2, "BadRequest")
+    assert not out.exists()

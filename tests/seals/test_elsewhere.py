@@ -6,12 +6,15 @@ import http.server
 import json
 import shlex
 import shutil
+import socket
 import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 from safetensors.numpy import save_file
 
 from signet.asking import Program, Said, by_command, by_url
@@ -159,6 +162,15 @@ def test_boxes_masks_and_maps(others, kind):
 
         verdict = verify_elsewhere(others[kind], Program("it", moved))
         assert (verdict.ok, verdict.first_divergence) == (False, "answer"), verdict.message
+
+        def misnamed(image):
+            line = model(image)[0].to_dict()
+            for row in (*line.get("boxes", ()), *line.get("segments", ())):
+                row["label"] = "another"
+            return Said(line)
+
+        verdict = verify_elsewhere(others[kind], Program("it", misnamed))
+        assert (verdict.ok, verdict.first_divergence, verdict.agree) == (False, "decision", 0)
         nothing = Program("it", lambda image: Said({"kind": "boxes"}))
         assert verify_elsewhere(others[kind], nothing).first_divergence == "answer"
 
@@ -224,7 +236,7 @@ def test_a_command_that_does_not_answer(code, words):
         asked.ask(COMMITTED / "golden" / "0.jpg")
 
 
-@pytest.mark.parametrize("command", ["", "  ", "no-such-program-anywhere", "'open"])
+@pytest.mark.parametrize("command", ["", "  ", "no-such-program-anywhere", "'open", "a\0b"])
 def test_what_is_no_command_is_asked_wrongly(command, capsys):
     assert main(["verify", str(COMMITTED), "--command", command, "--json", "--quiet"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["type"] == "BadRequest"
@@ -279,10 +291,95 @@ def test_a_server_that_is_not_there():
         asked.ask(COMMITTED / "golden" / "0.jpg")
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "file:///etc/passwd", "ftp://host/x", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000",
+        "file:///etc/passwd",
+        "ftp://host/x",
+        "",
+        "http://127.0.0.1:abc",
+        "http://127.0.0.1:99999",
+        "http://[::1",
+        "http://h/a b",
+        "http://:80",
+    ],
+)
 def test_only_http_is_asked(url):
     with pytest.raises(BadRequest, match="expected http"):
         by_url(url, "tiny")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"no HTTP at all\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}"]
+)
+def test_a_server_that_speaks_otherwise(answer):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        asked = by_url(f"http://127.0.0.1:{listening.getsockname()[1]}", "tiny")
+        with pytest.raises(SignetError):
+            asked.ask(COMMITTED / "golden" / "0.jpg")
+        thread.join()
+
+
+_ANYTHING = some.recursive(
+    some.none()
+    | some.booleans()
+    | some.integers()
+    | some.floats()
+    | some.text(max_size=5)
+    | some.just(10**400),
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+_ROWS = some.lists(
+    some.dictionaries(
+        some.sampled_from(["index", "label", "score", "xyxy", "mask"]),
+        _ANYTHING
+        | some.lists(some.floats(), min_size=4, max_size=4)
+        | some.sampled_from([10**11, 10**30, "cell"]),
+        max_size=5,
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    line=some.dictionaries(
+        some.sampled_from(["top", "boxes", "segments", "vector", "error"]), _ROWS | _ANYTHING, max_size=3
+    ),
+    kind=some.sampled_from(["classes", *KINDS]),
+)
+def test_whatever_a_program_says_is_judged_and_breaks_nothing(others, line, kind):
+    place = COMMITTED if kind == "classes" else others[kind]
+    verdict = verify_elsewhere(place, Program("it", lambda image: Said(line)))
+    assert [stage.name for stage in verdict.stages][-2:] == ["answer", "decision"]
+
+
+def test_how_the_other_program_runs_is_not_ours_to_say(capsys):
+    words = [
+        "verify",
+        str(COMMITTED),
+        "--command",
+        "x",
+        "--engine",
+        "torch",
+        "--batch",
+        "7",
+        "--json",
+        "--quiet",
+    ]
+    assert main(words) == 2
+    assert "--engine, --batch" in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
 def test_one_program_at_a_time(capsys):

@@ -103,17 +103,47 @@ def test_a_single_certificate_below_its_root(tiny: Path, tmp_path: Path) -> None
     assert check_signature(tiny, [authority.write(tmp_path / "root.pem", root)])
 
 
-@pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")  # the library's own
 def test_a_certificate_of_another_key_or_another_use_is_refused(tiny: Path, tmp_path: Path) -> None:
     root = authority.issued("root", authority=True)
     maker = authority.issued("maker", root, authority=False, signs=False)
     other = authority.pair(tmp_path, "other").private
     certificate = authority.write(tmp_path / "maker.crt", maker)
+    with pytest.raises(BadRequest, match="may not be used for signing"):
+        sign(tiny, authority.pair(tmp_path, "maker", key=maker.key).private, certificate=certificate)
+    fitting = authority.write(tmp_path / "fit.crt", authority.issued("maker", root, authority=False))
     with pytest.raises(BadRequest, match="does not match"):
-        sign(tiny, other, certificate=certificate)
-    sign(tiny, authority.pair(tmp_path, "maker", key=maker.key).private, certificate=certificate)
+        sign(tiny, other, certificate=fitting)
+    assert not (tiny / SIGNATURE).exists()
+
+
+@pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")  # the library's own
+def test_a_signature_by_a_certificate_of_another_use_is_refused(tiny: Path, tmp_path: Path) -> None:
+    root = authority.issued("root", authority=True)
+    maker = authority.issued("maker", root, authority=False, signs=False)
+    certificate = authority.write(tmp_path / "maker.crt", maker)
+    config = model_signing.signing.Config().set_hashing_config(
+        model_signing.hashing.Config().set_ignored_paths(paths=[SIGNATURE])
+    )
+    config.use_certificate_signer(
+        private_key=authority.pair(tmp_path, "maker", key=maker.key).private,
+        signing_certificate=certificate,
+        certificate_chain=[certificate],
+    ).sign(tiny, tiny / SIGNATURE)
     with pytest.raises(Refused, match="cannot be used for signing"):
         check_signature(tiny, [authority.write(tmp_path / "root.pem", root)])
+
+
+def test_an_encrypted_key_beside_a_certificate_is_refused_in_words(tiny: Path, tmp_path: Path) -> None:
+    maker = authority.issued("maker", authority=False)
+    key = authority.pair(tmp_path, "maker", key=maker.key, password=b"open sesame").private
+    with pytest.raises(BadRequest, match="no encrypted key beside a certificate"):
+        sign(tiny, key, certificate=authority.write(tmp_path / "maker.crt", maker), password="open sesame")
+
+
+def test_trusting_nobody_is_not_trusting_anybody(tiny: Path) -> None:
+    with pytest.raises(BadRequest, match="got none"):
+        verify(tiny, trust=[])
+    assert verify(tiny, trust=None).ok
 
 
 def test_one_of_several_that_are_trusted_is_enough(

@@ -52,12 +52,17 @@ def seal(
     from signet.sealing import SealSettings
     from signet.sealing import seal as make_seal
     from signet.seals import sign as write_signature
+    from signet.seals.signing import signer_of
     from signet.verification import verify
 
     if certificate is not None and signing_key is None:
         raise BadRequest("--certificate: expected --sign KEY beside it, got none: it is the key that signs.")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        password = None if signing_key is None else password_of(signing_key)
+        password = None
+        if signing_key is not None:
+            # Before there is a seal that nobody could sign.
+            password = None if certificate else password_of(signing_key)
+            signer_of(signing_key, certificate=certificate, password=password)
         found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
         paths = list(sources.list_images(images or []))
         made_with = SealSettings(

@@ -48,9 +48,8 @@ def sign(
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         opened = open_seal(sealed)
-        path = write_signature(
-            sealed, key, certificate=certificate, password=password_of(key), overwrite=overwrite
-        )
+        password = None if certificate else password_of(key)
+        path = write_signature(sealed, key, certificate=certificate, password=password, overwrite=overwrite)
         if as_json:
             terminal.object({"seal": str(sealed), "digest": opened.digest, "signature": str(path)})
         else:

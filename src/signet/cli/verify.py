@@ -63,13 +63,14 @@ def verify(
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         if command is not None or url is not None:
+            _refuse_ours(engine, device, batch, threads)
             coarse = "fp32" if precision is o.PrecisionName.auto else precision.value
             verdict = verify_elsewhere(
                 sealed,
                 _other(command, url, sealed),
                 precision=coarse,
                 digest=digest,
-                trust=trust or (),
+                trust=trust or None,
                 on_progress=terminal.on_progress,
             )
         else:
@@ -78,7 +79,7 @@ def verify(
                 engine=engine.value,
                 precision=precision.value,
                 digest=digest,
-                trust=trust or (),
+                trust=trust or None,
                 settings=o.settings(engine, threads, batch, device, many=False),
             )
         if as_json:
@@ -112,3 +113,19 @@ def _other(command: str | None, url: str | None, sealed: Path) -> Any:
     if url is None:
         return asking.by_command(command or "")
     return asking.by_url(url, sealed.name.removesuffix(".zip").removesuffix(".signet"))
+
+
+def _refuse_ours(engine: o.EngineName, device: str, batch: int | None, threads: int | None) -> None:
+    """Refuse what says how a model runs here, where another program runs it."""
+    stated = {
+        "--engine": engine is not o.EngineName.auto,
+        "--device": device != "cpu",
+        "--batch": batch is not None,
+        "--threads": threads is not None,
+    }
+    names = [name for name, given in stated.items() if given]
+    if names:
+        raise BadRequest(
+            f"{', '.join(names)}: expected none of them beside --command or --url: the other program decides "
+            "how it runs."
+        )

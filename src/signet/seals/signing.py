@@ -60,14 +60,26 @@ def sign(
     target = folder / SIGNATURE
     if target.exists() and not overwrite:
         raise BadRequest(f"{shown(place)} is signed already. To replace its signature, give --overwrite.")
+    signer = signer_of(key, certificate=certificate, password=password)
+    # Beside the folder and not in it, where a file that is not listed would be one too many for a reader.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside_it:
+        written = Path(beside_it) / SIGNATURE
+        signer.sign(folder, written)
+        move_into_place(written, target)
+    return target
+
+
+def signer_of(key: str | Path, *, certificate: str | Path | None = None, password: str | None = None) -> Any:
+    """The library's signer of a key, which was opened; see `sign` for arguments and errors."""
     library = _library()
-    signer = library.signing.Config().set_hashing_config(_hashing(library))
+    config = library.signing.Config().set_hashing_config(_hashing(library))
     try:
         if certificate is None:
             # The library hands the password on to one that takes bytes.
-            signer.use_elliptic_key_signer(private_key=key, password=password and password.encode())
+            config.use_elliptic_key_signer(private_key=key, password=password and password.encode())
         else:
-            signer.use_certificate_signer(
+            _check_certificate(Path(certificate), Path(key))
+            config.use_certificate_signer(
                 private_key=key, signing_certificate=certificate, certificate_chain=[certificate]
             )
     except Exception as error:
@@ -76,12 +88,26 @@ def sign(
             f"{shown(key)}{beside}: expected a PEM private key on the curve P-256, P-384 or P-521, its "
             f"password where it has one, and a certificate of this very key: {shown(error)}."
         ) from error
-    # Beside the folder and not in it, where a file that is not listed would be one too many for a reader.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside_it:
-        written = Path(beside_it) / SIGNATURE
-        signer.sign(folder, written)
-        move_into_place(written, target)
-    return target
+    return config
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    """Refuse a certificate whose signatures nobody may accept, and a key that cannot be opened beside one."""
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    if b"ENCRYPTED" in key.read_bytes():
+        raise ValueError(
+            "the library that signs opens no encrypted key beside a certificate; write a decrypted one for "
+            "the time (openssl ec -in KEY -out PLAIN)"
+        )
+    extensions = x509.load_pem_x509_certificate(certificate.read_bytes()).extensions
+    uses = [each.value for each in extensions]
+    if any(isinstance(use, x509.KeyUsage) and use.digital_signature for use in uses):
+        return
+    signs = ExtendedKeyUsageOID.CODE_SIGNING
+    if not any(isinstance(use, x509.ExtendedKeyUsage) and signs in use for use in uses):
+        raise ValueError("the certificate may not be used for signing (KeyUsage, ExtendedKeyUsage)")
 
 
 def check_signature(seal: str | Path, trusted: Sequence[str | Path]) -> str:
