@@ -125,3 +125,35 @@ def test_a_tracker_that_is_not_installed_is_refused_before_anything_runs(
     with pytest.raises(MissingExtra, match=r"signet\[tensorboard\]"):
         Live(Terminal(), tmp_path / "x.signet", title="x", tracker="tensorboard")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fails", ["write", "close"])
+def test_a_tracker_that_fails_is_left_and_the_run_goes_on(
+    watched: Terminal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fails: str,
+) -> None:
+    told: list[str] = []
+
+    class Failing:
+        def write(self, history: object) -> None:
+            self.do("write")
+
+        def close(self, report: object) -> None:
+            self.do("close")
+
+        def do(self, what: str) -> None:
+            told.append(what)
+            if what == fails:
+                raise LookupError("the experiment was deleted")
+
+    monkeypatch.setattr("signet.finetuning.trackers.tracker_of", lambda *_, **__: Failing())
+    live = Live(watched, tmp_path / "birds.signet", title="birds", tracker="mlflow")
+    for _ in range(2):
+        live.on_progress(moment(START))
+    live.close()
+    assert told == (["write"] if fails == "write" else ["write", "write", "close"])
+    said = capsys.readouterr().err
+    assert said.count("tracking has stopped, the run goes on: the experiment was deleted") == 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from signet.cli.terminal import Terminal
+from signet.naming import shown
 from signet.progress import Progress
 
 CURVES, TRACKERS = "curves.html", ("tensorboard", "mlflow")
@@ -76,8 +77,7 @@ class Live:
         if not moment.history:
             return
         self._write(moment)
-        if self._tracker is not None:
-            self._tracker.write(moment.history)
+        self._track(lambda tracker: tracker.write(moment.history))
         if self._terminal.watched:
             for line in _lines(moment.history, self._told):
                 self._terminal.say(line)
@@ -89,8 +89,18 @@ class Live:
         Args:
             report: the page of the run; None where it did not come to an end.
         """
-        if self._tracker is not None:
-            self._tracker.close(report)
+        self._track(lambda tracker: tracker.close(report))
+
+    def _track(self, tell: Callable[[Any], None]) -> None:
+        """Tell the tracker; one that fails is left, since hours of training are worth more than its files."""
+        if self._tracker is None:
+            return
+        try:
+            tell(self._tracker)
+        except Exception as error:  # noqa: BLE001  (each tracker has its own kinds)
+            self._tracker = None
+            reason = shown(str(error)) or type(error).__name__
+            self._terminal.say(f"tracking has stopped, the run goes on: {reason}")
 
     def _write(self, moment: Progress) -> None:
         """The page so far, whole: who has it open never sees half of one."""
