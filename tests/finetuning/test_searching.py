@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from importlib.util import find_spec
 
@@ -18,9 +19,12 @@ from signet.finetuning import searching
 from signet.finetuning.plans import Plan
 from signet.finetuning.searching import Rungs, rungs_within, searched, settings_to_try, words_of
 from signet.finetuning.strategies import check_recipe
+from signet.finetuning.trained import frozen_stages
 from signet.finetuning.workplace import Workplace
 from signet.progress import Progress
 from signet.recipes import Recipe
+
+needs_torch = pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed")
 
 
 @given(seconds=st.floats(0.1, 1e5), an_epoch=st.floats(0.01, 1e3), most=st.integers(1, 60))
@@ -176,6 +180,51 @@ def test_stages_that_a_search_chose_are_those_that_the_plan_names(tmp_path, monk
     assert job.plan.frozen == "stem, stages.0 (BatchNorm in evaluation mode)"
     assert job.plan.trained.endswith("the head alone")
     assert searching.with_settings(job, {"weight_decay": 0.0}).plan == job.plan
+
+
+def starter_in(folder, recipe, rungs=((3,), (1,))):
+    """A run that fine-tunes the starter; all its stages learn."""
+    from signet.finetuning.starting import starting_point
+
+    job = job_in(folder, Rungs(*rungs))
+    plan = dataclasses.replace(job.plan, strategy="full", input_size=(64, 64))
+    parts = types.SimpleNamespace(**vars(job.parts), labels=("a", "b", "c"))
+    return dataclasses.replace(
+        job, start=starting_point("starter", recipe), plan=plan, recipe=recipe, parts=parts
+    )
+
+
+@needs_torch
+def test_no_trial_is_beyond_what_destroys_such_a_network(bench, tmp_path):
+    recipes = (Recipe(seed=seed, frozen_stages=0) for seed in range(200))
+    recipe = next(
+        one
+        for one in recipes
+        if any(row.get("backbone_rate", 0) > 3e-4 for row in settings_to_try(one, 9, ()))
+    )
+    rungs = ((9,), (1,))
+    job = starter_in(tmp_path / "bounded", recipe, rungs)
+    _, rows, _ = searched(job, None)
+    assert max(row.get("backbone_rate", 0) for row in rows) == 3e-4
+    (said, *_) = [row["limited"] for row in rows if "limited" in row]
+    assert re.fullmatch(r"backbone_rate lowered from 0\.0003[12], beyond the limit 0\.0003", said)
+    assert any(said in line for line in words_of(rows))
+    insisting = starter_in(tmp_path / "insisting", recipe.changed(allow_rate=True), rungs)
+    _, rows, _ = searched(insisting, None)
+    assert max(row.get("backbone_rate", 0) for row in rows) > 3e-4
+    assert not any("limited" in row for row in rows)
+
+
+@needs_torch
+def test_a_stated_rate_is_asked_again_where_a_trial_lets_more_stages_learn(tmp_path):
+    job = starter_in(tmp_path, Recipe(backbone_rate=1e-2, frozen_stages=99))
+    few = frozen_stages(job.start, "full", job.recipe)
+    job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, stages=few))
+    changes = {"frozen_stages": 0, "weight_decay": 0.1}
+    kept, said = searching._within_limits(job, changes)
+    assert kept == {"weight_decay": 0.1}
+    assert said == "not frozen_stages 0, with which 0.01 is beyond the limit 0.0003"
+    assert searching._within_limits(job, kept) == (kept, "")
 
 
 def test_an_interrupted_search_goes_on_where_it_was(bench, tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 What is tried is decided by the seed and by how many rungs the plan has; the plan takes these from a trial of
 the time that an epoch takes, and an interrupted search goes on with the same ones. Only validation images
-judge. The recipe's own settings are always among those that are tried.
+judge. The recipe's own settings are always among those that are tried. No trial learns at a rate that is
+known to destroy such a network: the limits of `signet.training.rate_limits` hold for each, unless the recipe
+insists.
 
 Source: K. Jamieson, A. Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization"
 (2016), algorithm 1 (successive halving), with a third kept in place of a half.
@@ -21,9 +23,11 @@ import numpy as np
 from signet.errors import CheckFailed
 from signet.finetuning import scoring
 from signet.finetuning.jobs import Job
+from signet.finetuning.learners import learner_of
 from signet.finetuning.optimising import useless
 from signet.finetuning.plans import frozen_words, trained_words
-from signet.finetuning.trained import attempt, frozen_stages
+from signet.finetuning.probes import at_size
+from signet.finetuning.trained import attempt, frozen_stages, training_settings
 from signet.finetuning.workplace import SEARCH
 from signet.probing import Probe
 from signet.progress import Progress, inside
@@ -37,6 +41,8 @@ _ROLE = 6  # of random numbers
 _DECAYS = (0.0, 0.02, 0.05, 0.1)
 _AUGMENTATIONS = ("none", "light", "medium")
 _MIXED = ("randaugment", "erasing", "mixup", "cutmix")
+_LIMITED = {"backbone_rate", "frozen_stages"}
+"""What decides how fast how much of a pretrained network learns."""
 _WIDTHS = ("partial", "full", "probe-then-finetune")
 
 
@@ -132,12 +138,14 @@ def searched(job: Job, probe: Probe | None) -> Searched:
 
     Returns:
         Of each trial the table has `rung`, `trial`, `epochs`, the settings that differ from the recipe's,
-        `accuracy` and `loss` on the validation images (None for one whose loss was no longer finite), `kept`.
+        `accuracy` and `loss` on the validation images (None for one whose loss was no longer finite), `kept`;
+        and `limited`, in words, where a draw was changed because its rate is known to destroy such a network.
     """
     rungs = Rungs(job.plan.search_trials, job.plan.search_epochs)
     if not rungs.trials:
         return Searched(job)
-    tried = settings_to_try(job.recipe, rungs.trials[0], _stage_counts(job), job.plan.strategy)
+    drawn = settings_to_try(job.recipe, rungs.trials[0], _stage_counts(job), job.plan.strategy)
+    tried, limited = zip(*(_within_limits(job, changes) for changes in drawn), strict=True)
     alive = list(range(len(tried)))
     rows: list[dict[str, Any]] = []
     seconds = 0.0
@@ -158,6 +166,7 @@ def searched(job: Job, probe: Probe | None) -> Searched:
                 "epochs": epochs,
                 **tried[trial],
                 **judged[trial],
+                **({"limited": limited[trial]} if limited[trial] else {}),
                 "kept": trial in kept,
             }
             for trial in alive
@@ -183,16 +192,51 @@ def with_settings(job: Job, changes: Mapping[str, Any]) -> Job:
 
 def words_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The table for a person: one line each trial, "search: ..."."""
-    aside = ("rung", "trial", "epochs", "accuracy", "loss", "kept")
+    aside = ("rung", "trial", "epochs", "accuracy", "loss", "limited", "kept")
     lines = []
     for row in rows:
         changed = ", ".join(f"{name} {row[name]}" for name in row if name not in aside)
+        limited = f" ({row['limited']})" if "limited" in row else ""
         figure = "diverged" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f} %"
         lines.append(
             f"search: rung {row['rung']}, trial {row['trial']}, {row['epochs']} epochs: "
-            f"{changed or 'as the recipe says'}: {figure}{', kept' if row['kept'] else ''}"
+            f"{changed or 'as the recipe says'}{limited}: {figure}{', kept' if row['kept'] else ''}"
         )
     return tuple(lines)
+
+
+def _within_limits(job: Job, changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """A draw whose rates are not known to destroy the network, and in words what was changed for that.
+
+    A drawn rate is lowered to the limit. Where a stated rate is too high for the stages that were drawn to
+    learn, those of the plan do, for which it was asked before the start.
+    """
+    kept, said = dict(changes), []
+    while kept.keys() & _LIMITED and (found := _beyond_limit(with_settings(job, kept))):
+        rate, limit = found
+        if "backbone_rate" in kept and not said:
+            kept["backbone_rate"] = _rounded_down(kept["backbone_rate"] * limit / rate)
+            said.append(
+                f"backbone_rate lowered from {changes['backbone_rate']:g}, beyond the limit {limit:g}"
+            )
+            continue
+        name = "frozen_stages" if "frozen_stages" in kept else "backbone_rate"
+        said.append(f"not {name} {kept.pop(name)}, with which {rate:g} is beyond the limit {limit:g}")
+    return kept, "; ".join(said)
+
+
+def _beyond_limit(job: Job) -> tuple[float, float] | None:
+    """(rate, limit) where pretrained stages would learn faster than is taken without being insisted on."""
+    from signet.training import beyond_limit
+
+    plan, recipe = job.plan, job.recipe
+    if plan.strategy == "scratch" or recipe.allow_rate:
+        return None
+    sized = at_size(job.start, plan.input_size or (224, 224))
+    adapters = plan.strategy == "lora"
+    learner = learner_of(sized, len(job.parts.labels), recipe, adapters=adapters, head=job.head)
+    found = beyond_limit(learner.module, training_settings(plan, recipe, learner))
+    return None if found is None else (found[0], found[1].greatest)
 
 
 def _judged(
@@ -242,3 +286,9 @@ def _stage_counts(job: Job) -> tuple[int, ...]:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.2g}")
+
+
+def _rounded_down(value: float) -> float:
+    """To three digits, of a product that may be off by its last bits."""
+    digit = 10.0 ** (np.floor(np.log10(value)) - 2)
+    return float(f"{np.floor(value / digit + 1e-6) * digit:.3g}")

@@ -179,7 +179,7 @@ def trial(pretrained: Pretrained, plan: Plan, recipe: Recipe, head: HeadFactory 
     learner = learner_of(
         at_size(pretrained, size), plan.labels, recipe, adapters=plan.strategy == "lora", head=head
     )
-    settings = _settings(plan, recipe, learner)
+    settings = training_settings(plan, recipe, learner)
     return tried(learner.module, settings, size, recipe, images=plan.images["training"])
 
 
@@ -253,7 +253,7 @@ def _taught(job: Job, sized: Pretrained, learner: Learner, folder: Path) -> tupl
     """What training comes to, and some pictures as they were learned from."""
     from signet.training import contact_sheet, train
 
-    settings = _settings(job.plan, job.recipe, learner)
+    settings = training_settings(job.plan, job.recipe, learner)
     settings = dataclasses.replace(settings, processes=job.work.processes)
     with _lesson(job, sized) as data:
         sheet = contact_sheet(data, settings)
@@ -274,7 +274,7 @@ def rehearsed(job: Job, probe: Probe) -> Iterator[tuple[Any, Any, Any]]:
     sized = at_size(job.start, job.plan.input_size or (224, 224))
     learner = _begun(job, sized, probe)
     with _lesson(job, sized) as data:
-        yield learner.module, data, _settings(job.plan, job.recipe, learner)
+        yield learner.module, data, training_settings(job.plan, job.recipe, learner)
 
 
 @contextmanager
@@ -320,7 +320,7 @@ def _example(size: tuple[int, int]) -> Any:
     return torch.from_numpy(noise.astype(np.float32))
 
 
-def _settings(plan: Plan, recipe: Recipe, learner: Learner) -> Any:
+def training_settings(plan: Plan, recipe: Recipe, learner: Learner) -> Any:
     """The settings of a training of labels of images."""
     settings = settings_of(plan, recipe, learner.classifier)
     changes: dict[str, Any] = {"frozen": (*settings.frozen, *learner.frozen)}

@@ -72,7 +72,7 @@ from signet.training.optimisation import Optimisation
 from signet.training.pace import images_per_second, paces
 from signet.training.ranks import Ranks, part_company, ranks_of
 from signet.training.rate_finding import RateCurve, find_rate
-from signet.training.rate_limits import refuse_rates
+from signet.training.rate_limits import beyond_limit, refuse_rates
 from signet.training.scenes import PixelData, median_frequency_weights
 from signet.training.settings import TIMED, Trained, TrainingData, TrainSettings
 from signet.training.sizing import program_at
@@ -101,6 +101,7 @@ __all__ = [
     "Variation",
     "adapter_tensors",
     "all_but_last",
+    "beyond_limit",
     "checked_head",
     "contact_sheet",
     "family_of_module",

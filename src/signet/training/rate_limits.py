@@ -126,6 +126,23 @@ def refuse_rates(module: nn.Module, settings: TrainSettings) -> None:
     Raises:
         BadRequest: with the reason, its source and how to do it all the same.
     """
+    found = beyond_limit(module, settings)
+    if found is not None:
+        rate, limit = found
+        raise BadRequest(
+            f"backbone_rate {rate:g}: expected at most {limit.greatest:g} for all stages of a pretrained "
+            f"network with {limit.kind} and {settings.optimisation.optimizer}: {limit.why}. Lower the rate, "
+            "freeze more stages, or insist with --allow-rate (allow_rate = true)."
+        )
+
+
+def beyond_limit(module: nn.Module, settings: TrainSettings) -> tuple[float, Limit] | None:
+    """The highest rate of pretrained stages and the lowest limit that it is beyond; None where it is not.
+
+    Args:
+        module: with its pretrained weights.
+        settings: of the run.
+    """
     frozen = frozen_by(module, settings)
     body = {
         name: parameter.numel()
@@ -134,7 +151,7 @@ def refuse_rates(module: nn.Module, settings: TrainSettings) -> None:
     }
     learning = body.keys() - frozen
     if sum(body[name] for name in learning) < WHOLE * sum(body.values()) or not learning:
-        return
+        return None
     rates = rates_of(module, settings)
     rate = max(rates[name] for name in learning)
     kinds = kinds_of(module, settings, learning)
@@ -145,13 +162,7 @@ def refuse_rates(module: nn.Module, settings: TrainSettings) -> None:
         and settings.optimisation.optimizer in limit.optimizers
         and rate > limit.greatest
     ]
-    if fitting:
-        limit = min(fitting, key=lambda one: one.greatest)
-        raise BadRequest(
-            f"backbone_rate {rate:g}: expected at most {limit.greatest:g} for all stages of a pretrained "
-            f"network with {limit.kind} and {settings.optimisation.optimizer}: {limit.why}. Lower the rate, "
-            "freeze more stages, or insist with --allow-rate (allow_rate = true)."
-        )
+    return (rate, min(fitting, key=lambda one: one.greatest)) if fitting else None
 
 
 def kinds_of(module: nn.Module, settings: TrainSettings, learning: AbstractSet[str]) -> frozenset[Kind]:
