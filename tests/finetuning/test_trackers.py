@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from signet.cli.live import Live
+from signet.cli.terminal import Terminal
 from signet.errors import MissingExtra
+from signet.finetuning.folding import mean_history
 from signet.finetuning.trackers import EXPERIMENT, MLflow, tracker_of
+from signet.progress import Progress, inside
 
 needs_mlflow = pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
 # MLflow and what it brings warn of themselves.
@@ -111,6 +115,59 @@ def test_a_resumed_run_goes_on_and_another_one_is_another(runs: Any, tmp_path: P
     other.close(None)
     assert len(runs()) == 2
     assert {one.data.params["head_rate"] for one in runs()} == {"0.001", "0.1"}
+
+
+@needs_mlflow
+def test_a_run_that_was_killed_within_an_epoch_loses_no_figure(
+    runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.tracking.file_store import FileStore
+
+    written, write = [], FileStore._log_run_metric
+
+    def killed(store: Any, run: Any, metric: Any) -> None:
+        if len(written) == 2:  # of the three figures of two epochs
+            raise KeyboardInterrupt
+        written.append(metric.key)
+        write(store, run, metric)
+
+    folder = tmp_path / "birds.mlflow"
+    with monkeypatch.context() as patch:
+        patch.setattr(FileStore, "_log_run_metric", killed)
+        with pytest.raises(KeyboardInterrupt):
+            MLflow(folder, "birds", SETTINGS).write([START, SECOND])
+    again = MLflow(folder, "birds", SETTINGS, resume=True)
+    again.write([START, SECOND])
+    again.write([START, SECOND, THIRD])
+    again.close(None)
+    (run,) = runs()
+    assert curve(runs, run, "validation_loss") == [(0, 1.1), (1, 0.7), (2, 0.6)]
+    assert curve(runs, run, "train_loss") == [(1, 0.9), (2, 0.8)]
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "mlflow"])
+def test_a_run_of_folds_has_the_mean_of_them_and_of_none_alone(kind: str, runs: Any, tmp_path: Path) -> None:
+    pytest.importorskip(kind)
+    live = Live(Terminal(quiet=True), tmp_path / "birds.signet", title="birds", tracker=kind)
+    histories = [
+        [{"epoch": float(epoch), "validation_loss": loss / (1 + epoch)} for epoch in range(length)]
+        for loss, length in ((1.0, 3), (3.0, 2))
+    ]
+    for number, history in enumerate(histories):
+        fold = inside(live.on_progress, f"network {number + 1} of 2")
+        for count in range(1, len(history) + 1):
+            fold(Progress("fine-tuning", count, 3, history=tuple(history[:count])))
+    live.on_progress(Progress("training folds", 2, 2, unit="folds", history=mean_history(histories)))
+    live.close()
+    if kind == "mlflow":
+        (run,) = runs()
+        assert curve(runs, run, "validation_loss") == [(0, 2.0), (1, 1.0)]
+        return
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "birds.tensorboard"))
+    events.Reload()
+    assert [(one.step, one.value) for one in events.Scalars("validation_loss")] == [(0, 2.0), (1, 1.0)]
 
 
 @needs_mlflow

@@ -114,7 +114,7 @@ class MLflow:
         self._folder, self._name, self._resume = folder, name, resume
         self._client: Any = None
         self._run = ""
-        self._written = 0
+        self._last: dict[str, int] = {}  # the last step of each figure that is written
 
     def write(self, history: Sequence[Mapping[str, float]]) -> None:
         """Add the epochs that are new.
@@ -126,14 +126,14 @@ class MLflow:
             self._begin()
         now = int(1000 * time.time())
         metrics = [
-            self._metric(name, float(value), now, int(row.get("epoch", place)))
-            for place, row in enumerate(history)
+            self._metric(name, float(value), now, step)
+            for step, row in ((int(row.get("epoch", place)), row) for place, row in enumerate(history))
             for name, value in row.items()
-            if place >= self._written and name != "epoch"
+            if step > self._last.get(name, -1) and name != "epoch"
         ]
         if metrics:
             self._client.log_batch(self._run, metrics=metrics)
-        self._written = max(self._written, len(history))
+        self._last.update((one.key, one.step) for one in metrics)
 
     def close(self, report: Path | None) -> None:
         """Keep the page and end the run; without a page it is marked as one that can be resumed."""
@@ -156,9 +156,11 @@ class MLflow:
         if earlier and self._resume:
             run = earlier[0]
             self._run = run.info.run_id
-            # The history of a resumed run has all epochs: of one that is there, every figure is.
-            steps = (client.get_metric_history(self._run, name) for name in run.data.metrics)
-            self._written = max((1 + one.step for some in steps for one in some), default=0)
+            # The history of a resumed run has all epochs. The file store writes figure by figure, so a run
+            # that was killed may have some of an epoch and not others.
+            for name in run.data.metrics:
+                steps = (one.step for one in client.get_metric_history(self._run, name))
+                self._last[name] = max(steps, default=-1)
             client.set_terminated(self._run, "RUNNING")
         else:
             self._run = client.create_run(experiment, run_name=self._name).info.run_id
