@@ -211,7 +211,8 @@ def _within_limits(job: Job, changes: Mapping[str, Any]) -> tuple[Mapping[str, A
     A drawn rate is lowered to the limit. Where a stated rate is too high for the stages that were drawn to
     learn, those of the plan do, for which it was asked before the start.
     """
-    kept, said = dict(changes), []
+    kept = dict(changes)
+    said: list[str] = []
     while kept.keys() & _LIMITED and (found := _beyond_limit(with_settings(job, kept))):
         rate, limit = found
         if "backbone_rate" in kept and not said:
