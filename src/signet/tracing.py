@@ -26,7 +26,7 @@ from signet.networks import GraphFile, ModuleSource
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LOUD = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx")
 """What they log on the way to an error is in the error."""
-_FORMAT = "5"
+_FORMAT = "6"
 """Raised when this file writes other graphs, so that cached ones are not taken for new ones."""
 
 BUILDERS = (
@@ -159,7 +159,7 @@ def export(source: ModuleSource, to: Path) -> None:
 
 
 def _write(torch: Any, module: Any, source: ModuleSource, example: Any, to: Path) -> None:
-    """Write the graph of a module in the quickest way that is sure to be right."""
+    """Write the graph of a module in the quickest way that nothing speaks against."""
     if source.selects:
         followed_on_one(module, source, to)
         return
