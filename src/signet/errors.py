@@ -19,6 +19,7 @@
     ├── EngineError               the engine could not compile or run the network
     ├── ProcessLost               another process of a training has ended; what is written can be resumed
     ├── CheckFailed               a check said no
+    │   └── Diverged              what is learned is no longer a finite number
     ├── Refused                   a gate (licence, accuracy drop, trust) said no
     └── Interrupted               stopped half way; what is written can be resumed
 
@@ -137,6 +138,10 @@ class ProcessLost(SignetError):
 
 class CheckFailed(SignetError):
     """A check was made and said no."""
+
+
+class Diverged(CheckFailed):
+    """A loss, a gradient or a figure of a training is no longer a finite number; lower rates may help."""
 
 
 class Refused(SignetError):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from signet.cli.live import Live
 from signet.cli.terminal import Terminal
-from signet.errors import BadRequest, CheckFailed
+from signet.errors import BadRequest, CheckFailed, Diverged
 from signet.finetuning import searching
 from signet.finetuning.plans import Plan
 from signet.finetuning.searching import Rungs, rungs_within, searched, settings_to_try, words_of
@@ -115,7 +115,7 @@ def bench(monkeypatch):
         asked.append((job.plan.epochs, job.recipe.head_rate, folder.name))
         assert job.resume
         if job.recipe.head_rate > 2.5e-3:
-            raise CheckFailed("diverged")
+            raise Diverged("diverged")
         right = int(np.clip(round(-2.5 * np.log(job.recipe.head_rate) - 8), 1, 12))
         return types.SimpleNamespace(validation_logits=logits_of(right), seconds=2.0)
 
@@ -251,12 +251,21 @@ def test_an_interrupted_search_goes_on_where_it_was(bench, tmp_path, monkeypatch
 
 def test_where_all_diverge_the_recipes_own_settings_stay(tmp_path, monkeypatch):
     def diverge(*_):
-        raise CheckFailed("diverged")
+        raise Diverged("diverged")
 
     monkeypatch.setattr(searching, "attempt", diverge)
     job, rows, _ = searched(job_in(tmp_path, Rungs((3,), (2,))), None)
     assert job.recipe == Recipe()
     assert all("diverged" in line for line in words_of(rows))
+
+
+def test_what_no_settings_would_mend_ends_the_search(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise CheckFailed("training: something that is frozen has moved")
+
+    monkeypatch.setattr(searching, "attempt", refuse)
+    with pytest.raises(CheckFailed, match="frozen has moved"):
+        searched(job_in(tmp_path, Rungs((3,), (2,))), None)
 
 
 def test_without_rungs_nothing_is_tried(tmp_path):

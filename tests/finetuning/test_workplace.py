@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from signet.errors import BadDataset, BadInput, BadRequest, CheckFailed, SignetError
-from signet.finetuning.workplace import CHECKPOINTS, LEARNED, was_sealing, workplace
+from signet.finetuning.workplace import CHECKPOINTS, LEARNED, Workplace, was_sealing, workplace
 
 IDENTITY = {"model": "abc", "recipe": {"epochs": 3, "strengths": (1.0, 0.1)}}
 
@@ -47,6 +47,30 @@ def test_a_broken_step_is_done_again(tmp_path):
     with opened(tmp_path, resume=True) as work:
         assert work.arrays("probe", lambda: {"a": np.ones(2)})["a"].tolist() == [1, 1]
         assert work.values("plan", lambda: {"b": 1}) == {"b": 1}
+
+
+class Telling:
+    """The first of two processes, and what it tells the other."""
+
+    leads, size = True, 2
+
+    def __init__(self):
+        self.heard = []
+
+    def told(self, value):
+        self.heard.append(value)
+        return value
+
+
+def test_of_a_step_that_all_make_the_others_hear_what_was_readable(tmp_path):
+    """A broken file must not be announced: the others would wait for its values while the first trains."""
+    told = Telling()
+    work = Workplace(tmp_path, told)
+    (tmp_path / "search-0-0.json").write_bytes(b"{")
+    assert work.values("search-0-0", lambda: {"accuracy": 0.5}, together=True) == {"accuracy": 0.5}
+    assert told.heard == [None]
+    assert work.values("search-0-0", dict, together=True) == {"accuracy": 0.5}
+    assert told.heard == [None, {"accuracy": 0.5}]
 
 
 def test_without_resume_one_begins_anew(tmp_path):

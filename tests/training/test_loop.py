@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from signet.decoding import read
-from signet.errors import BadGraph, BadInput, BadRequest, CheckFailed, UnknownName
+from signet.errors import BadGraph, BadInput, BadRequest, CheckFailed, Diverged, UnknownName
 from signet.preprocessing import prepare
 from signet.progress import Progress
 from signet.training import forget, program_at, train
@@ -181,13 +181,11 @@ def test_a_loss_that_is_no_number_stops_and_says_what_to_lower(
     data, settings = tiny.data_in(images), tiny.settings(epochs=1)
     module = tiny.network()
     module.register_forward_hook(poisoned)
-    with pytest.raises(
-        CheckFailed, match=r"epoch 1, step 1: .*finite loss.*Lower backbone_rate \(now 0\.01\)"
-    ):
+    with pytest.raises(Diverged, match=r"epoch 1, step 1: .*finite loss.*Lower backbone_rate \(now 0\.01\)"):
         train(module, data, settings, folder=tmp_path / "a", resume=False)
     module = tiny.network()
     module.head.weight.register_hook(lambda gradient: gradient * float("inf"))
-    with pytest.raises(CheckFailed, match="finite gradient"):
+    with pytest.raises(Diverged, match="finite gradient"):
         train(module, data, settings, folder=tmp_path / "b", resume=False)
     module = tiny.network()
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,11 @@ from torch import nn
 from signet.errors import CheckFailed
 from signet.progress import Progress
 from signet.training import Optimisation, train
+from signet.training.dispatch import task_of
+from signet.training.gradients import Gradients, Share
 from signet.training.micro_batches import is_out_of_memory, parts_of, statistics_kept_on_error
+from signet.training.moments import Moment
+from signet.training.ranks import Ranks
 from signet.training.tasks import Examples
 
 
@@ -123,6 +128,26 @@ def test_no_memory_for_a_single_image_ends_the_run_with_advice(
     module = refusing(network(tiny), 0, [], MESSAGES[0])
     with pytest.raises(CheckFailed, match=r"memory ran out for a single image.*smaller input_size"):
         train(module, tiny.data_in(images), settled(tiny), folder=tmp_path, resume=False)
+
+
+class Company(Ranks):
+    """The second of two processes, with what the first one adds to the sums."""
+
+    def summed(self, values: Sequence[float]) -> list[float]:
+        """A loss of 1, and the first process has no memory for a single image."""
+        return [value + other for value, other in zip(values, [1.0, 1.0, 1.0, *values[3:]], strict=True)]
+
+
+def test_where_another_process_has_no_memory_for_an_image_all_end_alike(
+    tiny: ModuleType, images: Path
+) -> None:
+    module, how = network(tiny), settled(tiny)
+    device = torch.device("cpu")
+    task = task_of(tiny.data_in(images), how)
+    share = Share(task.examples(np.arange(4), 1), 2, 4)
+    gradients = Gradients(module, task, how, device, Company(1, 2, 2, device))
+    with pytest.raises(CheckFailed, match="memory ran out for a single image"):
+        gradients.of(share, Moment(epoch=1))
 
 
 def test_other_errors_are_none_of_memory(tiny: ModuleType, images: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.jobs import Job, RunSettings
 from signet.finetuning.meeting import meeting
 from signet.finetuning.plans import Plan
-from signet.finetuning.presets import applied
+from signet.finetuning.presets import applied, counted
 from signet.finetuning.probes import featured
 from signet.finetuning.searching import searched
 from signet.finetuning.starting import starting_point, with_random_weights
@@ -66,12 +66,13 @@ def assist(
         if dataset.task != "classify":
             adapting.accompany(found, dataset, chosen, run, work)
             return
-        chosen, _ = applied(chosen, dataset, found.card)
+        given, (chosen, _) = chosen, applied(chosen, dataset, found.card)
         teacher = teacher_of(chosen, dataset, offline=run.offline, on_progress=run.on_progress)
         strategy = strategy_for(found, dataset, chosen, own_head=run.head is not None)
         scratch = strategy.name == SCRATCH
         start = with_random_weights(found, chosen, work.folder) if scratch else featured(found)
         parts, _ = dealt(dataset, chosen, strategy, run.on_progress)
+        chosen = counted(given, chosen, folding.learned_from(parts, chosen)).recipe
         plan = Plan.from_dict(work.values("plan", dict))
         job = Job(start, parts, plan, chosen, work, teacher=teacher, head=run.head)
         if plan.strategy != "probe":

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from signet.errors import CheckFailed
+from signet.errors import Diverged
 from signet.finetuning import scoring
 from signet.finetuning.jobs import Job
 from signet.finetuning.learners import learner_of
@@ -259,7 +259,7 @@ def _judged(
         begin = time.monotonic()
         try:
             done = attempt(one, probe, folder)
-        except CheckFailed:
+        except Diverged:
             return {"accuracy": None, "loss": None, "seconds": time.monotonic() - begin}
         targets = job.parts.development.targets[job.parts.validation]
         found = scoring.judged(done.validation_logits, targets)

@@ -232,7 +232,7 @@ def attempt(job: Job, probe: Probe | None, folder: Path) -> Any:
         folder: for the checkpoints.
 
     Raises:
-        CheckFailed: the loss is no longer a finite number.
+        Diverged: the loss is no longer a finite number.
     """
     sized = at_size(job.start, job.plan.input_size or (224, 224))
     done, _ = _taught(job, sized, _begun(job, sized, probe), folder)

@@ -73,9 +73,13 @@ class Workplace:
         if self._ranks is None:
             return self._values(name, make)
         leads = self._ranks.leads
-        if together and not self._ranks.told(leads and (self.folder / f"{name}.json").is_file()):
-            return self._values(name, make) if leads else dict(make())
-        return dict(self._ranks.told(self._values(name, make) if leads else None))
+        if not together:
+            return dict(self._ranks.told(self._values(name, make) if leads else None))
+        # What is there is read before the others hear of it: a broken file is made again by all of them.
+        found = self._ranks.told(self._read(name) if leads else None)
+        if found is not None:
+            return dict(found)
+        return self._written(name, make()) if leads else dict(make())
 
     def _arrays(self, name: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
         from safetensors import SafetensorError
@@ -92,15 +96,23 @@ class Workplace:
         return made
 
     def _values(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        found = self._read(name)
+        return self._written(name, make()) if found is None else found
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """The values of a step that was done before; None where it was not, or its file is broken."""
         path = self.folder / f"{name}.json"
         if path.is_file():
             try:
                 return storage.read_json(path)
             except BadInput:
                 path.unlink()
-        made = json.loads(json.dumps(make(), allow_nan=False))
-        storage.write_json(path, made, overwrite=True)
-        return dict(made)
+        return None
+
+    def _written(self, name: str, made: Mapping[str, Any]) -> dict[str, Any]:
+        values = json.loads(json.dumps(made, allow_nan=False))
+        storage.write_json(self.folder / f"{name}.json", values, overwrite=True)
+        return dict(values)
 
     def begin_sealing(self) -> None:
         """Note that the seal is about to be written: see `was_sealing`."""

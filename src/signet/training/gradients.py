@@ -54,16 +54,22 @@ class Gradients:
             (the mean loss of all images of the step, how often was halved).
 
         Raises:
-            CheckFailed: there is no memory for a single image.
+            CheckFailed: there is no memory for a single image, in all processes where one of them says so.
             ProcessLost: another process has ended.
         """
         halved = moment.halved
         while True:
-            loss, short = self._tried(share, moment, halved)
+            loss, short, hopeless = self._tried(share, moment, halved)
             learning = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
             # What no process has a gradient for must have none: zeros would decay its weights.
             having = [float(parameter.grad is not None) for parameter in learning]
-            total, lacking, *having = self.ranks.summed([loss, float(short), *having])
+            told = [loss, float(short), float(hopeless), *having]
+            total, lacking, giving_up, *having = self.ranks.summed(told)
+            if giving_up:
+                raise CheckFailed(
+                    "training: memory ran out for a single image. Give a smaller input_size, freeze more "
+                    "stages, or set checkpoint_activations."
+                )
             if not lacking:
                 self.ranks.add_gradients(
                     [parameter for parameter, number in zip(learning, having, strict=True) if number]
@@ -74,22 +80,18 @@ class Gradients:
                 torch.cuda.empty_cache()
             halved += 1
 
-    def _tried(self, share: Share, moment: Moment, halved: int) -> tuple[float, bool]:
-        """(this share's part of the mean loss, whether memory ran out)."""
+    def _tried(self, share: Share, moment: Moment, halved: int) -> tuple[float, bool, bool]:
+        """(this share's part of the mean loss, whether memory ran out, whether for a single image)."""
         parts = min(share.own, self.settings.optimisation.accumulate << halved)
         try:
             with statistics_kept_on_error(self.module):
-                return self._added_up(share, moment, parts), False
+                return self._added_up(share, moment, parts), False, False
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if parts == share.own:
-                raise CheckFailed(
-                    "training: memory ran out for a single image. Give a smaller input_size, freeze more "
-                    "stages, or set checkpoint_activations."
-                ) from error
-        # Out of the handler: what the error holds of the failed pass is free now.
-        return 0.0, True
+        # Out of the handler: what the error holds of the failed pass is free now. Nothing is raised before
+        # the others know: they wait for this process' sums.
+        return 0.0, True, parts == share.own
 
     def _added_up(self, share: Share, moment: Moment, parts: int) -> float:
         """The share's part of the mean loss, and the sum of its parts' gradients."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signet.errors import CheckFailed
+from signet.errors import CheckFailed, Diverged
 from signet.training.averaging import Weights
 from signet.training.freezing import LIVE
 from signet.training.holding import Held
@@ -65,7 +65,7 @@ class Judge:
             weights: which ones are lent to the network meanwhile.
 
         Raises:
-            CheckFailed: something that is frozen has moved; a figure is no finite number.
+            CheckFailed: something that is frozen has moved.
         """
         with weights.in_place():
             return self.now(learned=epoch > 0, mixed=weights.mixed)
@@ -123,7 +123,8 @@ def check_finite(what: str, value: float, epoch: int, step: int, settings: Train
     """Refuse to go on with what is no number.
 
     Raises:
-        CheckFailed: it is none.
+        Diverged: it is none.
+        CheckFailed: it was none before anything was learned, which no other settings would mend.
     """
     if math.isfinite(value):
         return
@@ -132,7 +133,7 @@ def check_finite(what: str, value: float, epoch: int, step: int, settings: Train
             f"training: expected a finite {what} before anything was learned, got {value}. The network's "
             "weights or its preprocessing are not what they should be; verify the model first."
         )
-    raise CheckFailed(
+    raise Diverged(
         f"training stopped in epoch {epoch}, step {step + 1}: expected a "
         f"finite {what}, got {value}. Lower backbone_rate (now {settings.backbone_rate:g}) and "
         f"head_rate (now {settings.head_rate:g}) to a third, or freeze more stages."

@@ -75,7 +75,8 @@ def train(
         UnknownName: `settings.frozen` names a stage that is none.
         BadInput: an image or every checkpoint cannot be read.
         BadGraph: the program or the network's output does not fit.
-        CheckFailed: the loss or the gradient is no longer a finite number.
+        Diverged: the loss or the gradient is no longer a finite number.
+        CheckFailed: something that is frozen has moved; there is no memory for a single image.
         ProcessLost: of several processes another one has ended.
     """
     ranks = ranks_of(settings.processes, settings.device)
