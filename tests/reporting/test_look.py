@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from signet.reporting import Story, audit_page, evaluation_page, finetuning_page, render
+from signet.reporting import Story, audit_page, choice_page, evaluation_page, finetuning_page, render
 
 from .sample import report
 from .test_auditing import hostile_audit, read
+from .test_choosing import choice
 from .test_dense import grey, objects, pixels
 from .test_rendering import everything
 
@@ -43,6 +44,23 @@ def browser():
         running = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield running
         running.close()
+
+
+@pytest.mark.parametrize("width", [1100, 1440])
+def test_every_column_of_a_choice_is_in_sight(browser, tmp_path, width):
+    found = choice(("semi_supervised_resnet50", "mobilenet_v2", "squeezenet1_1"))
+    scores = {"knn": 0.712, "logme": 0.412, "h_score": 15.123, "leep": -1.234, "nce": -1.002}
+    rows = tuple(replace(row, scores=scores, size_bytes=102_000_000) for row in found.ranking)
+    file = tmp_path / "page.html"
+    file.write_text(render(choice_page(replace(found, ranking=rows, scratch=rows[1]))), encoding="utf-8")
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    tab.goto(file.as_uri())
+    hidden = tab.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)"
+        ".map(box => box.getAttribute('aria-label'))"
+    )
+    tab.close()
+    assert hidden == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 1200])

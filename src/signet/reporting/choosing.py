@@ -33,8 +33,7 @@ def choice_page(found: Choice) -> Page:
             "Accuracy, time and size", marks, "Of a probe on all images, on images it did not see.", _LEVEL
         )
     )
-    sections.append(_ranking(found))
-    sections.append(_reasons(found))
+    sections += [_ranking(found), _scores(found), _reasons(found)]
     if found.left_out:
         rows = tuple((one.name, one.why) for one in found.left_out)
         sections.append(Table("Who stayed out", rows, ("model", "why"), folded=len(rows) > 8))
@@ -79,32 +78,46 @@ _SCORES = (("LogME", "logme"), ("H-score", "h_score"), ("LEEP", "leep"), ("NCE",
 
 
 def _ranking(found: Choice) -> Table:
-    rows = [_cells(str(number), row, found) for number, row in enumerate(found.ranking, 1)]
-    if found.scratch is not None:
-        rows.append(_cells("", found.scratch, found))
-    first = ("", "model", "expected", f"{_LEVEL} interval", "ms", "size", "ImageNet", "neighbours")
-    columns = (*first, *(title for title, _ in _SCORES))
+    columns = ("", "model", "expected", f"{_LEVEL} interval", "ms", "size", "ImageNet")
+    rows = tuple(
+        (
+            number,
+            f"{base_name(row.name)} (pick)" if row.name == found.pick else base_name(row.name),
+            percent(row.expected),
+            span(_interval(row)),
+            f"{row.milliseconds:.1f}",
+            "" if row.size_bytes is None else f"{row.size_bytes / 1e6:.1f}\u00a0MB",
+            "" if row.top1 is None else percent(row.top1),
+        )
+        for number, row in _numbered(found)
+    )
+    return Table("The candidates", rows, columns)
+
+
+def _scores(found: Choice) -> Table:
+    """Beside each other in a table of their own: with all columns in one, the last ones were out of sight."""
+    columns = ("", "model", "neighbours", *(title for title, _ in _SCORES))
+    rows = tuple(
+        (
+            number,
+            base_name(row.name),
+            "" if row.scores.get("knn") is None else percent(row.scores["knn"]),
+            *("" if row.scores.get(key) is None else f"{row.scores[key]:.3f}" for _, key in _SCORES),
+        )
+        for number, row in _numbered(found)
+    )
     lead = (
         "Nearest neighbours, LogME, H-score, LEEP and NCE of the same images stand beside the probe; they "
         "decide nothing. LEEP and NCE are empty for a network without labels of its own that exclude each "
         "other."
     )
-    return Table("The candidates", tuple(rows), columns, lead)
+    return Table("Scores of their features", rows, columns, lead)
 
 
-def _cells(number: str, row: Contender, found: Choice) -> tuple[str, ...]:
-    knn = row.scores.get("knn")
-    return (
-        number,
-        f"{base_name(row.name)} (pick)" if row.name == found.pick else base_name(row.name),
-        percent(row.expected),
-        span(_interval(row)),
-        f"{row.milliseconds:.1f}",
-        "" if row.size_bytes is None else f"{row.size_bytes / 1e6:.1f}\u00a0MB",
-        "" if row.top1 is None else percent(row.top1),
-        "" if knn is None else percent(knn),
-        *("" if row.scores.get(key) is None else f"{row.scores[key]:.3f}" for _, key in _SCORES),
-    )
+def _numbered(found: Choice) -> list[tuple[str, Contender]]:
+    """The candidates with their places, and the one with random weights, which has none."""
+    rows = [(str(number), row) for number, row in enumerate(found.ranking, 1)]
+    return rows if found.scratch is None else [*rows, ("", found.scratch)]
 
 
 def _reasons(found: Choice) -> Table:
