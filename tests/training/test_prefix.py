@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from signet.training import TrainSettings, stages_of, train
 from signet.training.freezing import set_learning_mode
 from signet.training.prefix import KeptPrefix, kept_prefix
+from signet.training.room import Room
 from signet.training.stages import frozen_parameters
 
 
@@ -26,7 +27,8 @@ def kept(
     def batches() -> Iterator[Tensor]:
         yield from images_NCHW.split(3)
 
-    return kept_prefix(module, names, batches(), TrainSettings(classifier=classifier, **changes))
+    settings = TrainSettings(classifier=classifier, **changes)
+    return kept_prefix(module, names, batches(), settings, Room(settings.memory_bytes))
 
 
 @pytest.mark.parametrize(

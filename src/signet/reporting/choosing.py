@@ -101,7 +101,7 @@ def _scores(found: Choice) -> Table:
         (
             number,
             base_name(row.name),
-            "" if row.scores.get("knn") is None else percent(row.scores["knn"]),
+            "" if (knn := row.scores.get("knn")) is None else percent(knn),
             *("" if row.scores.get(key) is None else f"{row.scores[key]:.3f}" for _, key in _SCORES),
         )
         for number, row in _numbered(found)

@@ -6,7 +6,7 @@ schedule ── how the rate goes; rate_limits ── rates that are known to de
 rate_finding ── `find_rate`: a rate by trial; dispatch ── the task that data is for
 phases ── what learns in which epoch, in which mode; overfitting, ending ── when a run goes back, or ends
 micro_batches ── a step in parts; activations ── computed twice, not kept
-feeding ── threads that make batches
+feeding ── threads that make batches; room ── the memory that pictures and maps share
 ranks ── several processes that train together; gradients ── those of a step, added up over them
 variation ── how training pictures are changed: levels and what is set beside them; augmentation, randaugment
     and mixing do it

@@ -27,6 +27,7 @@ from signet.training.augmentation import generator_of
 from signet.training.contents import Contents, Shown
 from signet.training.mosaics import MOSAIC, in_use, mosaic
 from signet.training.pictures import AUGMENTATION, KEPT_SIDE, as_network_input
+from signet.training.room import Room
 from signet.training.settings import TrainSettings
 from signet.training.tasks import Examples
 from signet.training.views import VIEW_STRENGTHS, View, ViewStrength, drawn, recoloured
@@ -132,13 +133,15 @@ class _Whole(NamedTuple):
 class ObjectScenes:
     """The rows of one dataset: decoded once while there is room for them, shown whole or in changed views."""
 
-    def __init__(self, rows: Dataset[Any], program: Program, settings: TrainSettings) -> None:
+    def __init__(
+        self, rows: Dataset[Any], program: Program, settings: TrainSettings, room: Room | None = None
+    ) -> None:
         first, size = program.steps[0], program.input_size()
         if not isinstance(first, Read) or size is None:
             raise BadGraph("training: expected a program that begins with 'read' and ends with one size.")
         self._rows, self._program, self._first, self._settings = rows, program, first, settings
         self._size: Size = size
-        self._room = settings.memory_bytes
+        self._room = room or Room(settings.memory_bytes)
         self._wholes: dict[int, _Whole] = {}
         self._kept: dict[int, Shown] = {}
         self._strength = VIEW_STRENGTHS.get(settings.augmentation)
@@ -203,7 +206,7 @@ class ObjectScenes:
             image, truth = self._decoded(index)
             batch = prepare([image], self._program, fuse=True)
             whole = _Whole(np.asarray(batch.arrays[0]), batch.geometry[0], truth)
-            if self._takes(whole.pixels.nbytes):
+            if self._room.take(whole.pixels.nbytes):
                 self._wholes[index] = whole
         return whole
 
@@ -213,7 +216,7 @@ class ObjectScenes:
         if scene is None:
             image, truth = self._decoded(index)
             scene = _reduced(Shown(image.pixels, Contents.of(truth)), self._size)
-            if self._takes(scene.nbytes):
+            if self._room.take(scene.nbytes):
                 self._kept[index] = scene
         return scene
 
@@ -230,12 +233,6 @@ class ObjectScenes:
                 f"pixels, as this one has, got those of {stated[1]}x{stated[0]}."
             )
         return image, truth
-
-    def _takes(self, size: int) -> bool:
-        """Whether there is room for so many bytes; they are taken."""
-        fits = size <= self._room
-        self._room -= size if fits else 0
-        return fits
 
 
 def _reduced(scene: Shown, size: Size) -> Shown:

@@ -5,7 +5,6 @@ Shape suffixes: N images of a batch, M validation images, C classes or channels,
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -30,6 +29,7 @@ from signet.training.mixing import mixed, mixed_targets
 from signet.training.pictures import Batches
 from signet.training.prefix import KeptPrefix, KeptSome, kept_prefix
 from signet.training.reviewing import sample_of
+from signet.training.room import Room
 from signet.training.settings import TrainingData, TrainSettings
 from signet.training.sizing import program_at, size_in
 from signet.training.tasks import Examples, Judgement, Seen, answered
@@ -46,14 +46,17 @@ class ClassTask:
         program = program_at(data.program, data.size) if data.size else data.program
         self.data, self.settings, self.program = data, settings, program
         self.sizes = self._sizes()
+        self.room = Room(settings.memory_bytes)  # of all pictures and maps together
         self.learned = self._batches(self.sizes[0])
-        self.judged = Batches(data.validation, program, settings, learning=False)
+        self.judged = Batches(data.validation, program, settings, learning=False, room=self.room)
         self.strength = strength_of(settings.augmentation, settings.variation, flip=settings.flip)
         self.targets_NC = data.shares_of("train")
         counts = (self.targets_NC > 0).sum(axis=0)
         self.weights_C = torch.from_numpy(weights_of(counts, settings.objective.class_weights))
         same = not self.strength.changes and len(self.sizes) == 1
-        self.plain = self.learned if same else Batches(data.train, program, settings, learning=False)
+        self.plain = (
+            self.learned if same else Batches(data.train, program, settings, learning=False, room=self.room)
+        )
         self.prefix: KeptPrefix | None = None
         self._last_draw: tuple[int, Integers] = (-1, np.zeros(0, np.int64))
         self.validated: KeptSome | None = None
@@ -78,7 +81,7 @@ class ClassTask:
 
     def _batches(self, size: Size | None) -> Batches:
         program = program_at(self.program, size) if size else self.program
-        return Batches(self.data.train, program, self.settings, learning=True)
+        return Batches(self.data.train, program, self.settings, learning=True, room=self.room)
 
     @property
     def figure(self) -> str:
@@ -137,6 +140,8 @@ class ClassTask:
         """
         teaching = self.data.teaching
         asked_of_views = teaching is not None and teaching.teach is not None
+        others = (self.prefix, *(some.prefix for some in (self.validated, self.reviewed) if some))
+        self.room.give_back(sum(other.bytes for other in others if other))
         self.prefix = self.validated = self.reviewed = None
         with torch.autocast(
             torch.device(self.settings.device).type, torch.bfloat16, enabled=self.settings.bf16
@@ -157,18 +162,21 @@ class ClassTask:
         places: Integers,
         parts: int | None = None,
     ) -> KeptSome | None:
-        """What the frozen start makes of images at some places, within the memory that is left."""
+        """What the frozen start makes of images at some places, within the memory that is left.
+
+        Their pictures are not asked for while it is kept, and make room.
+        """
         if not len(places):
             return None
-        others = (self.prefix, *(some.prefix for some in (self.validated, self.reviewed) if some))
-        left = self.settings.memory_bytes - sum(other.bytes for other in others if other)
         # In the order of the images and in equal parts, whatever came before: a resumed run gets the same.
         split = np.array_split(places, parts or math.ceil(len(places) / self.settings.batch))
         device = torch.device(self.settings.device)
         images = (batches.batch(part, 0).to(device) for part in split)
-        settings = dataclasses.replace(self.settings, memory_bytes=left)
-        prefix = kept_prefix(module, frozen, images, settings)
-        return None if prefix is None else KeptSome(prefix, places)
+        prefix = kept_prefix(module, frozen, images, self.settings, self.room)
+        if prefix is None:
+            return None
+        batches.pictures.forget()
+        return KeptSome(prefix, places)
 
     def examples(self, indices: Integers, epoch: int) -> Examples:
         """Images, or what the frozen start made of them; and what is right.
@@ -209,6 +217,7 @@ class ClassTask:
         size = size_in(epoch, self.settings.epochs, self.sizes)
         with self._resizing:  # several threads may make the first batches of an epoch
             if size is not None and size != self.learned.size:
+                self.learned.pictures.forget()
                 self.learned = self._batches(size)
 
     def drawn(self, epoch: int) -> Integers:

@@ -22,6 +22,7 @@ from signet.errors import BadRequest
 from signet.metrics.average_precision import label_figures
 from signet.metrics.matching import Matches, Objects, joined, match
 from signet.training.objects import ObjectData, ObjectScenes
+from signet.training.room import Room
 from signet.training.settings import TrainSettings
 from signet.training.tasks import Examples, Judgement, answered, refuse_settings_of_labels
 
@@ -48,8 +49,9 @@ class ObjectTask:
                 "objects have a loss while they learn only, so validation has none."
             )
         self.data, self.settings = data, settings
-        self.learned = ObjectScenes(data.train, data.program, settings)
-        self.judged = ObjectScenes(data.validation, data.program, settings)
+        room = Room(settings.memory_bytes)
+        self.learned = ObjectScenes(data.train, data.program, settings, room)
+        self.judged = ObjectScenes(data.validation, data.program, settings, room)
         self.card, self.head = data.card, head_of(data.card)
 
     @property

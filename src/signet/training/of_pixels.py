@@ -24,6 +24,7 @@ from signet.metrics.classification import mean_where_defined
 from signet.metrics.segmentation import count_pixels, pixel_figures
 from signet.segments import UNLABELLED, SegmentMap
 from signet.training.losses import pixel_loss
+from signet.training.room import Room
 from signet.training.scenes import Judged, PixelData, Scenes
 from signet.training.settings import TrainSettings
 from signet.training.tasks import Examples, Judgement, Seen, answered, refuse_settings_of_labels
@@ -41,8 +42,9 @@ class PixelTask:
         refuse_settings_of_labels(settings, "labelled pixels")
         self.data, self.settings = data, settings
         self.labels = data.train.labels
-        self.learned = Scenes(data.train, data.program, settings)
-        self.judged = Scenes(data.validation, data.program, settings)
+        room = Room(settings.memory_bytes)
+        self.learned = Scenes(data.train, data.program, settings, room)
+        self.judged = Scenes(data.validation, data.program, settings, room)
         self.weights_C = None if data.weights is None else torch.tensor(np.array(data.weights))
         self.card = Card(
             name="training",

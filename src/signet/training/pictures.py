@@ -23,6 +23,7 @@ from signet.steps import GEOMETRIC, Read, Step
 from signet.training.augmentation import augmented, generator_of
 from signet.training.mixing import erased
 from signet.training.randaugment import randaugmented
+from signet.training.room import Room
 from signet.training.settings import TrainSettings
 from signet.training.variation import UNCHANGED, strength_of
 
@@ -39,13 +40,13 @@ class Pictures:
     """Images by index, each decoded once while there is room for it, and made smaller before it is kept."""
 
     def __init__(
-        self, paths: Sequence[str | Path], first: Read, change: Callable[[Image], Array], memory_bytes: int
+        self, paths: Sequence[str | Path], first: Read, change: Callable[[Image], Array], room: Room
     ) -> None:
         self._paths = paths
         self._first = first
         self._change = change
-        self._room = memory_bytes
-        self._kept: dict[int, Array] = {}
+        self._room = room
+        self._kept = room.shelf()
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -56,10 +57,12 @@ class Pictures:
             return kept
         image = read(self._paths[index], orient=self._first.orient, channels=self._first.channels)
         array = self._change(image)
-        if array.nbytes <= self._room:
-            self._room -= array.nbytes
-            self._kept[index] = array
+        self._room.keep(self._kept, index, array)
         return array
+
+    def forget(self) -> None:
+        """Let go of what is kept: nobody will ask for it soon."""
+        self._room.clear(self._kept)
 
 
 class Batches:
@@ -71,8 +74,23 @@ class Batches:
     """
 
     def __init__(
-        self, paths: Sequence[str | Path], program: Program, settings: TrainSettings, *, learning: bool
+        self,
+        paths: Sequence[str | Path],
+        program: Program,
+        settings: TrainSettings,
+        *,
+        learning: bool,
+        room: Room | None = None,
     ) -> None:
+        """See above.
+
+        Args:
+            paths: of the images.
+            program: makes of an image what the network takes.
+            settings: of the run.
+            learning: whether views change from epoch to epoch.
+            room: for the decoded images; all of `settings.memory_bytes` when None.
+        """
         first = program.steps[0]
         size = program.input_size()
         strength = strength_of(settings.augmentation, settings.variation, flip=settings.flip)
@@ -86,15 +104,14 @@ class Batches:
         self.size = size or (0, 0)
         self._seed = settings.seed
         self._later: tuple[Step, ...]
+        room = room or Room(settings.memory_bytes)
         if self._moved:
             self._later = tuple(step for step in program.steps if not isinstance(step, GEOMETRIC))
             side = round(KEPT_SIDE * max(self.size))
-            self.pictures = Pictures(paths, first, lambda image: _reduced(image, side), settings.memory_bytes)
+            self.pictures = Pictures(paths, first, lambda image: _reduced(image, side), room)
         else:
             self._later = program.split()[1]
-            self.pictures = Pictures(
-                paths, first, lambda image: _prepared(image, program), settings.memory_bytes
-            )
+            self.pictures = Pictures(paths, first, lambda image: _prepared(image, program), room)
 
     def batch(self, indices: Integers, epoch: int) -> Tensor:
         """Float32 (N, C, H, W) of some images, as they look in one epoch.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from signet.arrays import Integers
 from signet.training.exactness import seed_step
+from signet.training.room import Room
 from signet.training.settings import TrainSettings
 from signet.training.stages import frozen_start
 
@@ -76,7 +77,11 @@ class KeptSome(NamedTuple):
 
 
 def kept_prefix(
-    module: nn.Module, frozen: AbstractSet[str], batches: Iterator[Tensor], settings: TrainSettings
+    module: nn.Module,
+    frozen: AbstractSet[str],
+    batches: Iterator[Tensor],
+    settings: TrainSettings,
+    room: Room,
 ) -> KeptPrefix | None:
     """Compute the frozen start of a network once for each image.
 
@@ -84,26 +89,27 @@ def kept_prefix(
         module: in its learning mode, frozen stages in evaluation mode.
         frozen: names of the frozen parameters.
         batches: all training images, in order.
-        settings: classifier and memory.
+        settings: of which the classifier counts.
+        room: for the maps; what is taken and not kept is given back.
 
     Returns:
         None where the first stage learns, where the network cannot be entered in the middle, and where the
-        maps of all images would take more than `settings.memory_bytes`.
+        maps of all images would take more than there is room for.
     """
     start = frozen_start(module, settings.classifier, frozen)
     if start is None:
         return None
     skipped, entered = start
     kept: list[Tensor] = []
-    room = settings.memory_bytes
     shape = torch.Size()
     for images_NCHW in batches:
         shape = images_NCHW.shape[1:]
         maps = _reached(module, entered, images_NCHW)
-        if maps is None or maps.nbytes > room:
+        if maps is None or not room.take_for_maps(maps.nbytes):
+            room.give_back(sum(earlier.nbytes for earlier in kept))
             return None
-        room -= maps.nbytes
         if not kept and not _same_answer(module, KeptPrefix(skipped, entered, maps, shape), images_NCHW):
+            room.give_back(maps.nbytes)
             return None
         kept.append(maps)
     return KeptPrefix(skipped, entered, torch.cat(kept), shape)

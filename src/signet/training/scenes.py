@@ -28,6 +28,7 @@ from signet.segments import UNLABELLED, SegmentMap
 from signet.steps import GEOMETRIC, Read
 from signet.training.augmentation import generator_of
 from signet.training.pictures import AUGMENTATION, KEPT_SIDE, as_network_input
+from signet.training.room import Room
 from signet.training.settings import TrainSettings
 from signet.training.tasks import Examples
 from signet.training.views import VIEW_STRENGTHS, ViewStrength, drawn, recoloured
@@ -112,13 +113,15 @@ class Judged(NamedTuple):
 class Scenes:
     """The rows of one dataset: decoded once while there is room for them, shown whole or in changed views."""
 
-    def __init__(self, rows: Dataset[SegmentMap], program: Program, settings: TrainSettings) -> None:
+    def __init__(
+        self, rows: Dataset[SegmentMap], program: Program, settings: TrainSettings, room: Room | None = None
+    ) -> None:
         first, size = program.steps[0], program.input_size()
         if not isinstance(first, Read) or size is None:
             raise BadGraph("training: expected a program that begins with 'read' and ends with one size.")
         self._rows, self._program, self._first, self._settings = rows, program, first, settings
         self._size: Size = size
-        self._room = settings.memory_bytes
+        self._room = room or Room(settings.memory_bytes)
         self._kept: dict[int, Scene] = {}
         self._strength = VIEW_STRENGTHS.get(settings.augmentation)
         self._later = tuple(step for step in program.steps if not isinstance(step, GEOMETRIC))
@@ -182,8 +185,7 @@ class Scenes:
 
     def _keep(self, index: int, scene: Scene) -> Scene:
         size = scene.pixels.nbytes + scene.labels.nbytes
-        if size <= self._room:
-            self._room -= size
+        if self._room.take(size):
             self._kept[index] = scene
         return scene
 

@@ -163,8 +163,8 @@ class TrainSettings:
         bf16: compute in bfloat16 where torch's autocast thinks it safe.
         checkpoint_seconds: between checkpoints within an epoch; one is written at each epoch's end anyway.
         budget_seconds: training ends after the step that exceeds it, and the best epoch counts; 0 for none.
-        memory_bytes: decoded images (and what frozen stages make of those that stay the same) that are
-            kept; the rest is made anew each time.
+        memory_bytes: for all decoded images, of training and of validation, and all that frozen stages make
+            of those that stay the same, that are kept; the rest is made anew each time.
     """
 
     classifier: Classifier
