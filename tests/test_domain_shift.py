@@ -44,6 +44,15 @@ def test_images_of_one_kind_stay_about_what_they_are() -> None:
     np.testing.assert_allclose(aligned(source, source[::-1]), source, atol=2e-3)
 
 
+def test_moments_of_other_images_of_the_source_can_be_what_is_carried_over() -> None:
+    source, like, target = rows(80, 4, 0), rows(70, 4, 1), rows(60, 4, 2)
+    np.testing.assert_array_equal(aligned(source, target, source), aligned(source, target))
+    # One map for all: what it makes of the others is what it would make of them alone.
+    both = aligned(np.concatenate([source, like]), target, like)
+    np.testing.assert_allclose(both[80:], aligned(like, target), atol=1e-4)
+    np.testing.assert_allclose(both[:80], aligned(source, target, like), atol=1e-4)
+
+
 def test_what_never_varies_is_moved_and_not_divided_by_nothing() -> None:
     still = np.full((4, 3), 2.0, np.float32)
     np.testing.assert_array_equal(aligned(still, still + 1), still + 1)

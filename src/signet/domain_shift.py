@@ -15,7 +15,7 @@ RIDGE = 1.0
 add the identity to those of features with unit variance, which is the same."""
 
 
-def aligned(source_ND: Floats, target_MD: Floats) -> Floats:
+def aligned(source_ND: Floats, target_MD: Floats, like_KD: Floats | None = None) -> Floats:
     """Features of the source with the mean and covariance of the target's (CORAL).
 
     Source features are whitened by their own covariance and coloured by the target's; a classifier that is
@@ -24,6 +24,9 @@ def aligned(source_ND: Floats, target_MD: Floats) -> Floats:
     Args:
         source_ND: float32 (N, D).
         target_MD: float32 (M, D).
+        like_KD: float32 (K, D), other features of the source, whose mean and covariance are whitened by
+            instead: where a network learned from the images of `source_ND`, their features are spread
+            otherwise than those of images that are new to it, as the target's are.
 
     Returns:
         float32 (N, D).
@@ -35,8 +38,9 @@ def aligned(source_ND: Floats, target_MD: Floats) -> Floats:
         arXiv:1511.05547, algorithm 1, on features with the mean of each domain taken off.
     """
     source, target = _checked(source_ND, target_MD)
-    means = source.mean(axis=0), target.mean(axis=0)
-    covariances = [np.atleast_2d(np.cov(one, rowvar=False)) for one in (source, target)]
+    like = source if like_KD is None else _checked(like_KD, target_MD)[0]
+    means = like.mean(axis=0), target.mean(axis=0)
+    covariances = [np.atleast_2d(np.cov(one, rowvar=False)) for one in (like, target)]
     unit = RIDGE * float(np.mean([np.trace(one) for one in covariances])) / source.shape[1]
     if unit == 0:
         return np.asarray(source - means[0] + means[1], np.float32)  # nothing varies: the mean is all

@@ -116,6 +116,15 @@ def test_of_a_network_that_is_not_sealed_it_is_said() -> None:
     )
 
 
+def test_of_a_probe_that_was_adapted_it_is_not_said_that_its_network_is_as_it_was() -> None:
+    facts = dict(frozen_facts(proof(), sealed=False, adapted=("stem.bias", "blocks.0.bn1.weight")))
+    assert "as it was" not in facts["network"]
+    assert "was adapted to images of another kind" in facts["network"]
+    assert facts["changed in the sealed network"] == "2: stem, blocks.0"
+    # What was trained and sealed has that from its own proof.
+    assert "changed in the sealed network" not in dict(frozen_facts(proof(), adapted=("stem.bias",)))
+
+
 def test_what_an_adaptation_changed_afterwards_is_no_longer_claimed_of_the_seal() -> None:
     one = proof(merged=MERGED).then_adapted(("stem.bias", "blocks.0.qkv.weight", "head.weight"))
     assert one.adapted == ("stem.bias", "blocks.0.qkv.weight")

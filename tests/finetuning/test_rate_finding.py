@@ -18,6 +18,12 @@ def test_a_probe_has_no_rate(shapes):
         find_rate("starter", open_dataset(shapes), recipe=Recipe(strategy="probe", threads=1))
 
 
+def test_a_target_has_no_part_in_a_rate(shapes):
+    recipe = Recipe(strategy="full", threads=1, target="dusk")
+    with pytest.raises(BadRequest, match=r"got a target \(dusk\), whose images have no part in a rate"):
+        find_rate("starter", open_dataset(shapes), recipe=recipe)
+
+
 @pytest.mark.large
 def test_rates_of_a_real_network_are_tried_and_nothing_is_written(shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

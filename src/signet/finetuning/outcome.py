@@ -211,7 +211,11 @@ class Finetuned:
             paid=self.paid() or "",
             frozen=()
             if self.frozen is None
-            else frozen_facts(self.frozen, sealed=self.chosen == "fine-tuned"),
+            else frozen_facts(
+                self.frozen,
+                sealed=self.chosen == "fine-tuned",
+                adapted=() if self.adaptation is None else self.adaptation.changed,
+            ),
             adapted=() if self.adaptation is None else self.adaptation.facts(),
             unscaled=None if self.calibrated is None else self.calibrated.reliability,
             calibrated="" if self.calibrated is None else self.calibrated.words(),

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 
 UNSEALED = "the fine-tuned one, which is not sealed: the probe leaves the whole network as it was"
+_ADAPTED = (
+    "the fine-tuned one, which is not sealed; the one under the probe was not trained, and was adapted to "
+    "images of another kind"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +184,19 @@ class Calibrated:
     """What temperature scaling did to the scores, on images that no decision used.
 
     Attributes:
-        temperature: that is sealed; found on the validation images.
+        temperature: that is sealed; found on the validation images, for the network as it was decided on.
         before: the expected calibration error of the scores as they came.
         after: that of the sealed scores.
         reliability: of the scores as they came; the report has that of the sealed ones.
+        adapted: whether the network was then adapted to images of another kind. `before` and `after` are of
+            the adapted one, for which no temperature was found: there are no labels to find it by.
     """
 
     temperature: float
     before: Interval
     after: Interval
     reliability: Calibration
+    adapted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -197,25 +204,30 @@ class Calibrated:
             "temperature": self.temperature,
             "before": self.before.to_dict(),
             "after": self.after.to_dict(),
+            **({"found_before_the_adaptation": True} if self.adapted else {}),
         }
 
     def words(self) -> str:
         """One sentence."""
+        found = "; it was found for the network before its adaptation" if self.adapted else ""
         return (
             f"calibration error {_fraction(self.before)} as the scores came, {_fraction(self.after)} with "
-            f"the temperature {self.temperature:.2f}, which is sealed"
+            f"the temperature {self.temperature:.2f}, which is sealed{found}"
         )
 
 
-def frozen_facts(proof: FrozenProof, *, sealed: bool = True) -> tuple[tuple[str, str], ...]:
+def frozen_facts(
+    proof: FrozenProof, *, sealed: bool = True, adapted: Sequence[str] = ()
+) -> tuple[tuple[str, str], ...]:
     """The proof as names and values, for a page.
 
     Args:
         proof: of a training.
         sealed: whether what was trained is what was sealed.
+        adapted: names of the tensors that an adaptation to images of another kind changed in what was sealed.
     """
     facts = [
-        *(() if sealed else (("network", UNSEALED),)),
+        *(() if sealed else (("network", _ADAPTED if adapted else UNSEALED),)),
         ("tensors", f"{proof.tensors:,}, with {proof.values:,} numbers"),
         ("sha256 before training", proof.before),
         ("sha256 after", proof.after),
@@ -225,6 +237,8 @@ def frozen_facts(proof: FrozenProof, *, sealed: bool = True) -> tuple[tuple[str,
         facts += _merged_facts(proof.merged)
     if proof.adapted:
         facts.append(("changed by the adaptation", f"{len(proof.adapted)}: {_grouped(proof.adapted)}"))
+    elif adapted and not sealed:
+        facts.append(("changed in the sealed network", f"{len(adapted)}: {_grouped(tuple(adapted))}"))
     if proof.folds:
         moved = [str(place) for place, one in enumerate(proof.folds, 1) if not one.holds]
         said = f"moved in network {', '.join(moved)}" if moved else "holds of every one of them"

@@ -23,6 +23,7 @@ from signet.finetuning.strategies import check_recipe, dealt, strategy_for
 from signet.finetuning.teachers import teacher_of
 from signet.finetuning.trained import rehearsed
 from signet.finetuning.workplace import Workplace
+from signet.naming import shown
 from signet.networks import Pretrained
 from signet.recipes import Recipe
 
@@ -51,7 +52,8 @@ def find_rate(
         steps: of the trial.
 
     Raises:
-        BadRequest: the recipe asks for a probe, which has no rate; or for what this model cannot do.
+        BadRequest: the recipe asks for a probe, which has no rate; names a target, which has no part in one;
+            or asks for what this model cannot do.
         CheckFailed: the loss is no finite number from the start.
         MissingExtra: torch is not installed.
     """
@@ -60,6 +62,11 @@ def find_rate(
     chosen, ways = recipe or Recipe(), run or RunSettings()
     found = model if isinstance(model, Pretrained) else starting_point(model, chosen)
     refuse_unfit(chosen, dataset)
+    if chosen.target is not None:
+        raise BadRequest(
+            f"--find-rate: expected what is learned and no more, got a target ({shown(chosen.target)}), "
+            "whose images have no part in a rate: they are adapted to when training is over. Leave it out."
+        )
     if chosen.strategy != "probe":
         # A rate is looked for: that the stated one is known to be too high does not matter.
         chosen = chosen.changed(allow_rate=True)

@@ -340,6 +340,8 @@ def _finished(
         by_random = scoring.Measured(tested.random, 1.0, dataset.exclusive)
         random = scoring.metrics_of(by_random, targets, labels, seed)
     calibrated = None if nested else scoring.calibrated(best, targets, labels, seed)
+    if calibrated is not None and shift is not None and shift.network is not None:
+        calibrated = dataclasses.replace(calibrated, adapted=True)
     proof = None if tuned is None else tuned.proof
     if proof is not None and shift is not None and kept == "fine-tuned":
         proof = proof.then_adapted(shift.found.changed)

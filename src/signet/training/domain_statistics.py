@@ -13,7 +13,7 @@ Shape suffixes: C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +31,16 @@ def adaptable(module: nn.Module) -> tuple[str, ...]:
     return tuple(name for name, layer in module.named_modules() if _affine(layer) is not None)
 
 
-def recentre(module: nn.Module, names: tuple[str, ...], passes: Callable[[], None]) -> None:
+def recentre(module: nn.Module, names: tuple[str, ...], passes: Callable[[], None]) -> Mapping[str, Moments]:
     """Write layers in terms of the statistics of a set of images; the network's function stays the same.
 
     Args:
         module: the network; changed in place, and left in evaluation mode.
         names: of layers that are `adaptable`.
         passes: sends the images through the network.
+
+    Returns:
+        The statistics that these layers have now, by name: those of the images.
     """
     found = moments_of(module, names, passes, live=False)
     with torch.no_grad():
@@ -51,20 +54,21 @@ def recentre(module: nn.Module, names: tuple[str, ...], passes: Callable[[], Non
             shift_C.add_(scale_C * ((source.mean - mean_C) / before_C))
             scale_C.mul_(ratio_C)
     write_moments(module, found)
+    return found
 
 
 def adapt_statistics(
     module: nn.Module,
-    names: tuple[str, ...],
+    source: Mapping[str, Moments],
     passes: Callable[[], None],
     images: int,
     prior: float = PRIOR_IMAGES,
 ) -> None:
-    """Give layers the statistics of target images, mixed with their own.
+    """Give layers the statistics of target images, mixed with those of the source.
 
     Args:
-        module: the network, its statistics those of the source (`recentre`); changed in place.
-        names: of the layers.
+        module: the network; changed in place. What statistics its layers have before makes no difference.
+        source: those of the source, by the names of the layers (`recentre`).
         passes: sends the target images through the network, in batches that are mixed, since each layer
             normalises by the batch meanwhile.
         images: how many they are.
@@ -75,16 +79,14 @@ def adapt_statistics(
         corruptions by covariate shift adaptation" (2020), arXiv:2006.16971, equation 1.
     """
     share = images / (images + prior)
-    found = moments_of(module, names, passes, live=True)
-    mixed = {}
-    for name, target in found.items():
-        layer = _affine(module.get_submodule(name))
-        if layer is not None:
-            mean_C, variance_C, _, _ = _parts(layer)
-            mixed[name] = Moments(
-                share * target.mean + (1 - share) * mean_C.double(),
-                share * target.variance + (1 - share) * variance_C.double(),
-            )
+    found = moments_of(module, source, passes, live=True)
+    mixed = {
+        name: Moments(
+            share * target.mean + (1 - share) * source[name].mean,
+            share * target.variance + (1 - share) * source[name].variance,
+        )
+        for name, target in found.items()
+    }
     with torch.no_grad():
         write_moments(module, mixed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from signet.training.entropy_descent import Descended
 
 _FEW = 200
+_LEAST_HELD_OUT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +57,13 @@ class _Tried:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """What is known without labels before anything is adapted."""
+    """What is known without labels before anything is adapted; `source` is new to the network."""
 
     source: Floats
     target: Floats
     area: Interval | None
     before: Floats
+    held_out: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +98,12 @@ def adapted_to(
     target = _readable(job, target)
     candidate = dataclasses.replace(candidate, target=target.paths)
     network = candidate.network
-    source = network.features(job.parts.development.paths)
-    features = network.features(target.paths)
+    held_out = candidate.held_out
+    known_paths = held_out if len(held_out) >= _LEAST_HELD_OUT else job.parts.development.paths
+    source, features = network.features(known_paths), network.features(target.paths)
     before = _scores(candidate, network)
-    seen = _Seen(source, features, evidence.told_apart(source, features, seed), before)
+    area = evidence.told_apart(source, features, seed) if known_paths is held_out else None
+    seen = _Seen(source, features, area, before, len(held_out))
     choice = _chosen(candidate, seen, job.recipe.adaptation, seed)
     chosen = choice.chosen
     after = chosen.network.features(target.paths)
@@ -121,7 +125,8 @@ def adapted_to(
         source=None if test is None else _measured(test[0], test[1], chosen.network, seed),
         descent=chosen.descent,
         changed=_changed(candidate, chosen.built),
-        notes=(*target.notes, *_warnings(len(target.paths))),
+        trained=candidate.tuned is not None,
+        notes=(*target.notes, *_warnings(len(target.paths), len(held_out))),
     )
     return (None if chosen.method == "none" else chosen.network), found
 
@@ -144,8 +149,11 @@ def _chosen(candidate: Candidate, seen: _Seen, asked: str, seed: int) -> _Choice
 def _automatic(candidate: Candidate, seen: _Seen, nothing: _Tried, seed: int) -> _Choice:
     """What the unlabelled images speak for, by the rules that docs/finetuning.md states."""
     if seen.area is None:
-        few = min(len(seen.source), len(seen.target))
-        why = f"{few} images are too few to choose by; expected {evidence.LEAST_IMAGES} of either kind"
+        known = "of the source" if candidate.tuned is None else "held out from training"
+        why = (
+            f"{seen.held_out} images {known} and {len(seen.target)} of the target are too few to choose by; "
+            f"expected {evidence.LEAST_IMAGES} of either kind"
+        )
         return _Choice(nothing, (why,))
     area = f"area under the curve {seen.area.value:.2f}, 95 % interval {seen.area.low:.2f} to "
     area += f"{seen.area.high:.2f}"
@@ -237,7 +245,11 @@ def _changed(candidate: Candidate, built: Buildable | None) -> tuple[str, ...]:
     return tuple(name for name, tensor in after.items() if not bool((tensor == before[name]).all()))
 
 
-def _warnings(images: int) -> Sequence[str]:
-    if images >= _FEW:
-        return ()
-    return (f"{images} images are few: statistics and covariances of a few hundred are steadier.",)
+def _warnings(images: int, held_out: int) -> Iterator[str]:
+    if images < _FEW:
+        yield f"{images} images are few: statistics and covariances of a few hundred are steadier."
+    if held_out < _LEAST_HELD_OUT:
+        yield (
+            "no image was held out from training: the distance between source and target is that to images "
+            "which were learned from, and says little."
+        )

@@ -53,40 +53,60 @@ class Candidate:
     target: tuple[Path, ...]
     temperature: float
 
+    @property
+    def held_out(self) -> tuple[Path, ...]:
+        """Images of the source that the network did not learn from, as it did not from the target.
+
+        Features of images that were learned from can be told from those of any others, of the same kind
+        just as well. The network under a probe learned from none.
+        """
+        parts = self.job.parts
+        known = parts.development if self.tuned is None else parts.development.subset(parts.validation)
+        return known.paths
+
 
 def with_coral(candidate: Candidate, source: Floats, target: Floats) -> Network:
     """The network under a head that was fitted on features of the source with the target's covariance.
 
     Args:
         candidate: with a linear head.
-        source: float32 (N, D), features of the development images.
+        source: float32 (N, D), features of images of the source that the network did not learn from.
         target: float32 (M, D).
     """
     parts, network = candidate.job.parts, candidate.network
     if network.with_head is None:
         raise TypeError("expected a network under a linear head")
-    fitted = refitted(candidate.probe, aligned(source, target), parts.development.targets, len(parts.labels))
-    return network.with_head(*fitted)
+    learned = source if candidate.tuned is None else network.features(parts.development.paths)
+    rows = aligned(learned, target, like_KD=source)
+    return network.with_head(*refitted(candidate.probe, rows, parts.development.targets, len(parts.labels)))
 
 
 def with_statistics(candidate: Candidate) -> tuple[Network, Buildable]:
     """The network with BatchNorm statistics of the target (AdaBN): on disk, and as a module."""
-    built = _with_statistics(candidate)
+    built = _built(candidate)
+    with _lent(candidate.job):
+        _settling(candidate, built)()
     return of_module(candidate.job, built, candidate.tuned), built
 
 
-def _with_statistics(candidate: Candidate) -> Buildable:
+def _settling(candidate: Candidate, built: Buildable) -> Callable[[], None]:
+    """Write the module in terms of the source's statistics; what comes back gives it those of the target.
+
+    These are mixed with the same ones of the source each time, so that an answer before and one after what
+    was learned meanwhile differ by that alone.
+    """
     from signet.training.domain_statistics import adapt_statistics, adaptable, recentre
 
-    job, built = candidate.job, _built(candidate)
-    names = adaptable(built.module)
-    with _lent(job):
-        source = _some(job.parts.development.paths)
-        recentre(built.module, names, _passing(candidate, built, source, "statistics of the source"))
-        target = _some(candidate.target)
+    module, names = built.module, adaptable(built.module)
+    known = _some(candidate.job.parts.development.paths)
+    source = recentre(module, names, _passing(candidate, built, known, "statistics of the source"))
+    target = _some(candidate.target)
+
+    def settle() -> None:
         passes = _passing(candidate, built, target, "statistics of the target")
-        adapt_statistics(built.module, names, passes, len(target))
-    return built
+        adapt_statistics(module, source, passes, len(target))
+
+    return settle
 
 
 def with_entropy(candidate: Candidate) -> tuple[Network, Buildable, Descended]:
@@ -94,22 +114,16 @@ def with_entropy(candidate: Candidate) -> tuple[Network, Buildable, Descended]:
 
     Its BatchNorm has the statistics of the target first; a network without any begins as it is.
     """
-    from signet.training.batch_statistics import re_estimate
     from signet.training.domain_statistics import adaptable
     from signet.training.entropy_descent import Descent, descend
 
     job, built = candidate.job, _built(candidate)
-    if adaptable(built.module):
-        built = _with_statistics(candidate)
-    module, names = built.module, adaptable(built.module)
-    target = _some(candidate.target)
-
-    def settle() -> None:
-        re_estimate(module, names, _passing(candidate, built, target, "statistics of the target"))
-
+    names, target = adaptable(built.module), _some(candidate.target)
     with _lent(job):
+        settle = _settling(candidate, built)
+        settle()
         done = descend(
-            module,
+            built.module,
             lambda turn: _batches(candidate, built, target, f"entropy, pass {turn}", turn),
             Descent(temperature=candidate.temperature),
             live=names,

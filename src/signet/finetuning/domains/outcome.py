@@ -89,6 +89,8 @@ class DomainAdaptation:
         descent: of the entropy, where there was one.
         changed: names of the tensors that are others than before; with "coral" those of the head are not
             counted.
+        trained: whether the network was trained further, so that "before" is when training was over; else it
+            is the pretrained one under a probe.
         notes: what else a person should know.
     """
 
@@ -107,6 +109,7 @@ class DomainAdaptation:
     source: Measured | None
     descent: Descended | None = None
     changed: tuple[str, ...] = ()
+    trained: bool = False
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,10 +169,12 @@ class DomainAdaptation:
         if self.source is not None and self.method != "none":
             lines.append(f"  right on the source: {self.source.words()}")
         if self.changed:
-            lines.append(
-                f"  {len(self.changed)} tensors are others than after training; frozen ones among them were "
-                "held until then"
+            others = (
+                "after training; frozen ones among them were held until then"
+                if self.trained
+                else "in the pretrained network, which the probe had left as it was"
             )
+            lines.append(f"  {len(self.changed)} tensors are others than {others}")
         return [*lines, *(f"  note: {note}" for note in self.notes)]
 
     def facts(self) -> tuple[tuple[str, str], ...]:
