@@ -355,7 +355,8 @@ def main() -> None:
     if asked.case and place.is_file():
         with place.open(encoding="utf-8") as stream:
             known = [row for row in csv.DictReader(stream) if row["case"] not in asked.case]
-    with place.open("w", newline="", encoding="utf-8") as stream:
+    part = place.with_suffix(".part")  # what was measured before stays whole until all is measured
+    with part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(known)
@@ -367,6 +368,7 @@ def main() -> None:
                 writer.writerow(row | made)
                 stream.flush()
                 print({key: row[key] for key in COLUMNS[4:-3]}, flush=True)
+    part.replace(place)
     write_page(place)
 
 

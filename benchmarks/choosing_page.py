@@ -24,7 +24,8 @@ CASES = (
 PAGE = """# Choosing beside probing everything
 
 `benchmarks/choosing.py`, {date}, {processor}; two cores shared with other work, so seconds are
-processor seconds. Versions: {versions}. One row a case, the mean of its choices, each on
+processor seconds. Versions: {versions}. Where there are several, cases were measured apart, and
+every row of `choosing.csv` has its own. One row a case, the mean of its choices, each on
 another subset of the training pictures; every choice is a row of `choosing.csv`. The choices are made by
 the product's own code, on features that are kept and times that were measured once.
 
@@ -96,7 +97,10 @@ def write_page(source: Path) -> None:
         worse=worse,
         missing=f"Not measured with the race as it is: {'; '.join(missing)}." if missing else "",
         count=len(rows),
-        **{key: rows[0][key] for key in ("date", "processor", "versions")},
+        **{
+            key: "; ".join(dict.fromkeys(row[key] for row in rows))
+            for key in ("date", "processor", "versions")
+        },
     )
     source.with_suffix(".md").write_text(text, "utf-8")
 

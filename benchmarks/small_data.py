@@ -8,13 +8,16 @@ FOLDER holds a timm network (`config.json`, `model.safetensors`), which all prog
 class are drawn from `train`; every program gets the same ones and is measured on all of `test`, which decides
 nothing. `signet` is `finetune` with no option but `--out`; `linear probe` is scikit-learn's logistic
 regression, untouched, on timm's features at the network's own size; `timm` (a full training) and `fastai` are
-those of `tuning/systems.py`. A run that is finished is not made again; a class with fewer images gives all it
-has, and a dataset where most have fewer takes no part at that count.
+those of `tuning/systems.py`. A run that is finished is not made again by the same network, size and, of
+`signet`, code: `--work` has a folder for each network and size, and the name of a run of `signet` the digest
+of its source. The probe's features are kept too, so that its seconds say little. A class with fewer images
+gives all it has, and a dataset where most have fewer takes no part at that count.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -31,8 +34,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+import signet
 from signet import machine
-from tuning.systems import Asked
+from tuning.systems import Asked, model_digest
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = ("signet", "linear probe", "timm", "fastai")
@@ -70,7 +74,7 @@ def drawn(data: Path, count: int, seed: int, to: Path) -> bool:
 
 
 def run(program: str, asked: Asked, chosen: argparse.Namespace, scratch: Path) -> Ran:
-    """One program to its end, with empty caches."""
+    """One program to its end, with an empty cache; but the probe finds the features of earlier runs."""
     environment = {**os.environ, "SIGNET_CACHE": str(scratch / "cache"), "HF_HUB_OFFLINE": "1"}
     begin = time.perf_counter()
     if program == "signet":
@@ -96,10 +100,21 @@ def runs(chosen: argparse.Namespace) -> Iterator[tuple[Cell, int]]:
             yield Cell(Path(data).name, count, program), seed
 
 
+def source_digest() -> str:
+    """Of the files of `signet` that run here, and of its data: 12 hexadecimal digits."""
+    root = Path(signet.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
 def kept(cell: Cell, seed: int, chosen: argparse.Namespace) -> Path:
-    """Where a finished run is kept."""
-    name = f"{cell.dataset}-{cell.count}-{cell.program.replace(' ', '-')}-{seed}.json"
-    return Path(chosen.work / name)
+    """Where a finished run is kept: by all that it is a run of."""
+    program = cell.program.replace(" ", "-")
+    if cell.program == "signet":
+        program = f"{program}-{chosen.source}"
+    return Path(chosen.runs / f"{cell.dataset}-{cell.count}-{program}-{seed}.json")
 
 
 def measure(cell: Cell, seed: int, chosen: argparse.Namespace) -> None:
@@ -163,7 +178,9 @@ def report(results: Mapping[Cell, Sequence[Ran]], chosen: argparse.Namespace) ->
             "",
             f"Backbone: {Path(chosen.model).name}. Accuracy on all test images, which decide nothing, in "
             "percent; intervals are over seeds (Student's t), and small where the drawn images differ little "
-            "in worth. Ahead: accuracy of `signet` less that of the program, on the same drawn images.",
+            "in worth. Ahead: accuracy of `signet` less that of the program, on the same drawn images. "
+            "Seconds are of the clock, from an empty cache; but `linear probe` finds the features of images "
+            "that an earlier run extracted, so that its seconds are not the cost of a run by itself.",
             "",
             "| dataset | images a class | program | seeds | accuracy % | signet is ahead by | seconds |",
             "|---|--:|---|--:|--:|--:|--:|",
@@ -187,7 +204,9 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="where finished runs are kept")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     chosen = parser.parse_args()
-    (chosen.work / "features").mkdir(parents=True, exist_ok=True)
+    chosen.source = source_digest()
+    chosen.runs = chosen.work / f"{model_digest(Path(chosen.model))}-{chosen.size}"
+    chosen.runs.mkdir(parents=True, exist_ok=True)
     results: dict[Cell, list[Ran]] = {}
     for cell, seed in runs(chosen):
         measure(cell, seed, chosen)

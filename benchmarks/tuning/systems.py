@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 import resource
@@ -38,7 +39,8 @@ class Asked:
         threads: of torch.
         seed: of order, augmentation and the new head.
         few: there are few images, of which a person lets a program see more epochs.
-        features: folder in which the features of images are kept from one run to the next, or "".
+        features: folder in which the features of images are kept from one run to the next, in one folder for
+            each model, or "".
     """
 
     model: str
@@ -71,6 +73,14 @@ class Asked:
             for path in sorted((Path(self.data) / part / label).iterdir())
             if path.suffix.lower() in IMAGES
         ]
+
+
+def model_digest(folder: Path) -> str:
+    """Of a network's weights and config, which also states its preprocessing: 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors"):
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 Epochs = Iterator[float]
@@ -251,10 +261,8 @@ def with_logistic_regression(asked: Asked) -> Epochs:
     """Scikit-learn's logistic regression, as it comes, on the features of timm's network.
 
     They are of the network's own input size and preprocessing, since nothing is trained that more pixels
-    would make slow.
+    would make slow. Where they are kept, the seconds are of a run that extracts only what is not there yet.
     """
-    import hashlib
-
     import numpy as np
     import timm
     import torch
@@ -263,9 +271,13 @@ def with_logistic_regression(asked: Asked) -> Epochs:
     network = timm.create_model(f"local-dir:{asked.model}", pretrained=True, num_classes=0).eval()
     way = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
 
+    store = Path(asked.features or ".") / model_digest(Path(asked.model))
+    if asked.features:
+        store.mkdir(parents=True, exist_ok=True)
+
     def names(files: list[tuple[str, int]]) -> list[Path]:
         digests = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file, _ in files]
-        return [Path(asked.features or ".") / f"{digest}.npy" for digest in digests]
+        return [store / f"{digest}.npy" for digest in digests]
 
     def features(part: str) -> tuple[Any, Any]:
         files = asked.files(part)
@@ -278,7 +290,10 @@ def with_logistic_regression(asked: Asked) -> Epochs:
         for place, row in zip(missing, made, strict=True):
             rows[place] = row
             if asked.features:
-                np.save(places[place], row)
+                part = places[place].with_suffix(f".{os.getpid()}.part")
+                with part.open("wb") as stream:
+                    np.save(stream, row)
+                part.replace(places[place])
         return np.stack([rows[place] for place in range(len(files))]), np.array(
             [target for _, target in files]
         )
