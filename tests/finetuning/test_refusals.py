@@ -97,6 +97,8 @@ def test_nor_for_epochs_and_rates(labels, name):
     ("given", "words"),
     [
         ({"augmentation": "strong"}, "augmentation 'strong' mixes pictures"),
+        ({"strengths": (0.1,)}, "strengths: expected labels of images, got labelled pixels"),
+        ({"folds": 3}, "folds: expected labels of images, got labelled pixels"),
         ({"label_smoothing": 0.0}, "label_smoothing: expected labels of images, got labelled pixels"),
         ({"class_weights": "inverse"}, "class_weights 'inverse': expected 'none' or 'median'"),
     ],
@@ -165,3 +167,9 @@ def test_each_setting_reaches_the_training():
     assert (objective.sampling, objective.temperature, objective.teacher_weight) == ("balanced", 4.0, 0.9)
     assert variation.given == {"mixup": 0.2, "cutmix": 1.0, "erasing": 0.1, "randaugment": 5.0}
     assert fields["sizes"] == ((96, 96), (128, 128))
+
+
+def test_folds_beside_kfold_are_refused(labels):
+    with pytest.raises(BadRequest, match="kfold 4 and folds 3: the probe is judged by the folds of kfold"):
+        refuse_unfit(Recipe(kfold=4, folds=3), labels)
+    refuse_unfit(Recipe(kfold=4), labels)

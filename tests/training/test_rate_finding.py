@@ -183,3 +183,14 @@ def test_what_cannot_be_tried_is_refused(tiny: ModuleType, images: Path) -> None
     nn.init.constant_(module.head.weight, float("nan"))
     with pytest.raises(CheckFailed, match="finite loss before anything was learned"):
         find_rate(module, data, tiny.settings(), steps=12)
+
+
+def test_where_memory_runs_out_it_says_what_to_do(
+    tiny: ModuleType, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(rate_finding, "_losses", short)
+    with pytest.raises(CheckFailed, match=r"memory ran out for a batch of .* Give a smaller batch"):
+        find_rate(tiny.network(), tiny.data_in(images), tiny.settings())

@@ -47,6 +47,8 @@ TRAINED_WITH = (
 
 _OF_LEARNERS = (
     "preset",
+    "strengths",
+    "folds",
     "search_seconds",
     "head_hidden",
     "head_dropout",
@@ -75,6 +77,11 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
         BadRequest: nor is another setting.
     """
     refuse_unsteady(recipe, dataset.task)
+    if recipe.kfold is not None and changed(recipe, ("folds",)):
+        raise BadRequest(
+            f"recipe: kfold {recipe.kfold} and folds {recipe.folds}: the probe is judged by the folds of "
+            "kfold, too. Leave folds out."
+        )
     if dataset.task != "classify":
         _refuse_for_views(recipe, dataset)
         return

@@ -25,7 +25,7 @@ from signet.training.exactness import (
     seed_step,
 )
 from signet.training.freezing import freeze, refuse_moving
-from signet.training.micro_batches import parts_of
+from signet.training.micro_batches import is_out_of_memory, parts_of
 from signet.training.optimizers import frozen_by, optimizer_of
 from signet.training.phases import activations_in, enter, phase_of, set_modes, to_adapt
 from signet.training.reviewing import re_estimated
@@ -111,7 +111,7 @@ def find_rate(
 
     Raises:
         BadRequest: fewer than 10 steps; nothing would learn.
-        CheckFailed: the loss is no finite number at the first step.
+        CheckFailed: the loss is no finite number at the first step; memory runs out.
 
     Source: L. Smith, "Cyclical Learning Rates for Training Neural Networks" (2015), section 3.3.
     """
@@ -126,7 +126,16 @@ def find_rate(
         optimizer = optimizer_of(twin, settings)
         greatest = max(float(group["greatest"]) for group in optimizer.param_groups)
         factors = np.geomspace(LOWEST / greatest, HIGHEST / greatest, steps)
-        losses = _losses((twin, copy.deepcopy(twin)), optimizer, data, settings, factors, on_progress)
+        try:
+            losses = _losses((twin, copy.deepcopy(twin)), optimizer, data, settings, factors, on_progress)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise CheckFailed(
+                f"find_rate: memory ran out for a batch of {settings.batch} and two copies of the network. "
+                "Give a smaller batch with accumulate raised alike, a smaller input_size, or set "
+                "checkpoint_activations."
+            ) from error
     done = factors[: len(losses)]
     return RateCurve(
         head_rates=tuple(float(settings.head_rate * factor) for factor in done),
