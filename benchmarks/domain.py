@@ -1,28 +1,31 @@
 """What adapting to images without labels is worth: one dataset, and five corruptions of it.
 
-    python benchmarks/domain.py --data DIR --model MODEL --work FOLDER [--side N] [--images N] [--threads N]
+    python benchmarks/domain.py --data DIR --model MODEL --work FOLDER [--side N] [--images N] [--csv FILE]
 
 A linear probe learns a part of the training images as they are. Other training images are corrupted and,
 without their labels, adapted to; the corrupted test images, which are neither, say what that was worth.
-Every corruption is at the strongest of its five severities. Each finished row is kept in `--work`, so that
-the command can be stopped and called again.
+Every corruption is at the strongest of its five severities. Each finished figure is kept in `--work`, so that
+the command can be stopped and called again; with other arguments or other data it wants another folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
+import hashlib
 import json
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from domains.corruptions import CORRUPTIONS, write_corrupted
-from signet import resolve
+from signet import resolve, storage
 from signet.datasets import Dataset, open_dataset
 from signet.finetuning import domains, label_sets
 from signet.finetuning.jobs import Job
@@ -38,6 +41,8 @@ from signet.records import Interval
 
 METHODS = ("auto", "adabn", "coral", "tent")
 
+FIELDS = ("value", "low", "high")
+
 
 def main() -> None:
     """See the top of this file."""
@@ -50,26 +55,67 @@ def main() -> None:
     parser.add_argument("--target", type=int, default=30, help="of a class, to adapt to")
     parser.add_argument("--test", type=int, default=50, help="of a class, to measure on")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--csv", type=Path, help="write the figures of the table there, too")
     asked = parser.parse_args()
     name = asked.model.rstrip("/").rsplit("/", 1)[-1]
-    rows = list(_rows(asked, asked.work / f"{name}-{asked.side}"))
+    rows = list(_rows(asked, name, asked.work / f"{name}-{asked.side}"))
+    if asked.csv:
+        lines = [line for row in rows for line in _figures(asked, name, row)]
+        with asked.csv.open("w", newline="", encoding="utf-8") as opened:
+            writer = csv.DictWriter(opened, list(lines[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(lines)
     sys.stdout.write("\n".join([*_heading(asked, name), *_table(rows)]) + "\n")
 
 
-def _rows(asked: argparse.Namespace, work: Path) -> Iterator[dict[str, Any]]:
+def _rows(asked: argparse.Namespace, name: str, work: Path) -> Iterator[dict[str, Any]]:
     """The figures of each corruption, from the folder where they are kept."""
     recipe = Recipe(strategy="probe", threads=asked.threads, golden="made", target=str(work))
-    source = _source(open_dataset(asked.data), asked)
-    decided: tuple[Job, Any] | None = None
+    dataset = open_dataset(asked.data)
+    source = _source(dataset, asked)
+    about = _about(asked, name, dataset, source)
+    decided: tuple[Job, domains.Candidate] | None = None
     for kind in ("none", *CORRUPTIONS):
-        place = work / "rows" / f"{kind}.json"
-        if not place.is_file():
-            decided = decided or _decided(asked, source, recipe, work)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            row = _row(asked, decided, kind, work)
-            place.write_text(json.dumps(row, indent=1))
-            sys.stderr.write(f"{kind}: {row['seconds']:.0f} seconds\n")
-        yield json.loads(place.read_text())
+        done: dict[str, Any] = {}
+        for method in METHODS:
+            place = work / "rows" / kind / f"{method}.json"
+            if not place.is_file():
+                decided = decided or _decided(asked, source, recipe, work)
+                if method in ("adabn", "tent") and module_of(decided[0].start) is None:
+                    continue
+                folder = _corrupted(asked, about, kind, work / "data" / kind)
+                begin = time.monotonic()
+                # The same seed: what was chosen is the same network.
+                same = "auto" in done and done["auto"]["method"] == method
+                found = done["auto"] if same else _by(asked, decided, method, folder)
+                seconds = time.monotonic() - begin
+                record = {"about": about, "kind": kind, "method": method, "seconds": seconds, "found": found}
+                storage.write_json(place, record)
+                sys.stderr.write(f"{kind}, {method}: {seconds:.0f} seconds\n")
+            done[method] = _held(json.loads(place.read_text("utf-8")), about, place)["found"]
+        yield {"kind": kind, "methods": done}
+
+
+def _about(
+    asked: argparse.Namespace, name: str, dataset: Dataset[Any], source: Dataset[Any]
+) -> dict[str, Any]:
+    """What decides the figures: model, numbers of images, and the images themselves."""
+    target = [dataset.entries[at].path for at in _places(dataset, "train", asked.images, asked.target)]
+    digests = [storage.digest_of(path) for path in (*source.paths, *target)]
+    counts = {key: getattr(asked, key) for key in ("side", "images", "target", "test")}
+    return {"model": name, **counts, "data": hashlib.sha256("\n".join(digests).encode()).hexdigest()}
+
+
+def _held(record: dict[str, Any], about: Mapping[str, Any], place: Path) -> dict[str, Any]:
+    """What was kept, where it is of these arguments and this data."""
+    kept = record.get("about", {})
+    others = [f"{key} {kept.get(key)!r}" for key in about if kept.get(key) != about[key]]
+    if others:
+        sys.exit(
+            f"{place}: expected what was made with these arguments and this data, got {', '.join(others)}. "
+            "Name another folder by --work."
+        )
+    return record
 
 
 def _source(dataset: Dataset[Any], asked: argparse.Namespace) -> Dataset[Any]:
@@ -109,47 +155,64 @@ def _started(asked: argparse.Namespace) -> Pretrained:
     return at_size(found, (asked.side, asked.side)) if asked.side else found
 
 
-def _row(
-    asked: argparse.Namespace, decided: tuple[Job, domains.Candidate], kind: str, work: Path
+def _by(
+    asked: argparse.Namespace, decided: tuple[Job, domains.Candidate], method: str, folder: Path
 ) -> dict[str, Any]:
-    """What each method comes to on one corruption; "none" is the dataset as it is."""
-    begin = time.monotonic()
+    """What a method comes to on a folder of corrupted images."""
     job, candidate = decided
-    folder = _corrupted(asked, kind, work / "data" / kind)
-    done: dict[str, Any] = {}
-    chosen = ""
-    for method in METHODS:
-        if method in ("adabn", "tent") and module_of(job.start) is None:
-            continue
-        if method == chosen:
-            done[method] = done["auto"]  # the same seed: the same network
-            continue
-        recipe = job.recipe.changed(adaptation=method, target=str(folder))
-        target = domains.target_of(recipe, open_dataset(asked.data))
-        if target is None or job.parts.test is None:
-            raise TypeError("expected a target and test images")
-        own = dataclasses.replace(job, recipe=recipe, target=target)
-        test = job.parts.test, candidate.network.logits(job.parts.test.paths)
-        _, found = domains.adapted_to(dataclasses.replace(candidate, job=own), target, test, seed=0)
-        done[method] = found.to_dict()
-        chosen = found.method if method == "auto" else chosen
-    return {"kind": kind, "methods": done, "seconds": time.monotonic() - begin}
+    recipe = job.recipe.changed(adaptation=method, target=str(folder))
+    target = domains.target_of(recipe, open_dataset(asked.data))
+    if target is None or job.parts.test is None:
+        raise TypeError("expected a target and test images")
+    own = dataclasses.replace(job, recipe=recipe, target=target)
+    test = job.parts.test, candidate.network.logits(job.parts.test.paths)
+    _, found = domains.adapted_to(dataclasses.replace(candidate, job=own), target, test, seed=0)
+    return found.to_dict()
 
 
-def _corrupted(asked: argparse.Namespace, kind: str, to: Path) -> Path:
-    """Training images after those that are learned from, and test images, corrupted: `train/`, `test/`."""
-    dataset = open_dataset(asked.data)
-    if to.is_dir():
+def _corrupted(asked: argparse.Namespace, about: Mapping[str, Any], kind: str, to: Path) -> Path:
+    """Training images after those that are learned from, and test images, corrupted: `train/`, `test/`.
+
+    The folder is there when all of it is.
+    """
+    kept = to.with_name(f"{to.name}.json")
+    if to.is_dir() and kept.is_file():
+        _held(json.loads(kept.read_text("utf-8")), about, to)
         return to
+    dataset = open_dataset(asked.data)
     places = [
         *_places(dataset, "train", asked.images, asked.target),
         *_places(dataset, "test", 0, asked.test),
     ]
+    made = to.with_name(f"{to.name}.part")
+    for old in (made, to):
+        shutil.rmtree(old, ignore_errors=True)
     for number, at in enumerate(places):
         entry = dataset.entries[at]
-        place = to / str(entry.split) / dataset.labels[entry.classes[0]] / f"{entry.path.stem}.png"
+        place = made / str(entry.split) / dataset.labels[entry.classes[0]] / f"{entry.path.stem}.png"
         write_corrupted(entry.path, place, kind, number)
+    made.rename(to)
+    storage.write_json(kept, {"about": about}, overwrite=True)
     return to
+
+
+def _figures(asked: argparse.Namespace, name: str, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A line of the table for each method, as numbers."""
+    for method in sorted(row["methods"]):
+        found = row["methods"][method]
+        measured, source = found["measured"], found["source"]
+        yield {
+            "model": name,
+            "side": asked.side,
+            "images": row["kind"],
+            "method": method,
+            "took": found["method"],
+            **{f"told_apart_{key}": found["told_apart"][key] for key in FIELDS},
+            "right_not_adapted": measured["before"]["value"],
+            **{f"difference_{key}": measured["difference"][key] for key in FIELDS},
+            **{f"source_difference_{key}": source["difference"][key] for key in FIELDS},
+            "measured_on": measured["images"],
+        }
 
 
 def _heading(asked: argparse.Namespace, name: str) -> list[str]:
