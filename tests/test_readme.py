@@ -3,10 +3,13 @@
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives import serialization as forms
+from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -46,6 +49,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "new_pictures").mkdir()
     for number in range(3):
         stripes(random, number % 2 == 0, 3).save(root / "new_pictures" / f"{number}.png")
+    # Another light, and no labels.
+    (root / "night").mkdir()
+    for number in range(12):
+        picture = stripes(random, number % 2 == 0, 2 + number % 4)
+        picture.point(lambda value: value // 3).save(root / "night" / f"{number}.png")
+    signer = ec.generate_private_key(ec.SECP256R1())
+    (root / "maker.pem").write_bytes(
+        signer.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
+    )
+    app = root / "my_app"
+    app.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m signet predict birds.signet "$1" --quiet\n')
+    app.chmod(0o755)
     return root
 
 

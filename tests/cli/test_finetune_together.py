@@ -12,7 +12,15 @@ import pytest
 from signet.cli import finetune_together as together
 from signet.errors import BadRequest, ProcessLost
 
-LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+LAUNCHED = (
+    "SIGNET_GATHERING",
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +84,19 @@ def test_the_error_has_what_the_lost_process_said(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+@pytest.mark.parametrize(
+    "program", ["import sys; sys.exit('no such weights')", "import os; os.kill(os.getpid(), 9)"]
+)
+def test_a_process_that_ends_before_the_meeting_is_not_waited_for(monkeypatch, program):
+    ranks = pytest.importorskip("signet.training.ranks")
+    assert ranks.GATHERING == together._GATHERING
+    stand_in(monkeypatch, program)
+    with pytest.raises(ProcessLost, match="has ended before") as caught, together.company(2, []):
+        ranks.ranks_of(2, "cpu")
+    (note,) = caught.value.__notes__
+    assert "no such weights" in note or "signal 9" in note
+
+
 def test_a_killed_process_is_said_to_be_one():
     assert together._ending(-9, io.BytesIO(b"")) == "was ended by signal 9, without a word."
 

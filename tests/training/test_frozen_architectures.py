@@ -221,9 +221,9 @@ def test_a_forgotten_layer_is_caught_and_named(data: TrainingData, tmp_path: Pat
 def test_a_mode_that_is_set_for_all_is_caught(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from signet.training import loop
+    from signet.training import phases
 
-    monkeypatch.setattr(loop, "set_learning_mode", lambda module, *_: module.train())
+    monkeypatch.setattr(phases, "set_learning_mode", lambda module, *_: module.train())
     module, classifier = of_timm("mobilenetv2_035")
     frozen = all_but_last(stages_of(module, classifier), 2)
     with pytest.raises(CheckFailed, match="moved"):

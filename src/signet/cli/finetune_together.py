@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from signet.datasets import Dataset
@@ -27,6 +28,8 @@ _MINE = "SIGNET_STARTED_BY_FINETUNE"
 _PATIENCE = 20.0
 """Seconds in which a process that has nothing left to do ends, or says why it has failed."""
 _SAID = 4000
+_LOOKS = 0.2
+_GATHERING = "SIGNET_GATHERING"  # signet.training.ranks.GATHERING, which would load torch
 
 
 def leads() -> bool:
@@ -76,9 +79,15 @@ def company(processes: int, words: Sequence[str]) -> Iterator[None]:
             _part()
         return
     shared = _meeting_place(processes)
-    with tempfile.TemporaryDirectory(prefix="signet-") as folder, _environment({**shared, **_as_rank(0)}):
+    with (
+        tempfile.TemporaryDirectory(prefix="signet-") as folder,
+        _environment({**shared, **_as_rank(0), _GATHERING: folder}),
+    ):
         others: list[subprocess.Popen[bytes]] = []
         said: list[IO[bytes]] = []
+        over = threading.Event()
+        watching = threading.Thread(target=_watch, args=(others, Path(folder), over), daemon=True)
+        watching.start()
         try:
             for place in range(1, processes):
                 said.append(open(f"{folder}/{place}.txt", "w+b"))  # noqa: PTH123, SIM115 - closed below
@@ -92,6 +101,8 @@ def company(processes: int, words: Sequence[str]) -> Iterator[None]:
                     error.add_note(f"Process {place} of {processes} {_ending(process.returncode, stream)}")
             raise
         finally:
+            over.set()
+            watching.join()
             _part()
             for process in others:
                 process.kill()
@@ -177,6 +188,14 @@ def _started(
         stderr=errors,
         start_new_session=True,  # Ctrl-C is for the first one, which ends them
     )
+
+
+def _watch(others: Sequence[subprocess.Popen[bytes]], folder: Path, over: threading.Event) -> None:
+    """Write down which process has ended, for the first one that waits for it: see `training.ranks`."""
+    while not over.wait(_LOOKS):
+        for place, process in enumerate(tuple(others), start=1):
+            if process.poll() is not None:
+                (folder / f"ended-{place}").touch()
 
 
 def _wait(others: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from signet.training import Family
+    from signet.training.families import Family
 
 LEAST_A_CLASS = 20
 """Images of the rarest class below which a probe alone is fitted. Of fewer, the tenth that is set aside to

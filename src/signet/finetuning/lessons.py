@@ -55,7 +55,7 @@ def reasons(recipe: Recipe) -> tuple[str, ...]:
 
 
 def unused(recipe: Recipe) -> tuple[str, ...]:
-    """For the plan of a probe that the recipe did not ask for: what has no part in it."""
+    """For the plan of a probe: what of the recipe has no part in it, and was not refused."""
     beside = ("class_weights", "search_seconds", "averaging", "batchnorm", "overfitting")
     names = changed(recipe, (*TRAINED_WITH, *LEARNED_WITH, *STEPPED_WITH, *beside))
     return (

@@ -101,9 +101,8 @@ def refuse_unfit(recipe: Recipe, dataset: Dataset[Any]) -> None:
             "Use 'inverse', 'balanced' or 'none'."
         )
     unused = (
-        changed(recipe, (*TRAINED_WITH, *LEARNED_WITH, *STEPPED_WITH, "class_weights"))
-        if recipe.strategy == "probe"
-        else []
+        # One recipe with its epochs and rates serves a probe and what follows it: the plan names these.
+        changed(recipe, (*LEARNED_WITH, *STEPPED_WITH, "class_weights")) if recipe.strategy == "probe" else []
     )
     if unused:
         raise BadRequest(

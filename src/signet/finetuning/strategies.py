@@ -22,7 +22,7 @@ from signet.progress import OnProgress
 from signet.recipes import Recipe
 
 if TYPE_CHECKING:
-    from signet.training import Family
+    from signet.training.families import Family
 
 __all__ = ["Strategy", "check_recipe", "dealt", "situation_of", "strategy_for"]
 

@@ -61,7 +61,7 @@ from signet.training.adapters import AdapterSettings, adapter_tensors, with_adap
 from signet.training.checkpoints import forget
 from signet.training.contact_sheet import contact_sheet
 from signet.training.ensembles import Ensemble
-from signet.training.families import Family, family_of_module
+from signet.training.families import family_of_module
 from signet.training.head_modules import checked_head, mlp, replace_head, taught_on_features
 from signet.training.heads import Head, head_of, set_head, width_of, with_head
 from signet.training.loop import train
@@ -84,7 +84,6 @@ __all__ = [
     "TIMED",
     "AdapterSettings",
     "Ensemble",
-    "Family",
     "Head",
     "Merged",
     "ObjectData",

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,14 @@ _WAIT = timedelta(days=7)
 """How long a process waits for another: one may measure, extract or seal for hours while the others have
 nothing to do. That another has ended is told by its connection, at once."""
 
+GATHERING = "SIGNET_GATHERING"
+"""Environment variable: the folder in which each process says that it comes to the meeting (`ready-RANK`),
+and who has started them that one never will (`ended-RANK`). Without it a launcher watches over them."""
+
 _PROCESSOR = torch.device("cpu")
+
+_LOOKS = 0.05
+"""Seconds between two looks for the others."""
 
 _BUCKET = 1 << 23
 """Numbers that are added up at once: 32 MiB of float32 beside the gradients, and few enough messages."""
@@ -213,6 +222,7 @@ def ranks_of(processes: int, device: str) -> Ranks:
 
     Raises:
         BadRequest: another number was started.
+        ProcessLost: one of them has ended on its way.
     """
     if processes == 1:
         return ALONE
@@ -222,6 +232,7 @@ def ranks_of(processes: int, device: str) -> Ranks:
             f"processes: expected {processes} that were started together, got {started}. Start them with "
             "`signet finetune --processes N`, or start the program with torchrun or accelerate launch."
         )
+    _gather(processes)
     from accelerate import PartialState
 
     # accelerate sets torch's threads and warns about it where nobody else has; the run sets its own anyway.
@@ -235,6 +246,21 @@ def ranks_of(processes: int, device: str) -> Ranks:
         )
     here = int(os.environ.get("LOCAL_WORLD_SIZE", started))
     return Ranks(state.process_index, state.num_processes, here, state.device)
+
+
+def _gather(processes: int) -> None:
+    """Wait until all others are about to meet: the meeting itself hears neither their end nor Ctrl-C."""
+    if GATHERING not in os.environ or distributed.is_initialized():
+        return
+    place, rank = Path(os.environ[GATHERING]), int(os.environ.get("RANK", "0"))
+    if rank:
+        (place / f"ready-{rank}").touch()
+        return
+    awaited = [place / f"ready-{other}" for other in range(1, processes)]
+    while not all(path.exists() for path in awaited):
+        if any(place.glob("ended-*")):
+            raise ProcessLost("training: another process that was to train with this one has ended before.")
+        time.sleep(_LOOKS)
 
 
 def part_company() -> None:
