@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from signet.datasets import Dataset
+from signet.environment import environment
 from signet.errors import BadRequest, ProcessLost
 from signet.networks import Pretrained
 
@@ -81,7 +82,7 @@ def company(processes: int, words: Sequence[str]) -> Iterator[None]:
     shared = _meeting_place(processes)
     with (
         tempfile.TemporaryDirectory(prefix="signet-") as folder,
-        _environment({**shared, **_as_rank(0), _GATHERING: folder}),
+        environment({**shared, **_as_rank(0), _GATHERING: folder}),
     ):
         others: list[subprocess.Popen[bytes]] = []
         said: list[IO[bytes]] = []
@@ -209,20 +210,6 @@ def _ending(code: int, stream: IO[bytes]) -> str:
     words = stream.read()[-_SAID:].decode(errors="replace").strip()
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
     return f"{how}: {words}" if words else f"{how}, without a word."
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _whole(name: str, default: int) -> int:

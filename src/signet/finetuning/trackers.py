@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from signet.environment import environment
 from signet.errors import MissingExtra
 
 EXPERIMENT = "signet"
@@ -103,7 +102,7 @@ class MLflow:
         Raises:
             MissingExtra: MLflow is not installed.
         """
-        with _aside():
+        with environment(_ASIDE):
             try:
                 from mlflow.entities import Metric, Param
                 from mlflow.tracking import MlflowClient
@@ -144,7 +143,7 @@ class MLflow:
         self._client.set_terminated(self._run, "KILLED" if report is None else "FINISHED")
 
     def _begin(self) -> None:
-        with _aside():
+        with environment(_ASIDE):
             client = self._client = self._client_of(tracking_uri=self._folder.resolve().as_uri())
             found = client.get_experiment_by_name(EXPERIMENT)
         experiment = client.create_experiment(EXPERIMENT) if found is None else found.experiment_id
@@ -166,21 +165,6 @@ class MLflow:
             self._run = client.create_run(experiment, run_name=self._name).info.run_id
         known = earlier[0].data.params if earlier and self._resume else {}
         client.log_batch(self._run, params=[one for one in self._params if one.key not in known])
-
-
-@contextmanager
-def _aside() -> Iterator[None]:
-    """The environment that MLflow is to find; afterwards as it was."""
-    before = {name: os.environ.get(name) for name in _ASIDE}
-    os.environ.update(_ASIDE)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def tracker_of(
