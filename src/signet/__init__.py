@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from signet.engines.contract import EngineSettings
     from signet.errors import SignetError
     from signet.evaluation import evaluate
+    from signet.exporting import export
     from signet.features import Features
     from signet.findings import Audit, Finding
     from signet.finetuning import finetune
@@ -83,6 +84,7 @@ _PLACES = {
     "cutouts": "drawing",
     "draw": "drawing",
     "evaluate": "evaluation",
+    "export": "exporting",
     "find": "catalogue.finding",
     "finetune": "finetuning",
     "load": "models",
@@ -135,6 +137,7 @@ __all__ = [
     "draw",
     "errors",
     "evaluate",
+    "export",
     "find",
     "finetune",
     "load",

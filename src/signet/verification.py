@@ -93,12 +93,12 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
     findings = Findings(before)
     # A program or card that somebody changed may overflow; that is a finding, and no warning.
     with np.errstate(all="ignore"):
-        _compare_programs(opened, expected, pretrained.card.program, findings, tell)
+        compare_programs(opened, expected, pretrained.card.program, findings, tell)
         running = _started(pretrained, (engine, precision), chosen, findings)
         if running is None:
             return verdict_on(opened, findings, name, 0, (engine, precision))
         with Model[Prediction](pretrained, running) as model:
-            agree = _compare_answers(opened, expected, model, findings, tell)
+            agree = compare_answers(opened, expected, model, findings, tell)
             return verdict_on(opened, findings, name, agree, (model.engine.name, model.engine.precision))
 
 
@@ -122,9 +122,10 @@ def checked(
     return opened, Expected.from_file(opened.expected), before
 
 
-def _compare_programs(
+def compare_programs(
     opened: Seal, expected: Expected, program: Program, findings: Findings, tell: OnProgress
 ) -> None:
+    """Replay a program on the golden images of a seal, by the reference executor."""
     # Preprocessing has no precision, so what is allowed there does not depend on the engine.
     allowed = Allowance.of(expected, program, "fp32", "cpu")
     for number, image in enumerate(opened.golden):
@@ -133,10 +134,10 @@ def _compare_programs(
     compare_images(findings, expected, len(opened.golden))
 
 
-def _compare_answers(
+def compare_answers(
     opened: Seal, expected: Expected, model: Model[Prediction], findings: Findings, tell: OnProgress
 ) -> int:
-    """How many golden images are decided as sealed."""
+    """Replay a network on the golden images of a seal; how many are decided as sealed."""
     device = model.running.settings.device
     allowed = Allowance.of(expected, model.card.program, model.engine.precision, device)
     agree = 0

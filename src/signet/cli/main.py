@@ -29,6 +29,7 @@ COMMANDS = {
     "pack": "seal:pack",
     "sign": "sign:sign",
     "verify": "verify:verify",
+    "export": "export:export",
     "benchmark": "benchmark:benchmark",
     "demo": "demo:demo",
     "mirror": "mirror:app",

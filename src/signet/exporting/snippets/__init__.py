@@ -1,0 +1,55 @@
+"""Programs that use an exported file without Signet: what its platform has, and the card beside the file.
+
+in_python ── numpy, Pillow and the file's runtime
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from signet.cards import Card
+from signet.errors import BadRequest
+from signet.exporting.snippets import in_python
+from signet.exporting.snippets.words import CannotSay
+
+ENDINGS = {"python": ".py"}
+"""Language to the ending of its programs."""
+
+
+class Snippet(NamedTuple):
+    """A program, or why there is none.
+
+    Attributes:
+        text: of the program; None where there is none.
+        reason: why there is none.
+    """
+
+    text: str | None
+    reason: str = ""
+
+
+def check_language(language: str | None) -> None:
+    """Refuse a language that no snippet is written in.
+
+    Raises:
+        BadRequest: naming those that there are.
+    """
+    if language is not None and language not in ENDINGS:
+        raise BadRequest(f"snippet: expected one of {', '.join(ENDINGS)}, or none; got {language!r}.")
+
+
+def snippet_of(card: Card, to: str, language: str, file: str) -> Snippet:
+    """A program that reads an image, prepares it as the card says, runs the file, and prints what it saw.
+
+    Args:
+        card: of the exported file.
+        to: its format.
+        language: one of `ENDINGS`.
+        file: its name.
+    """
+    try:
+        match language:
+            case _:
+                return Snippet(in_python.written(card, to, file))
+    except CannotSay as reason:
+        return Snippet(None, str(reason))

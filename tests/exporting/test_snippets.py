@@ -1,0 +1,124 @@
+"""The program beside an exported file answers as the seal, and knows no Signet."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import os
+import subprocess
+import sys
+
+import pytest
+
+import signet
+from signet.cards import OutputContract
+from signet.exporting import ExportSettings, export
+from signet.exporting.snippets import snippet_of
+from signet.predictions import Classes
+from signet.programs import Program
+from signet.steps import Crop, Layout, Order, Pad, Range, Read, Resize, Type
+
+FLOATS = (Type("float32"), Range(1 / 255), Layout("NCHW"))
+PROGRAMS = {
+    "letterbox": (Read(), Resize(size=(16, 12), fit="pad", rounding="round"), Pad(to=(16, 12), value=114)),
+    "centre box": (Read(), Crop(fraction=0.875), Resize(size=(16, 12), fit="stretch", filter="lanczos")),
+    "small stays": (
+        Read(orient=False),
+        Resize(short=400, upscale=False),
+        Crop(size=(16, 12), fill=(9, 8, 7)),
+    ),
+    "grey": (
+        Read(channels="L"),
+        Resize(size=(30, 40), fit="stretch"),
+        Crop(size=(16, 12), anchor="top-left"),
+    ),
+    "padded by the crop": (Read(), Resize(size=(9, 7), fit="stretch"), Crop(size=(16, 12), rounding="floor")),
+}
+
+
+def said(path, *images):
+    """What the program writes, without Signet on its path."""
+    surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-W", "error", str(path), *map(str, images)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=surroundings, cwd=path.parent, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def held_to(model, photographs, lines):
+    with signet.load(model, Classes, precision="fp32") as loaded:
+        answers = loaded(photographs)
+    for path, answer, line in zip(photographs, answers, lines, strict=True):
+        first = answer.top(1)
+        name, label, score = line.rsplit(" ", 2)
+        assert name == f"{path}:"
+        assert label == first.labels[0]
+        assert float(score) == pytest.approx(float(first.scores[0]), abs=1e-4)
+
+
+@pytest.mark.parametrize(("to", "ending"), [("onnx", ".onnx"), ("openvino", ".xml")])
+def test_a_snippet_answers_as_the_seal(tiny_seal, photographs, tmp_path, to, ending):
+    assert export(tiny_seal, to, tmp_path / f"birds{ending}").notes == ()
+    text = (tmp_path / "birds.py").read_text("utf-8")
+    assert "signet" not in {
+        name.name for node in ast.walk(ast.parse(text)) for name in getattr(node, "names", [])
+    }
+    held_to(tiny_seal.path, photographs, said(tmp_path / "birds.py", *photographs))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_snippet_prepares_images_as_any_program_says(make_seal, photographs, tmp_path, name):
+    sealed = make_seal("other", program=Program((*PROGRAMS[name], *FLOATS)))
+    export(sealed, "onnx", tmp_path / "birds.onnx", settings=ExportSettings(preprocessing="in"))
+    held_to(sealed.path, photographs, said(tmp_path / "birds.py", *photographs))
+
+
+def test_a_snippet_reads_the_answer_as_the_card_says(make_seal, photographs, tmp_path):
+    output = OutputContract(
+        head="softmax", tensor="logits", classes=5, features="features", drop_first=True, temperature=2.5
+    )
+    sealed = make_seal("background", output=output, labels=("bee", "cat", "dog", "elk"))
+    export(sealed, "onnx", tmp_path / "birds.onnx")
+    held_to(sealed.path, photographs, said(tmp_path / "birds.py", *photographs))
+
+
+def test_a_vector_is_written_as_numbers(make_seal, photographs, tmp_path):
+    output = OutputContract(head="embedding", tensor="features", width=8)
+    sealed = make_seal("vectors", task="embed", output=output, labels=None)
+    export(sealed, "onnx", tmp_path / "birds.onnx")
+    (line,) = said(tmp_path / "birds.py", photographs[0])
+    with signet.load(sealed.path, precision="fp32") as model:
+        expected = model(photographs[0])[0].vector
+    numbers = [float(number) for number in line.removeprefix(f"{photographs[0]}:").split()]
+    assert numbers == pytest.approx(list(expected), rel=1e-4, abs=1e-5)
+
+
+def test_what_has_no_short_program_says_why(tiny_seal):
+    card = tiny_seal.card
+    boxes = dataclasses.replace(card.output, head="yolov8", extra={})
+    assert "yolov8" in snippet_of(dataclasses.replace(card, output=boxes), "onnx", "python", "x.onnx").reason
+    sampled = Program((Read(), Resize(size=(8, 8), fit="stretch", antialias=False), *FLOATS))
+    made = snippet_of(dataclasses.replace(card, program=sampled), "onnx", "python", "x.onnx")
+    assert made.text is None
+    assert "without antialias" in made.reason
+
+
+def test_hostile_names_stay_words(tiny_seal):
+    card = dataclasses.replace(tiny_seal.card, name='x"""\nimport os; os.remove("x")\n"""')
+    made = snippet_of(card, "onnx", "python", 'a"b\\.onnx')
+    assert made.text is not None
+    tree = ast.parse(made.text)
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "remove"]
+    assert isinstance(tree.body[0], ast.Expr)
+
+
+def test_the_order_of_channels_is_said_in_either_layout(tiny_seal):
+    for steps in ((Order("BGR"), Layout()), (Layout(), Order("BGR"))):
+        program = Program((Read(), Crop(size=(4, 4)), *steps))
+        text = snippet_of(
+            dataclasses.replace(tiny_seal.card, program=program), "onnx", "python", "x.onnx"
+        ).text
+        assert text is not None
+        assert ("array[::-1]" in text) == (steps[0] == Layout())
