@@ -301,6 +301,33 @@ class StageCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerCheck:
+    """The first layer of a network that does not give what it gave in the reference.
+
+    Attributes:
+        name: of the value that the layer makes, as the graph calls it.
+        operation: the operator that makes it in the reference.
+        max_error: greatest absolute difference; None when shapes differ or a value is not a number.
+        tolerance: what was allowed.
+        after: the last value before it that agrees; None when that is the image.
+        image: the golden image on which it was looked for, from 0.
+        note: what else is known, in words.
+    """
+
+    name: str
+    operation: str
+    max_error: float | None
+    tolerance: float
+    after: str | None
+    image: int
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What `verify` found.
 
@@ -316,6 +343,8 @@ class Verdict:
         engine: "openvino", "onnx", "torch".
         precision: "fp32", "bf16", "int8".
         message: one sentence for a person.
+        layer: where the network is the first stage that differs, its first layer that does; None where it
+            could not be told.
     """
 
     ok: bool
@@ -327,6 +356,7 @@ class Verdict:
     engine: str
     precision: str
     message: str
+    layer: LayerCheck | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the command contract."""
@@ -339,6 +369,7 @@ class Verdict:
             "engine": self.engine,
             "precision": self.precision,
             "message": self.message,
+            "layer": None if self.layer is None else self.layer.to_dict(),
         }
 
     def _repr_html_(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -74,6 +74,8 @@ class Allowance:
         note: why, in words.
         loose: the network's precision is coarse, or its pixels may differ.
         network: relative error of the raw answer in fp32.
+        layers: relative error of a layer, between two graphs that run here: a coarse precision counts,
+            another decoder does not, since both are given the same picture.
     """
 
     levels: int
@@ -81,6 +83,7 @@ class Allowance:
     note: str
     loose: bool
     network: float
+    layers: float
 
     @classmethod
     def of(cls, expected: Expected, program: Program, precision: str, device: str) -> Allowance:
@@ -92,27 +95,36 @@ class Allowance:
             f"{here.get(name, 'none')}: one level of 255 allowed. "
             for name in other
         ).strip()
+        network = STEADY_RELATIVE if device == "cpu" else _NETWORK_ON_DEVICE
         return cls(
             levels=1 if other else 0,
             value=_one_level(program) if other else 0.0,
             note=note,
             loose=precision != "fp32" or bool(other),
-            network=STEADY_RELATIVE if device == "cpu" else _NETWORK_ON_DEVICE,
+            network=network,
+            layers=network if precision == "fp32" else _LOOSE,
         )
 
 
 def compare_program(
-    findings: Findings, sealed: Expected, image: int, replayed: Replay, allowed: Allowance
+    findings: Findings,
+    sealed: Expected,
+    image: int,
+    replayed: Replay,
+    allowed: Allowance,
+    inside: Collection[str] = (),
 ) -> None:
     """Compare the stages of the program on one image.
 
     The two sequences are laid side by side by the names of their stages, so that a step that was added or
-    taken away is named by its own stage, and not by the one that comes to lie in its place.
+    taken away is named by its own stage, and not by the one that comes to lie in its place. Stages `inside`
+    the network are left to it.
     """
     tensors = sealed.of(image)
-    replay = replayed.rows
+    replay = [(name, array) for name, array in replayed.rows if _base(name) not in inside]
     gone = replayed.problem or "the program no longer has the step that was sealed"
-    names = [name for name in sealed.stages if _base(name) not in ("network", "head", "answer", "decision")]
+    later = ("network", "head", "answer", "decision", *inside)
+    names = [name for name in sealed.stages if _base(name) not in later]
     here = there = 0
     while there < len(names) or here < len(replay):
         following = [_base(name) for name, _ in replay[here + 1 :]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,29 +11,29 @@ import numpy as np
 
 from signet.arrays import Array
 from signet.engines.contract import EngineSettings
-from signet.errors import BadCard, BadInput, EngineError, Refused, SealError, Tampered, WrongTask
-from signet.evidence import decoded, network_outputs, program_stages
-from signet.evidence_objects import outputs_of, sees
+from signet.errors import BadInput, DigestMismatch, EngineError, Refused, SealError, SignetError, Tampered
+from signet.evidence import program_stages
 from signet.models import Model, default_cache
 from signet.naming import shown
 from signet.networks import Pretrained
 from signet.predictions import Prediction
 from signet.programs import Program
 from signet.progress import OnProgress, Progress, silent
-from signet.records import StageCheck, Verdict
+from signet.records import LayerCheck, StageCheck, Verdict
 from signet.replaying import (
     Allowance,
     Findings,
     Replay,
-    compare_answer,
     compare_images,
     compare_labels,
     compare_program,
 )
-from signet.replaying_objects import compare_seen
+from signet.replaying_images import replay_image
 from signet.resolving import module_source
 from signet.running import EngineChoice, PrecisionChoice, Running, start
 from signet.seals import Expected, Seal, check_signature, digest_of_manifest, open_seal
+from signet.verification_files import done_inside, of_file, readdressed
+from signet.verification_layers import Search
 from signet.zoos import from_seal
 
 INTEGRITY, SIGNATURE = "integrity", "signature"
@@ -46,6 +46,7 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
     *,
     engine: EngineChoice = "auto",
     precision: PrecisionChoice = "auto",
+    file: str | Path | None = None,
     digest: str | None = None,
     trust: Sequence[str | Path] | None = None,
     settings: EngineSettings | None = None,
@@ -60,6 +61,8 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
         seal: a sealed folder or zip.
         engine: "auto", "openvino", "onnx", "torch", or a plug-in's name.
         precision: "auto", "fp32", "bf16", "int8"; coarse ones are judged by decisions, and loosely by values.
+        file: a graph file that stands for the sealed network: `.onnx`, `.xml`, `.tflite`. With a card beside
+            it, its preprocessing, labels and output contract are that card's.
         digest: sha256 hex that `seal.json` must have, known from elsewhere. Digests inside a seal show
             accidents; only this, or a signature, shows a seal that somebody made anew.
         trust: PEM files with a public key or root certificates, of which one must have signed the seal; None
@@ -85,21 +88,32 @@ def verify(  # noqa: PLR0913  (each is a demand of its own, as on the command li
     name = shown(place)
     try:
         opened, expected, before = checked(place, digest, trust)
-        pretrained = from_seal.of(opened, module_source)
-    except (SealError, Refused) as error:
+        sealed = from_seal.of(opened, module_source)
+        pretrained = sealed if file is None else of_file(Path(file), sealed)
+    except (SealError, Refused, DigestMismatch) as error:
         return refused(place, error, engine, precision)
+    if file is not None:
+        name = f"{shown(Path(file).name)} against {name}"
     tell = on_progress or silent
     chosen = settings or EngineSettings(cache=default_cache())
     findings = Findings(before)
     # A program or card that somebody changed may overflow; that is a finding, and no warning.
     with np.errstate(all="ignore"):
-        compare_programs(opened, expected, pretrained.card.program, findings, tell)
+        inside = done_inside(pretrained.card, opened.card)
+        compare_programs(opened, expected, pretrained.card.program, findings, tell, inside)
         running = _started(pretrained, (engine, precision), chosen, findings)
         if running is None:
             return verdict_on(opened, findings, name, 0, (engine, precision))
+        if file is not None:
+            card = readdressed(pretrained.card, running.engine.outputs)
+            pretrained = dataclasses.replace(pretrained, card=card)
         with Model[Prediction](pretrained, running) as model:
             agree = compare_answers(opened, expected, model, findings, tell)
-            return verdict_on(opened, findings, name, agree, (model.engine.name, model.engine.precision))
+            verdict = verdict_on(opened, findings, name, agree, (model.engine.name, model.engine.precision))
+            if findings.diverged != "network":
+                return verdict
+            tell(Progress("looking for the first layer that differs", 0, None))
+            return with_layer(verdict, *Search(opened, expected, sealed, model).first_layer())
 
 
 def checked(
@@ -123,14 +137,22 @@ def checked(
 
 
 def compare_programs(
-    opened: Seal, expected: Expected, program: Program, findings: Findings, tell: OnProgress
+    opened: Seal,
+    expected: Expected,
+    program: Program,
+    findings: Findings,
+    tell: OnProgress,
+    inside: Sequence[str] = (),
 ) -> None:
-    """Replay a program on the golden images of a seal, by the reference executor."""
+    """Replay a program on the golden images of a seal, by the reference executor.
+
+    Stages `inside` the network are left to it.
+    """
     # Preprocessing has no precision, so what is allowed there does not depend on the engine.
     allowed = Allowance.of(expected, program, "fp32", "cpu")
     for number, image in enumerate(opened.golden):
         tell(Progress("replaying the preprocessing", number, len(opened.golden)))
-        compare_program(findings, expected, number, _replayed(image, program), allowed)
+        compare_program(findings, expected, number, _replayed(image, program), allowed, inside)
     compare_images(findings, expected, len(opened.golden))
 
 
@@ -143,7 +165,7 @@ def compare_answers(
     agree = 0
     for number, image in enumerate(opened.golden):
         tell(Progress("replaying the network", number, len(opened.golden)))
-        agree += _network_agrees(model, findings, expected.of(number), image, allowed)
+        agree += replay_image(findings, expected.of(number), model, image, allowed)
     compare_labels(findings, expected, model.card)
     return agree
 
@@ -182,25 +204,6 @@ def _started(
         return None
 
 
-def _network_agrees(
-    model: Model[Prediction],
-    findings: Findings,
-    sealed: Mapping[str, Array],
-    image: Path,
-    allowed: Allowance,
-) -> bool:
-    """Compare network, head, answer and decision on one golden image; whether it decided as sealed."""
-    picture = decoded(image, model.card.program)
-    try:
-        if sees(model.card):
-            return compare_seen(findings, sealed, outputs_of(model, picture), model.card, allowed)
-        network = network_outputs(model, picture)
-    except (EngineError, BadInput, BadCard, WrongTask) as error:
-        findings.add("network", None, 0.0, str(error))
-        return False
-    return compare_answer(findings, sealed, network, model.card, allowed)
-
-
 def verdict_on(opened: Seal, findings: Findings, name: str, agree: int, ran: tuple[str, str]) -> Verdict:
     """The verdict from all that was compared; `ran` is what answered, and in which precision."""
     engine, precision = ran
@@ -236,7 +239,25 @@ def verdict_on(opened: Seal, findings: Findings, name: str, agree: int, ran: tup
     )
 
 
-def refused(place: Path, error: SealError | Refused, engine: str, precision: str) -> Verdict:
+def with_layer(verdict: Verdict, layer: LayerCheck | None, reason: str) -> Verdict:
+    """A verdict of a network that differs, with the layer from which on it does, or why that is not known."""
+    if layer is None:
+        found = f" Its layers were not compared: {reason}." if reason else ""
+    else:
+        if layer.max_error is None:
+            apart = layer.note
+        else:
+            apart = f"greatest difference {layer.max_error:.3g}, allowed {layer.tolerance:.3g}"
+            apart += f"; {layer.note}" if layer.note else ""
+        before = "the image" if layer.after is None else shown(repr(layer.after))
+        found = (
+            f" The first layer that differs is {shown(repr(layer.name))} ({shown(layer.operation)}), after "
+            f"{before}: {apart}."
+        )
+    return dataclasses.replace(verdict, layer=layer, message=verdict.message + found)
+
+
+def refused(place: Path, error: SignetError, engine: str, precision: str) -> Verdict:
     """The verdict on a seal whose files are not what was sealed, or signed; nothing was replayed."""
     message = str(error)
     failed = SIGNATURE if isinstance(error, Refused) else INTEGRITY

@@ -95,7 +95,7 @@ def test_verify_json_has_the_keys_of_the_contract(signet, sealed, engine):
     assert ran.code == 0
     plain = ran.object
     assert list(plain) == [
-        "ok", "digest", "stages", "first_divergence", "decisions", "engine", "precision", "message",
+        "ok", "digest", "stages", "first_divergence", "decisions", "engine", "precision", "message", "layer",
     ]  # fmt: skip
     assert (plain["ok"], plain["first_divergence"], plain["engine"]) == (True, None, engine)
     assert [stage["name"] for stage in plain["stages"]] == STAGES

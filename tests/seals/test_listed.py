@@ -12,7 +12,7 @@ from signet.replaying import Allowance, Findings
 from signet.replaying_objects import compare_seen
 
 SIZE = (80, 120)
-ALLOWED = Allowance(levels=0, value=0.0, note="", loose=False, network=1e-3)
+ALLOWED = Allowance(levels=0, value=0.0, note="", loose=False, network=1e-3, layers=1e-3)
 COUNT = 12
 
 

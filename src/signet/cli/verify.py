@@ -31,6 +31,14 @@ def verify(
             "--url", metavar="SERVER", help="Ask a server, http://HOST:PORT, that serves the model."
         ),
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="GRAPH",
+            help="Verify this .onnx, .xml or .tflite file in place of the sealed network.",
+        ),
+    ] = None,
     trust: Annotated[
         list[Path] | None,
         typer.Option(
@@ -63,7 +71,7 @@ def verify(
 
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         if command is not None or url is not None:
-            _refuse_ours(engine, device, batch, threads)
+            _refuse_ours(engine, device, batch, threads, file)
             coarse = "fp32" if precision is o.PrecisionName.auto else precision.value
             verdict = verify_elsewhere(
                 sealed,
@@ -78,6 +86,7 @@ def verify(
                 sealed,
                 engine=engine.value,
                 precision=precision.value,
+                file=file,
                 digest=digest,
                 trust=trust or None,
                 settings=o.settings(engine, threads, batch, device, many=False),
@@ -115,13 +124,16 @@ def _other(command: str | None, url: str | None, sealed: Path) -> Any:
     return asking.by_url(url, sealed.name.removesuffix(".zip").removesuffix(".signet"))
 
 
-def _refuse_ours(engine: o.EngineName, device: str, batch: int | None, threads: int | None) -> None:
+def _refuse_ours(
+    engine: o.EngineName, device: str, batch: int | None, threads: int | None, file: Path | None
+) -> None:
     """Refuse what says how a model runs here, where another program runs it."""
     stated = {
         "--engine": engine is not o.EngineName.auto,
         "--device": device != "cpu",
         "--batch": batch is not None,
         "--threads": threads is not None,
+        "--file": file is not None,
     }
     names = [name for name, given in stated.items() if given]
     if names:

@@ -81,11 +81,7 @@ def shapes_of(model: Any) -> dict[str, Shape]:
 
     Shape inference is asked, but a model that it refuses is not refused here: less is known, that is all.
     """
-    onnx = onnx_library()
-    try:
-        inferred = onnx.shape_inference.infer_shapes(_without_values(model), data_prop=True)
-    except Exception:  # noqa: BLE001  (its exceptions share no public root)
-        inferred = model
+    inferred = _inferred(model)
     known: dict[str, Shape] = {}
     for value in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input):
         if value.type.HasField("tensor_type") and value.type.tensor_type.HasField("shape"):
@@ -93,6 +89,24 @@ def shapes_of(model: Any) -> dict[str, Shape]:
             known[value.name] = tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in axes)
     known |= {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     return known
+
+
+def elements_of(model: Any) -> dict[str, int]:
+    """What is known of each value's element type, as ONNX numbers them."""
+    inferred = _inferred(model).graph
+    return {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*inferred.value_info, *inferred.output, *inferred.input)
+        if value.type.HasField("tensor_type") and value.type.tensor_type.elem_type
+    }
+
+
+def _inferred(model: Any) -> Any:
+    onnx = onnx_library()
+    try:
+        return onnx.shape_inference.infer_shapes(_without_values(model), data_prop=True)
+    except Exception:  # noqa: BLE001  (its exceptions share no public root)
+        return model
 
 
 def _without_values(model: Any) -> Any:

@@ -61,7 +61,7 @@ def penultimate(graph: GraphFile, *, answer: str | int = 0) -> tuple[tuple[str, 
     Raises:
         BadGraph: no such layer, or a graph that cannot be read.
     """
-    model = _open(graph)
+    model = read_model(graph)
     view = OpenvinoView(model)
     name, value = _output_value(graph, model, answer)
     cut = find_cut(graph, view, value, name)
@@ -80,7 +80,7 @@ def layers(graph: GraphFile) -> tuple[str, ...]:
         BadRequest: a graph that comes from TensorFlow.
         BadGraph: the graph cannot be read.
     """
-    model = _open(graph)
+    model = read_model(graph)
     if model.has_rt_info(MARK):
         raise BadRequest(
             "This graph comes from TensorFlow: some of its maps have their channels last, others first, so a "
@@ -150,10 +150,15 @@ def join_head(backbone: GraphFile, weights: Array, bias: Array, out: Path) -> Gr
 
 def _read(graph: GraphFile, out: Path) -> Any:
     check_graph(graph, ("tflite", "xml", "onnx"), out, ".xml")
-    return _open(graph)
+    return read_model(graph)
 
 
-def _open(graph: GraphFile) -> Any:
+def read_model(graph: GraphFile) -> Any:
+    """A graph as an OpenVINO model.
+
+    Raises:
+        BadGraph: it cannot be read, or keeps a state.
+    """
     import openvino
 
     try:
@@ -250,17 +255,25 @@ def _only(results: Sequence[Any], model: Any) -> Any:
     return openvino.Model(list(results), needed, model.get_friendly_name())
 
 
-def _write(model: Any, out: Path) -> GraphFile:
-    """Write the two files of an IR, the weights first: an `.xml` under its name is always whole."""
+def write_model(model: Any, out: Path) -> GraphFile:
+    """Write the two files of an IR, the weights first: an `.xml` under its name is always whole.
+
+    Raises:
+        BadGraph: OpenVINO cannot write it.
+        AlreadyExists: one of the two is there.
+    """
     import openvino
 
     weights = out.with_suffix(".bin")
     if weights.exists():
         raise AlreadyExists(weights)
-    model = with_free_batch(model)
     try:
         with new_file(out) as graph_part, new_file(weights) as weights_part:
             openvino.serialize(model, str(graph_part), str(weights_part))
     except RuntimeError as error:
         raise BadGraph(f"{shown(out)} cannot be written by OpenVINO: {error}") from error
     return open_graph(out)
+
+
+def _write(model: Any, out: Path) -> GraphFile:
+    return write_model(with_free_batch(model), out)
