@@ -71,8 +71,8 @@ def readdressed(card: Card, outputs: Sequence[str]) -> Card:
 def done_inside(card: Card, sealed: Card) -> tuple[str, ...]:
     """The stages of the sealed program that a model with this card leaves to its network.
 
-    An exported file's card says so. Of others, a network that takes bytes has its normalisation inside. Whether
-    it is the right one shows in its answer.
+    An exported file's card says so. Of others, a network that takes bytes has its normalisation inside.
+    Whether it is the right one shows in its answer.
     """
     exported = card.lineage.get("exported_from")
     if isinstance(exported, Mapping) and isinstance(exported.get("inside"), list | tuple):
