@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from signet.models import resolve
 from signet.sealing import seal
 from signet.seals import Seal
 from signet.steps import Crop, Layout, Normalise, Order, Range, Read, Resize, Type
@@ -69,3 +72,43 @@ def tiny_seal(make_seal: Callable[..., Seal], floor3: ModuleType) -> Seal:
     from signet.programs import Program
 
     return make_seal("tiny", program=Program(STEPS))
+
+
+@pytest.fixture(scope="session")
+def torch_seal(photographs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Seal:
+    """A seal of a small convolutional network of timm, with its weights."""
+    timm = pytest.importorskip("timm")
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("network") / "model"
+    folder.mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        module = timm.create_model("test_efficientnet", num_classes=4)
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.normal_(0, 0.3)
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.3, 1.5)
+        torch.nn.init.normal_(module.classifier.weight, 0, 0.5)
+    save_file(module.state_dict(), folder / "model.safetensors")
+    config = {
+        "architecture": "test_efficientnet",
+        "num_classes": 4,
+        "pretrained_cfg": {
+            "input_size": [3, 64, 64],
+            "interpolation": "bicubic",
+            "crop_pct": 0.9,
+            "crop_mode": "center",
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
+            "num_classes": 4,
+            "classifier": "classifier",
+            "license": "apache-2.0",
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    found = resolve(folder)
+    card = dataclasses.replace(found.card, labels=("red", "green", "blue", "white"))
+    return seal(dataclasses.replace(found, card=card), photographs, out=folder.with_name("network.signet"))

@@ -68,6 +68,13 @@ def test_a_snippet_answers_as_the_seal(tiny_seal, photographs, tmp_path, to, end
     held_to(tiny_seal.path, photographs, said(tmp_path / "birds.py", *photographs))
 
 
+@pytest.mark.large
+@pytest.mark.parametrize("to", ["torchscript", "torch-export"])
+def test_a_snippet_of_torch_answers_as_the_seal(torch_seal, photographs, tmp_path, to):
+    export(torch_seal, to, tmp_path / ("birds.pt2" if to == "torch-export" else "birds.torchscript"))
+    held_to(torch_seal.path, photographs[:2], said(tmp_path / "birds.py", *photographs[:2]))
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_snippet_prepares_images_as_any_program_says(make_seal, photographs, tmp_path, name):
     sealed = make_seal("other", program=Program((*PROGRAMS[name], *FLOATS)))

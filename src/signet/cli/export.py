@@ -17,6 +17,8 @@ class FormatKind(enum.StrEnum):
 
     onnx = "onnx"
     openvino = "openvino"
+    torchscript = "torchscript"
+    torch_export = "torch-export"
 
 
 class PreprocessingPlace(enum.StrEnum):

@@ -4,7 +4,8 @@
     materials ── the networks of a seal that a format can be made of
     contracts ── card and metadata that travel with the file
     preludes ── the arithmetic of the preprocessing as part of the network, held to the reference byte by byte
-    to_onnx, to_openvino ── one format each
+    modules ── the torch module of a seal, ready to be converted
+    to_onnx, to_openvino, to_torch ── one format each, or two of one library
     proving ── the file on its own runtime against the seal's evidence
     snippets ── a program in the platform's language that uses it
     delivering ── `export`: all of these, whole or not at all

@@ -60,12 +60,6 @@ def inside_of(card: Card) -> tuple[str, ...]:
     return tuple(card.lineage["exported_from"]["inside"])
 
 
-def batch_of(card: Card) -> int | None:
-    """The one number of images that a network takes, or None for any."""
-    shape = card.inputs[0].shape if card.inputs else ()
-    return shape[0] if shape else None
-
-
 def metadata(card: Card, seal: Seal) -> Mapping[str, str]:
     """For formats that carry text by key."""
     values = (json.dumps(card.to_dict(), ensure_ascii=False), seal.digest, seal.card.program.digest)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from signet import storage
 from signet.cards import Card
 from signet.errors import AlreadyExists, BadRequest
-from signet.exporting import proving, to_onnx, to_openvino
+from signet.exporting import proving, to_onnx, to_openvino, to_torch
 from signet.exporting.contracts import with_digest
 from signet.exporting.formats import Format, format_of
 from signet.exporting.materials import Materials, open_materials
@@ -131,6 +131,10 @@ def _converter(wanted: Format) -> Callable[[Materials, str, Path], Card]:
     match wanted.name:
         case "onnx":
             return to_onnx.write
+        case "torchscript":
+            return to_torch.write_torchscript
+        case "torch-export":
+            return to_torch.write_program
         case _:
             return to_openvino.write
 

@@ -29,6 +29,8 @@ FORMATS = {
     for row in (
         Format("onnx", ".onnx", "ONNX Runtime"),
         Format("openvino", ".xml", "OpenVINO"),
+        Format("torchscript", ".torchscript", "torch"),
+        Format("torch-export", ".pt2", "torch"),
     )
 }
 """By name."""

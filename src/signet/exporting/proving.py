@@ -10,12 +10,12 @@ import numpy as np
 from signet.answers import chosen, features
 from signet.batches import Batch, Outputs
 from signet.cards import Card
-from signet.engines.by_ending import open_file
+from signet.engines.by_ending import batch_of, open_file
 from signet.engines.contract import EngineSettings
 from signet.errors import BadCard, BadInput, EngineError, WrongTask
 from signet.evidence import decoded
 from signet.evidence_objects import rows_of, sees
-from signet.exporting.contracts import batch_of, inside_of
+from signet.exporting.contracts import inside_of
 from signet.exporting.materials import Materials
 from signet.models import Model
 from signet.networks import Pretrained

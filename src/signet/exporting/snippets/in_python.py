@@ -10,7 +10,7 @@ from signet.exporting.snippets import words
 from signet.steps import Crop, Layout, Normalise, Order, Pad, Range, Read, Resize, Rounding, Step, Type
 
 _ROUND: dict[Rounding, str] = {"floor": "math.floor", "round": "round", "ceil": "math.ceil"}
-_IMPORTS = {"onnx": "onnxruntime", "openvino": "openvino"}
+_IMPORTS = {"onnx": "onnxruntime", "openvino": "openvino", "torchscript": "torch", "torch-export": "torch"}
 
 _READ = '''
 def read(path: str) -> Image.Image:
@@ -54,6 +54,27 @@ def run(array: np.ndarray) -> np.ndarray:
     return SESSION.run([{output}], {{SESSION.get_inputs()[0].name: array}})[0]
 
 """,
+    "torchscript": """
+warnings.filterwarnings("ignore", category=FutureWarning)  # torch would rather see torch.export
+MODEL = torch.jit.load(str(FILE), map_location="cpu").eval()
+
+
+def run(array: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        answered = MODEL(torch.tensor(array))
+    return answered.numpy()
+
+""",
+    "torch-export": """
+MODEL = torch.export.load(str(FILE)).module()
+
+
+def run(array: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        answered = MODEL(torch.tensor(array))
+    return answered.numpy()
+
+""",
     "openvino": """
 # On some processors the default is bfloat16.
 MODEL = openvino.Core().compile_model(str(FILE), "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})
@@ -85,13 +106,16 @@ def written(card: Card, to: str, file: str) -> str:
         f"Needs numpy, Pillow and {runtime}. Made by Signet for {words.safe(card.name)}; weights: "
         f'{words.safe(card.licence.weights)}.\n"""\n'
     )
+    body = _preprocessing(card) + _opened(card, to) + _answer(card)
+    plain = ("json", "math", "sys", "warnings")
+    imports = [f"import {module}" for module in plain if module in ("json", "sys") or f"{module}." in body]
     header = (
-        "\nimport json\nimport math\nimport sys\nfrom pathlib import Path\n\nimport numpy as np\n"
+        "\n" + "\n".join(imports) + "\nfrom pathlib import Path\n\nimport numpy as np\n"
         f"import {runtime}\nfrom PIL import Image, ImageOps\n\n"
         f"FILE = Path(__file__).resolve().with_name({json.dumps(file)})\n"
         'CARD = json.loads(FILE.with_name(FILE.name + ".card.json").read_text("utf-8"))\n'
     )
-    return doc + header + _preprocessing(card) + _opened(card, to) + _answer(card)
+    return doc + header + body
 
 
 def _preprocessing(card: Card) -> str:
