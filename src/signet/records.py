@@ -13,6 +13,7 @@ from signet.notebooks import table
 
 if TYPE_CHECKING:
     from signet.cards import Task
+    from signet.flips import Flips
     from signet.predictions import Prediction
 
 
@@ -345,6 +346,7 @@ class Verdict:
         message: one sentence for a person.
         layer: where the network is the first stage that differs, its first layer that does; None where it
             could not be told.
+        flips: how somebody's own images are decided; None where none were given.
     """
 
     ok: bool
@@ -357,6 +359,7 @@ class Verdict:
     precision: str
     message: str
     layer: LayerCheck | None = None
+    flips: Flips | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the command contract."""
@@ -370,6 +373,7 @@ class Verdict:
             "precision": self.precision,
             "message": self.message,
             "layer": None if self.layer is None else self.layer.to_dict(),
+            "over_images": None if self.flips is None else self.flips.to_dict(),
         }
 
     def _repr_html_(self) -> str:

@@ -73,6 +73,32 @@ def compare_said(
         return False
 
 
+def answer_of(line: Mapping[str, Any], card: Card, size: Size) -> Classes | Boxes | Instances | SegmentMap:
+    """What another program says of an image, as an answer of the model's kind.
+
+    Args:
+        line: the JSON object.
+        card: the sealed model's.
+        size: of the upright image.
+
+    Raises:
+        BadInput: the line is not one of this kind of model, or says that there is no answer.
+    """
+    if "error" in line:
+        raise BadInput(f"the program says: {shown(str(line['error']))}")
+    kind = kind_of(card)
+    rows = _rows(line, "top" if kind is Classes else "segments" if kind is SegmentMap else "boxes")
+    indices = [_index_of(row, card) for row in rows]
+    if kind is not Classes:
+        return _told(rows, indices, kind, card, size)
+    if not rows:
+        raise BadInput("top: expected the labels and their scores, best first, got none")
+    scores = np.array([_number(row, "score") for row in rows], np.float32)
+    # Of some labels only: their scores need not sum to 1.
+    labels = tuple((card.labels or ())[index] if card.labels else f"class {index}" for index in indices)
+    return Classes(np.array(indices, np.int64), scores, labels, exclusive=False)
+
+
 def missing(findings: Findings, why: str) -> None:
     """There is no answer about an image."""
     findings.add("answer", None, 0.0, why)

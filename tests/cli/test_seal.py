@@ -96,11 +96,23 @@ def test_verify_json_has_the_keys_of_the_contract(signet, sealed, engine):
     plain = ran.object
     assert list(plain) == [
         "ok", "digest", "stages", "first_divergence", "decisions", "engine", "precision", "message", "layer",
+        "over_images",
     ]  # fmt: skip
     assert (plain["ok"], plain["first_divergence"], plain["engine"]) == (True, None, engine)
     assert [stage["name"] for stage in plain["stages"]] == STAGES
     assert all(list(stage) == STAGE_KEYS for stage in plain["stages"])
     assert plain["decisions"]["agree"] == plain["decisions"]["total"] > 0
+
+
+def test_verify_on_somebodys_images(signet, sealed, pictures):
+    folder = pictures[0].parent
+    ran = signet("verify", sealed, "--engine", "onnx", "--data", folder, "--json")
+    assert ran.code == 0
+    over = ran.object["over_images"]
+    assert over["images"] + over["unanswered"] >= len(pictures)
+    assert over["flips"] == []
+    ran = signet("verify", sealed, "--data", folder)
+    assert "flips per 1,000" in ran.out
 
 
 def test_verify_for_a_person(signet, sealed):

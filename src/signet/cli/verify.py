@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,9 @@ import typer
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
 from signet.errors import BadRequest
+
+MOST_ROWS = 20
+"""Flips that are listed in a terminal; all are in the JSON."""
 
 
 def verify(
@@ -37,6 +41,14 @@ def verify(
             "--file",
             metavar="GRAPH",
             help="Verify this .onnx, .xml or .tflite file in place of the sealed network.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DATASET",
+            help="Also count decisions that flip on these images, a folder or dataset, and what that costs.",
         ),
     ] = None,
     trust: Annotated[
@@ -91,6 +103,19 @@ def verify(
                 trust=trust or None,
                 settings=o.settings(engine, threads, batch, device, many=False),
             )
+        if data is not None and verdict.first_divergence not in BEFORE_ALL:
+            from signet.verification_images import Judged, flips_over
+
+            program = None if command is None and url is None else _other(command, url, sealed)
+            judged = Judged(
+                engine=engine.value,
+                precision=precision.value,
+                file=file,
+                program=program,
+                settings=o.settings(engine, threads, batch, device, many=True),
+            )
+            flips = flips_over(sealed, data, judged, on_progress=terminal.on_progress)
+            verdict = dataclasses.replace(verdict, flips=flips)
         if as_json:
             terminal.object(verdict.to_dict())
         else:
@@ -108,9 +133,28 @@ def verify(
             if verdict.digest:
                 terminal.result(f"digest {verdict.digest}")
             terminal.result(verdict.message)
+            if verdict.flips is not None:
+                _tell_flips(terminal, verdict.flips)
         if trust and verdict.first_divergence in BEFORE_ALL:
             return REFUSED
         return 0 if verdict.ok else 1
+
+
+def _tell_flips(terminal: Terminal, flips: Any) -> None:
+    """The flips of which the reference is surest, and what all of them are."""
+    rows = [
+        (flip.source, _scored(flip.before, flip.before_score), _scored(flip.now, flip.now_score), flip.truth)
+        for flip in flips.flips[:MOST_ROWS]
+    ]
+    if rows:
+        terminal.table(("image", flips.reference, flips.judged, "truth"), rows, spare=(0,))
+    terminal.result(flips.message)
+    for note in flips.notes:
+        terminal.say(f"note: {note}")
+
+
+def _scored(words: str, score: float | None) -> str:
+    return words if score is None else f"{words} {score:.3f}"
 
 
 def _other(command: str | None, url: str | None, sealed: Path) -> Any:
