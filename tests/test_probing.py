@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.errors import BadDataset, BadInput, BadRequest
-from signet.probing import PRIOR_STRENGTH, Probe, ProbeSettings, fit_probe, folds_of, nested_logits, refit
+from signet.probing import (
+    PRIOR_DECADES,
+    PRIOR_EVENNESS,
+    PRIOR_STRENGTH,
+    Probe,
+    ProbeSettings,
+    fit_probe,
+    folds_of,
+    nested_logits,
+    refit,
+)
 from signet.splitting import judgeable
 
 pytest.importorskip("sklearn")
@@ -59,10 +69,16 @@ def test_the_strength_follows_the_noise():
     assert fit_probe(rows, truth, 3).strength > fit_probe(clear, sure, 3).strength
 
 
-def test_the_chosen_one_has_the_least_loss_of_those_tried():
-    rows, truth = data()
+@pytest.mark.parametrize("count", [12, 120])
+def test_the_chosen_one_is_the_likeliest_of_those_tried_and_the_prior_weighs_as_one_image(count):
+    rows, truth = data(count=count)
     probe = fit_probe(rows, truth, 3)
-    best = min(probe.curve, key=lambda tried: tried.loss)
+
+    def cost(tried):
+        decades = np.log10(tried.strength / PRIOR_STRENGTH) / PRIOR_DECADES
+        return count * tried.loss + decades**2 / 2 + PRIOR_EVENNESS * tried.evenness
+
+    best = min(probe.curve, key=cost)
     assert (best.strength, best.evenness) == (probe.strength, probe.evenness)
 
 

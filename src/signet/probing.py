@@ -30,11 +30,11 @@ have in common to the rest). 1 is plain standardisation; 0.5 lets features that 
 leaves them as they are, which few images do best with. The others are tried around the strength that the
 first found best."""
 
-PRIOR_STRENGTH, PRIOR_DECADES, PRIOR_EVENNESS = 10.0, 0.5, 1.0
+PRIOR_STRENGTH, PRIOR_DECADES, PRIOR_EVENNESS = 1.0, 1.0, 2.0
 """What is likely before any image was seen: a normal density over the decades of the strength, and an
 exponential one over the evenness. It weighs as one image does, so it decides where there are a handful and is
-nothing where there are hundreds; with one image of each class it is all there is. The numbers are ours: the
-best of seven triples for 2 and 5 images a class of CIFAR-10 with two networks."""
+nothing where there are hundreds; with one image of each class it is all there is. The numbers are ours, from
+training images alone: `benchmarks/probe_prior.py` compares them with others."""
 
 _MOST_CELLS = 3_000_000_000  # images x features x classes: above it one logistic fit takes minutes
 _MOST_FEATURES = (

@@ -22,8 +22,9 @@ def dataset(tmp_path):
 def test_the_pick_with_the_keys_of_the_contract(signet, classifier, dataset):
     ran = signet("choose", dataset, "--candidates", f"{classifier},starter", "--json", "--offline")
     assert ran.code == 0
-    assert ran.object["pick"] == str(classifier)
+    # Both make no mistake: the faster one is picked, and which that is, only this machine knows.
     assert {row["name"] for row in ran.object["ranking"]} == {str(classifier), "starter"}
+    assert ran.object["pick"] in {str(classifier), "starter"}
     assert ran.object["baseline"] is None
     assert 0 <= ran.object["regret"] <= 1
     assert ran.object["images"] == 60
@@ -39,9 +40,9 @@ def test_the_table_and_the_report_for_a_person(signet, classifier, dataset, tmp_
     assert not page.exists()
     ran = signet("choose", dataset, *given[:4], "--report", page, "--no-audit", "--offline")
     assert ran.code == 0
-    assert f"{classifier} *" in ran.out
-    assert f"pick: {classifier}" in ran.out
-    assert "next: starter" in ran.out
+    (pick,) = [name for name in (str(classifier), "starter") if f"pick: {name}" in ran.out]
+    assert f"{pick} *" in ran.out
+    assert f"next: {'starter' if pick == str(classifier) else classifier}" in ran.out
     text = page.read_text("utf-8")
     assert "Accuracy, time and size" in text
     assert "Nothing" not in text
