@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.agreement import COARSE, FINE, alike, equal_pixels, matched
+from signet.agreement import COARSE, FINE, TIE_INT8, alike, equal_pixels, matched, tied
 from signet.boxes import Boxes
 from signet.instances import Instances
 from signet.masks import Mask
@@ -125,3 +125,19 @@ def test_labels_by_the_first_one_and_kinds_apart():
     vector = Embedding(np.ones(3, np.float32))
     assert not alike(vector, vector)
     assert alike(_boxes(), _boxes())
+
+
+def test_that_only_close_logits_are_a_tie_and_only_where_that_is_allowed():
+    sealed = {"head": np.array([10.0, 9.5, 9.0, -3.0]), "answer": np.array([0.5, 0.3, 0.2, 0.0])}
+    assert tied(sealed, 0, 1, TIE_INT8)
+    assert tied(sealed, 1, 0, TIE_INT8)
+    assert not tied(sealed, 0, 2, TIE_INT8)
+    assert not tied(sealed, 0, 1, 0.0)
+    assert not tied({"answer": sealed["answer"]}, 0, 1, TIE_INT8)
+
+
+def test_that_a_background_of_the_head_is_no_class_of_the_answer():
+    sealed = {"head": np.array([10.0, 1.0, 9.5, 9.4]), "answer": np.array([0.0, 0.3, 0.3])}
+    assert tied(sealed, 1, 2, TIE_INT8)
+    assert not tied(sealed, 0, 1, TIE_INT8)
+    assert not tied(sealed, 2, 3, TIE_INT8)

@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of which the README speaks: two labels to learn, the same to measure, some without any."""
     random = np.random.default_rng(0)
     root = tmp_path_factory.mktemp("readme")
-    for folder, count in (("birds", 12), ("more_birds", 5)):
+    for folder, count in (("birds", 12), ("more_birds", 12)):
         for label in ("across", "down"):
             target = root / folder / label
             target.mkdir(parents=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from signet.choosing import choose
     from signet.comparing import compare
     from signet.comparisons import Comparison
+    from signet.compression import compress
     from signet.decoding import read
     from signet.drawing import cutouts, draw
     from signet.engines.contract import EngineSettings
@@ -80,6 +81,7 @@ _PLACES = {
     "audit": "auditing",
     "benchmark": "measuring",
     "compare": "comparing",
+    "compress": "compression",
     "choose": "choosing",
     "cutouts": "drawing",
     "draw": "drawing",
@@ -132,6 +134,7 @@ __all__ = [
     "benchmark",
     "choose",
     "compare",
+    "compress",
     "cutouts",
     "datasets",
     "draw",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +23,10 @@ DOOR_SCORE = 0.25
 
 TIE = 1e-3
 """Scores this close are in no order between two engines."""
+TIE_INT8 = 0.06
+"""Share of the greatest logit. Engines round the values of a quantized graph otherwise: logits differed by up
+to 0.032 of the greatest between ONNX Runtime and OpenVINO on MobileNetV2, 0.014 on SqueezeNet (250 images);
+two of them may move apart by twice that."""
 CORNER = 0.1
 """Pixels. Corners are rounded to thousandths: of a box a tenth of a pixel wide that alone costs an overlap of
 0.01."""
@@ -177,3 +182,21 @@ def assigned(weights: Array) -> tuple[Array, Array]:
         raise MissingExtra("comparing boxes", "fit", "scipy") from error
     rows, columns = linear_sum_assignment(weights, maximize=True)
     return rows, columns
+
+
+def tied(sealed: Mapping[str, Array], index: int, other: int, share: float) -> bool:
+    """Whether two classes were so close when they were sealed that a coarse engine may swap them.
+
+    Args:
+        sealed: the evidence of an image, with its "head" (logits) and "answer" (scores).
+        index: of the one class among the scores.
+        other: of the other.
+        share: of the greatest logit, by which the two may differ; 0 for never.
+    """
+    if not share or "head" not in sealed or "answer" not in sealed:
+        return False
+    head = np.asarray(sealed["head"], np.float64)
+    shift = len(head) - len(sealed["answer"])  # a background, which the answer has no more
+    if head.ndim != 1 or shift < 0 or max(index, other) + shift >= len(head):
+        return False
+    return bool(abs(head[index + shift] - head[other + shift]) <= share * np.abs(head).max())

@@ -238,6 +238,11 @@ def _joined(asked: Sequence[tuple[Tally, Contestant]], question: Question, basel
         baseline=baseline,
         pairs=_differences(named, baseline, resampling),
         count=count,
+        alike={
+            name: int(kept.decided_as(named[baseline]).sum())
+            for name, kept in named.items()
+            if name != baseline
+        },
         disagreements=disagreements,
         disagreeing=disagreeing,
         provenance={

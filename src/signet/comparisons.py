@@ -153,6 +153,8 @@ class Comparison:
         baseline: the name of the model that all others are held to.
         pairs: each other model minus the baseline, for each figure that both have.
         count: images that all models answered; all figures are of these.
+        alike: each other model's name to the number of images that it decides as the baseline does, right or
+            wrong: the same first label or labels, boxes, pixels.
         disagreements: images on which the models fare most differently, the greatest difference first.
         disagreeing: how many images there are on which they fare differently.
         provenance: dataset and its fingerprint, split, processor, versions, date.
@@ -165,6 +167,7 @@ class Comparison:
     baseline: str
     pairs: tuple[Difference, ...]
     count: int
+    alike: Mapping[str, int] = field(default_factory=dict)
     disagreements: tuple[Disagreement, ...] = ()
     disagreeing: int = 0
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -179,6 +182,7 @@ class Comparison:
             "baseline": self.baseline,
             "pairs": [pair.to_dict() for pair in self.pairs],
             "count": self.count,
+            "alike": dict(self.alike),
             "disagreeing": self.disagreeing,
             "disagreements": [row.to_dict() for row in self.disagreements],
             "provenance": dict(self.provenance),

@@ -18,6 +18,7 @@ from signet.decoding import read
 from signet.engines.contract import EngineSettings, Precision
 from signet.errors import BadGraph, BadInput, EngineError, WrongTask
 from signet.evidence_objects import sees
+from signet.graphs.opening import is_quantized
 from signet.images import Image
 from signet.models import Model
 from signet.networks import GraphFile, Pretrained, Variant
@@ -201,12 +202,14 @@ def variant_of(
         settings: threads and cache.
 
     Returns:
-        One variant, or nothing where this processor has no bf16, OpenVINO is not installed, or it cannot run
-        a network that the reference runs.
+        One variant, or nothing where this processor has no bf16, the graph is quantized, OpenVINO is not
+        installed, or it cannot run a network that the reference runs.
     """
     from signet.engines import on_openvino
 
-    if card.task == "embed" or on_openvino.unavailable() or not on_openvino.has_bf16():
+    if card.task == "embed" or is_quantized(graph):
+        return ()
+    if on_openvino.unavailable() or not on_openvino.has_bf16():
         return ()
     equal: list[bool] = []
     try:
@@ -239,12 +242,14 @@ def variant_of(
 
 
 def reference_model(card: Card, graph: GraphFile, settings: EngineSettings) -> Model[Prediction]:
-    """A graph on the engine that the evidence is made with: ONNX Runtime where it can, always in fp32.
+    """A graph on the engine that the evidence is made with: ONNX Runtime where it can, in fp32.
 
-    ONNX Runtime takes what the reference executor prepared, so nothing is fused in the reference.
+    ONNX Runtime takes what the reference executor prepared, so nothing is fused in the reference. A quantized
+    graph runs in int8 as far as it says so; there is no other arithmetic that would be its own.
     """
     engine = "onnx" if graph.format == "onnx" else "openvino"
-    return _opened(card, graph, engine, dataclasses.replace(settings, precision="fp32"))
+    precision: Precision = "int8" if is_quantized(graph) else "fp32"
+    return _opened(card, graph, engine, dataclasses.replace(settings, precision=precision))
 
 
 def without_missing_features(card: Card, graph: GraphFile, settings: EngineSettings) -> Card:

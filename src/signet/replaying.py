@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from signet import machine
+from signet.agreement import TIE_INT8, tied
 from signet.arrays import Array
 from signet.cards import Card
 from signet.errors import BadInput, SignetError
@@ -76,6 +77,7 @@ class Allowance:
         network: relative error of the raw answer in fp32.
         layers: relative error of a layer, between two graphs that run here: a coarse precision counts,
             another decoder does not, since both are given the same picture.
+        tie: two classes whose logits differ by no more than this share of the greatest are in no order.
     """
 
     levels: int
@@ -84,6 +86,7 @@ class Allowance:
     loose: bool
     network: float
     layers: float
+    tie: float = 0.0
 
     @classmethod
     def of(cls, expected: Expected, program: Program, precision: str, device: str) -> Allowance:
@@ -103,6 +106,7 @@ class Allowance:
             loose=precision != "fp32" or bool(other),
             network=network,
             layers=network if precision == "fp32" else _LOOSE,
+            tie=TIE_INT8 if precision == "int8" else 0.0,
         )
 
 
@@ -191,7 +195,7 @@ def compare_answer(
     if "decision" not in sealed or "label" not in sealed:
         findings.add("decision", None, 0.0, "missing in the evidence")
         return False
-    return _compare_decision(findings, sealed, replay, card)
+    return _compare_decision(findings, sealed, replay, card, allowed)
 
 
 def compare_given(
@@ -247,7 +251,11 @@ def _compare_contract(findings: Findings, sealed: Mapping[str, Array], card: Car
 
 
 def _compare_decision(
-    findings: Findings, sealed: Mapping[str, Array], replay: Mapping[str, Array], card: Card
+    findings: Findings,
+    sealed: Mapping[str, Array],
+    replay: Mapping[str, Array],
+    card: Card,
+    allowed: Allowance,
 ) -> bool:
     decision = sealed["decision"]
     index = int(decision[0]) if decision.shape == (1,) and decision.dtype == np.int64 else -1
@@ -258,7 +266,7 @@ def _compare_decision(
     same = index == now
     note = ""
     if not same and now >= 0 and 0 <= index < len(answer):
-        same = float(answer[now] - answer[index]) <= tie_of(answer)
+        same = float(answer[now] - answer[index]) <= tie_of(answer) or tied(sealed, index, now, allowed.tie)
         note = "a tie, decided the other way" if same else ""
     if not same:
         note = f"sealed as {_label(card, index)}, now {_label(card, now)}"

@@ -19,6 +19,7 @@ from signet import machine, storage
 from signet.engines.contract import Engine, EngineSettings, Precision
 from signet.errors import BadGraph, BadInput, BadRequest, EngineError, SignetError, UnknownName
 from signet.graphs import quarantine
+from signet.graphs.opening import is_quantized
 from signet.networks import GraphFile, ModuleSource, Network, Pretrained
 
 EngineChoice = Literal["auto", "torch", "openvino", "onnx"] | str
@@ -190,6 +191,8 @@ def choose_precision(
     """(precision, why, whether evidence is still to be gathered)."""
     if precision != "auto":
         return precision, "precision as asked", False
+    if engine in ("openvino", "onnx") and _quantized(pretrained):
+        return "int8", "int8, since the graph is quantized", False
     if engine != "openvino" or settings.device != "cpu":
         return "fp32", "fp32 is this engine's precision", False
     from signet.engines import on_openvino
@@ -300,6 +303,11 @@ def _evidence_place(pretrained: Pretrained, cache: Path) -> Path:
 
 def _key(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _quantized(pretrained: Pretrained) -> bool:
+    graphs = [network for network in pretrained.networks if isinstance(network, GraphFile)]
+    return bool(graphs) and all(is_quantized(graph) for graph in graphs)
 
 
 def _unavailable(name: str) -> str | None:

@@ -101,6 +101,7 @@ def test_a_model_is_level_with_itself(three, photos):
     assert pair(found, "tests/same", "top1").p == 1.0
     assert not pair(found, "tests/same", "top1").sure
     assert found.disagreeing == 0
+    assert found.alike == {"tests/same": 50}
 
 
 def test_the_baseline_may_be_named_and_two_of_one_name_are_told_apart(three, photos):
@@ -150,6 +151,7 @@ def test_disagreements_come_with_what_each_model_said(three, photos):
     found = set_beside(three[:2], from_folder(photos))
     assert found.disagreeing == 16  # each wrong where the other is right: number 0, and numbers 2 to 8
     assert len(found.disagreements) == 16
+    assert found.to_dict()["alike"] == {"tests/bad": 34}
     for one in found.disagreements:
         assert sorted(reply.figure for reply in one.replies) == [0.0, 1.0]
         right = next(reply for reply in one.replies if reply.figure == 1)

@@ -104,6 +104,7 @@ def test_pixels(told, running, frames):
     assert gap.value == pytest.approx(found.models[1].metrics["miou"].value - 1)
     assert gap.high < 0
     assert found.disagreeing == 7  # the first has no wrong pixel
+    assert 1 <= found.alike["tests/off"] < len(data)
     assert found.disagreements[0].source.endswith("7.png")
     assert (found.disagreements[0].there.indices == data[7].truth.indices).all()
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": "audit:audit",
     "choose": "choose:choose",
     "finetune": "finetune:finetune",
+    "compress": "compress:compress",
     "seal": "seal:seal",
     "pack": "seal:pack",
     "sign": "sign:sign",

@@ -49,7 +49,10 @@ Threads = Annotated[
 Engine = Annotated[EngineName, typer.Option("--engine", help="What runs the network.")]
 Precision = Annotated[
     PrecisionName,
-    typer.Option("--precision", help="auto is fp32 until this model has evidence for bf16 here."),
+    typer.Option(
+        "--precision",
+        help="auto is int8 of a quantized graph, else fp32 until this model has evidence for bf16 here.",
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 ... (all but cpu: engine torch).")]
 BatchSize = Annotated[int | None, typer.Option("--batch", min=1, help="Images for each run of the network.")]

@@ -11,7 +11,7 @@ from signet.arrays import Array
 from signet.batches import Batch, Outputs
 from signet.engines.contract import EngineSettings, Precision, finished, joined, require_processor
 from signet.errors import EngineError
-from signet.graphs.wire import contents_of
+from signet.graphs.opening import is_quantized
 from signet.networks import GraphFile
 
 FORMATS = ("onnx",)
@@ -44,7 +44,7 @@ def open_graph(graph: GraphFile, settings: EngineSettings) -> OnnxEngine:
             "engine onnx: precision bf16 was asked for, and ONNX Runtime has none on processors. "
             "Use --precision fp32, or --engine openvino."
         )
-    if settings.precision == "int8" and not _is_quantized(graph):
+    if settings.precision == "int8" and not is_quantized(graph):
         raise EngineError(
             f"engine onnx: precision int8 was asked for, and {graph.path.name} was not quantized. "
             "Use --precision fp32, or auto."
@@ -107,12 +107,6 @@ class OnnxEngine:
                 f"engine onnx: the network refused an input of shape {arrays.shape}, {arrays.dtype}: {error}"
             ) from error
         return dict(zip(self.outputs, answers, strict=True))
-
-
-def _is_quantized(graph: GraphFile) -> bool:
-    """Whether an operator of the graph computes with whole numbers, or says where to."""
-    operators = (operator for _, operator in contents_of(graph.path).operators)
-    return any("QuantizeLinear" in operator or operator.startswith("QLinear") for operator in operators)
 
 
 def _cut(arrays: Array, batch: int) -> Sequence[Array]:

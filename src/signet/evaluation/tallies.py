@@ -14,8 +14,10 @@ from functools import cached_property
 
 import numpy as np
 
+from signet.agreement import alike
 from signet.arrays import Array, Integers
 from signet.boxes import Boxes
+from signet.errors import WrongTask
 from signet.instances import Instances
 from signet.metrics.average_precision import label_figures
 from signet.metrics.calibration import label_calibration_error
@@ -71,9 +73,23 @@ class Tally(ABC):
     def each(self) -> Array:
         """How each image fared: float64 (N,), 0 to 1; NaN where nothing can be said."""
 
+    @abstractmethod
+    def decided_as(self, other: Tally) -> Array:
+        """Bool (N,): the images that another model, asked about the same ones, decided alike, right or wrong.
+
+        Raises:
+            WrongTask: the other one answers with something else.
+        """
+
     def hits(self) -> Mapping[str, Array]:
         """Of the figures that are shares of right answers: bool (N,), right or not."""
         return {}
+
+    def _other_kind(self, other: Tally) -> WrongTask:
+        return WrongTask(
+            f"expected answers of one kind, to be laid side by side; got a {type(self).__name__} and a "
+            f"{type(other).__name__}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,6 +120,12 @@ class ClassTally(Tally):
     def each(self) -> Array:
         """1 where it was right."""
         return self.decided.hits[0].astype(np.float64)
+
+    def decided_as(self, other: Tally) -> Array:
+        """The same first label."""
+        if not isinstance(other, ClassTally):
+            raise self._other_kind(other)
+        return np.asarray(self.decided.answers == other.decided.answers)
 
     def hits(self) -> Mapping[str, Array]:
         """Right, and right among the best five."""
@@ -153,6 +175,12 @@ class LabelTally(Tally):
         both = 2.0 * (given & right).sum(axis=1)
         return np.asarray(np.divide(both, whole, out=np.full(len(whole), np.nan), where=whole > 0))
 
+    def decided_as(self, other: Tally) -> Array:
+        """The same labels from a score of 0.5 on."""
+        if not isinstance(other, LabelTally):
+            raise self._other_kind(other)
+        return np.asarray(((self.scores >= 0.5) == (other.scores >= 0.5)).all(axis=1))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectTally(Tally):
@@ -194,6 +222,13 @@ class ObjectTally(Tally):
         """F1 of the boxes, from the score on where F1 over all is best; NaN where nothing is and was seen."""
         f1, errors = f1_of_images(self._kinds[""], self._confused)
         return np.where((f1 > 0) | (errors > 0), f1, np.nan)
+
+    def decided_as(self, other: Tally) -> Array:
+        """The same boxes and masks, as `agreement.alike` says."""
+        if not isinstance(other, ObjectTally):
+            raise self._other_kind(other)
+        rows = zip(self.pairs, other.pairs, strict=True)
+        return np.array([alike(own[0], theirs[0]) for own, theirs in rows], bool)
 
     def seen(self, row: int) -> tuple[Prediction, Prediction]:
         """(the answers that count, the truth) of an image."""
@@ -279,6 +314,13 @@ class PixelTally(Tally):
         """Mean intersection over union of the labels that the image's truth has."""
         counts = np.asarray(self.sums, np.float64)
         return np.array([float(mean_where_defined(pixel_figures(one[None]).iou)[0]) for one in counts])
+
+    def decided_as(self, other: Tally) -> Array:
+        """The same label for nearly all pixels, as `agreement.alike` says."""
+        if not isinstance(other, PixelTally):
+            raise self._other_kind(other)
+        rows = zip(self.maps, other.maps, strict=True)
+        return np.array([alike(own[0].unpacked(), theirs[0].unpacked()) for own, theirs in rows], bool)
 
     def seen(self, row: int) -> tuple[Prediction, Prediction]:
         """(answer, truth) of an image."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from signet.errors import BadGraph
 from signet.graphs.safety import check_ir, check_onnx, check_tflite
+from signet.graphs.wire import contents_of
 from signet.naming import shown
 from signet.networks import GRAPH_SUFFIXES, GraphFile
 from signet.storage import digest_of
@@ -48,6 +49,25 @@ def files_of(graph: GraphFile) -> tuple[Path, ...]:
             return check_ir(graph.path)
         case "tflite":
             return check_tflite(graph.path)
+
+
+def is_quantized(graph: GraphFile) -> bool:
+    """Whether a graph computes with whole numbers, or says where to; of TFLite files nobody can tell here.
+
+    Raises:
+        BadGraph: it is not what its ending says.
+    """
+    match graph.format:
+        case "onnx":
+            operators = (operator for _, operator in contents_of(graph.path).operators)
+            return any(
+                "QuantizeLinear" in operator or operator.startswith("QLinear") for operator in operators
+            )
+        case "xml":
+            # As OpenVINO writes it; how large the file may be was checked when it was opened.
+            return b'type="FakeQuantize"' in graph.path.read_bytes()
+        case "tflite":
+            return False
 
 
 def digest_of_all(files: Sequence[Path]) -> str:

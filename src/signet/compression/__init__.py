@@ -1,0 +1,23 @@
+"""Compressing a seal behind a gate: smaller or faster, and delivered only where it decides as before.
+
+    settings ── what is asked for
+    parts ── which images calibrate, and which others judge
+    quantizing ── int8 by NNCF, calibrated through the seal's own program (in a process: nncf_child)
+    layers ── quantized layers taken back to floats
+    sensitivity ── what each layer costs, and which are worth their floats
+    gate ── what is refused, and in which words
+    judging ── before and after on the same images; the interleaved clock
+    delivering ── the new seal, with evidence and lineage of its own
+    outcome ── what has come of it; report: its page
+    compressing ── `compress`
+
+Torch is not needed for int8.
+"""
+
+from signet.compression.compressing import compress
+from signet.compression.gate import Gate
+from signet.compression.outcome import Compressed
+from signet.compression.report import compression_page
+from signet.compression.settings import CompressSettings
+
+__all__ = ["CompressSettings", "Compressed", "Gate", "compress", "compression_page"]

@@ -1,0 +1,138 @@
+"""`compress`: a seal becomes a smaller or faster one, behind a gate."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from signet.compression import quantizing
+from signet.compression.delivering import delivered
+from signet.compression.judging import Made, best_of, judged
+from signet.compression.outcome import Compressed, Cost
+from signet.compression.parts import Parts, fingerprint_of, parts_of
+from signet.compression.sensitivity import Pair, costs_of, rungs
+from signet.compression.settings import TARGETS, CompressSettings, Target
+from signet.datasets import Dataset
+from signet.errors import AlreadyExists, UnknownName
+from signet.evaluation.dispatch import fitting
+from signet.graphs.opening import open_graph
+from signet.progress import Progress
+from signet.seals import Seal, check_out, open_seal
+from signet.zoos import from_seal
+
+
+def compress(
+    seal: Seal | str | Path,
+    dataset: Dataset[Any],
+    *,
+    to: Target = "int8",
+    out: str | Path,
+    settings: CompressSettings | None = None,
+) -> Compressed:
+    """Make a seal smaller or faster, and deliver it where it decides as before.
+
+    Before and after are measured on the same images, none of which set a range. What loses more than the
+    gate allows is not written: int8 is then tried with the costliest layers in floats, and where nothing
+    passes, what was measured is told and nothing is delivered.
+
+    Args:
+        seal: what is to be compressed; it is left as it is.
+        dataset: images with their truth, of the kind that the model is for.
+        to: "int8".
+        out: the seal to write, `NAME.signet`.
+        settings: gate, calibration, engine.
+
+    Returns:
+        The new seal with all that was measured; `seal` is None where the gate refused.
+
+    Raises:
+        AlreadyExists: `out` is there.
+        UnknownName: no such target or split.
+        WrongTask: the seal gives nothing that the dataset has a truth for.
+        BadRequest: the seal's graph cannot be compressed so.
+        BadDataset: too few images.
+        BadInput: calibration fails.
+        CheckFailed: engines do not agree on the new graph.
+
+    Example:
+        >>> found = compress("birds.signet", open_dataset("birds/"), out="small.signet")   # doctest: +SKIP
+        >>> found.chosen.ruling.drop                                                        # doctest: +SKIP
+        Interval(value=0.0, low=-0.008, high=0.008)
+    """
+    begin = time.monotonic()
+    chosen = settings or CompressSettings()
+    if to not in TARGETS:
+        raise UnknownName("target", to, TARGETS, f"Known: {', '.join(TARGETS)}.")
+    target = check_out(out)
+    if not chosen.overwrite and (target.exists() or target.is_symlink()):
+        raise AlreadyExists(target)
+    opened = seal if isinstance(seal, Seal) else open_seal(Path(seal))
+    fitting(opened.card, dataset)
+    quantizing.check_quantizable(opened)
+    parts = parts_of(dataset, chosen.split, chosen.calibration, chosen.seed)
+    with tempfile.TemporaryDirectory(prefix="signet-") as folder:
+        found = _within_the_gate(opened, parts, Path(folder), chosen)
+        ruling = found.chosen.ruling
+        if ruling.passed or chosen.keep_refused:
+            chosen.on_progress(Progress("sealing and verifying", 0, 1, "steps"))
+            record = _record(found, to, opened)
+            graph = found.graphs[found.chosen.name]
+            sealed, verdicts = delivered(opened, graph, record, target, chosen)
+            found = dataclasses.replace(found, seal=sealed, verdicts=verdicts)
+        return dataclasses.replace(found, graphs={}, seconds=time.monotonic() - begin)
+
+
+def _within_the_gate(opened: Seal, parts: Parts, folder: Path, settings: CompressSettings) -> Compressed:
+    """Plain int8; where it is refused, also with the costliest layers in floats."""
+    before = from_seal.of(opened)
+    settings.on_progress(Progress("calibrating int8", 0, len(parts.calibration)))
+    graph, count = quantizing.quantized(opened, parts.calibration, folder / "int8.onnx")
+    made = [Made(name="int8", graph=graph)]
+    judgement = judged(before, made, parts.judged, settings)
+    costs: tuple[Cost, ...] = ()
+    if settings.mixed and not judgement.candidates[0].ruling.passed:
+        pair = Pair.of(open_graph(opened.graphs["image"]), graph, folder)
+        running, tell = settings.running, settings.on_progress
+        costs = costs_of(pair, opened.card, parts.calibration, running, tell)
+        made = [*made, *rungs(pair, costs)]
+        judgement = judged(before, made, parts.judged, settings)
+    looks = len(made)
+    notes = [*parts.notes, *judgement.compared.notes]
+    if looks > 1:
+        notes.append(
+            f"The gate judged {looks} networks on the same images, and the first that passes is taken: what "
+            "it lost here is a little flattered."
+        )
+    return Compressed(
+        target="int8",
+        seal=None,
+        parent=opened.digest,
+        before=judgement.compared.models[0],
+        before_milliseconds=judgement.before_milliseconds,
+        chosen=best_of(judgement.candidates, settings.gate),
+        frontier=judgement.candidates,
+        costs=costs,
+        calibration={"images": count, "fingerprint": fingerprint_of(parts.calibration)},
+        provenance=judgement.compared.provenance,
+        notes=tuple(notes),
+        graphs={one.name: one.graph for one in made},
+    )
+
+
+def _record(found: Compressed, to: Target, parent: Seal) -> dict[str, Any]:
+    """What the new seal's card says of where it comes from."""
+    ruling = found.chosen.ruling
+    return {
+        "to": to,
+        "parent": {"name": parent.card.name, "digest": parent.digest},
+        "floats": list(found.chosen.floats),
+        "calibration": dict(found.calibration),
+        "judged_on": {key: found.provenance.get(key) for key in ("dataset", "split", "data_fingerprint")},
+        "images": ruling.count,
+        "alike": ruling.alike,
+        "drop": {"metric": ruling.metric, **ruling.drop.to_dict()},
+        "gate": ruling.to_dict(),
+    }
