@@ -8,7 +8,7 @@ IMAGES ?= ../shared/data/imagenet_sample_250
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench catalogue peers docs install starter clean
+.PHONY: demo test check bench bench-exports catalogue peers docs install starter clean
 
 # The main job on embedded defaults: no torch, no network after installation.
 demo: $(VENV)/.fit
@@ -28,6 +28,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(PIP) transformers accelerate
 	$(BIN)/python benchmarks/end_to_end.py --images $(IMAGES)
+
+# Every exported file against its seal, in its own runtime. LITERT_PYTHON: one that has litert-torch (docs/exporting.md).
+bench-exports: $(VENV)/.dev
+	$(PIP) executorch coremltools ai-edge-litert
+	SIGNET_LITERT_PYTHON=$(LITERT_PYTHON) $(BIN)/python benchmarks/exports.py timm/mobilenetv2_100.coral_in1k torchvision/squeezenet1_0.dc_in1k --images $(IMAGES)
 
 # Every system of the list: its cards, its count, and that it runs, learns and can be frozen. LARGE=1 also runs
 # what is not small (an hour or two, up to 20 GB) and keeps the outcome; AGAIN=1 does so anew.

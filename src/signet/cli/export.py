@@ -19,6 +19,9 @@ class FormatKind(enum.StrEnum):
     openvino = "openvino"
     torchscript = "torchscript"
     torch_export = "torch-export"
+    executorch = "executorch"
+    litert = "litert"
+    coreml = "coreml"
 
 
 class PreprocessingPlace(enum.StrEnum):
@@ -52,8 +55,19 @@ def export(
         SnippetLanguage, typer.Option("--snippet", help="Language of the program that uses the file.")
     ] = SnippetLanguage.python,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave a file that does not answer as sealed, for looking at.")
+        bool,
+        typer.Option(
+            "--keep", help="Leave a file that does not answer as sealed, or that nothing here runs."
+        ),
     ] = False,
+    converter: Annotated[
+        Path | None,
+        typer.Option(
+            "--converter-python",
+            metavar="PYTHON",
+            help="Of litert: the Python of an environment with litert-torch.",
+        ),
+    ] = None,
     overwrite: o.Overwrite = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -64,7 +78,7 @@ def export(
     """Write SEAL as a file of another runtime, and hold that file to the seal's evidence.
 
     The golden images go through the new file in the runtime that it is for. Exit code 1 where it answers
-    otherwise; nothing is left under --out then.
+    otherwise, or where nothing here runs it (Core ML); nothing is left under --out then, without --keep.
     """
     from signet.exporting import ExportSettings
     from signet.exporting import export as write
@@ -74,6 +88,7 @@ def export(
             preprocessing=preprocessing.value,
             snippet=None if snippet is SnippetLanguage.none else snippet.value,
             keep=keep,
+            converter=converter,
             overwrite=overwrite,
             on_progress=terminal.on_progress,
         )

@@ -11,7 +11,7 @@ from signet.errors import BadCard, BadRequest
 from signet.graphs.opening import open_graph
 from signet.naming import shown
 
-ENDINGS = (".onnx", ".xml", ".torchscript", ".pt2")
+ENDINGS = (".onnx", ".xml", ".torchscript", ".pt2", ".pte", ".tflite")
 """Of the files that `open_file` opens."""
 
 
@@ -69,6 +69,14 @@ def open_file(path: Path, card: Card, settings: EngineSettings) -> Engine:
             from signet.engines import on_torch_files
 
             return on_torch_files.open_program(path, outputs_of(card), batch_of(card), settings)
+        case ".pte":
+            from signet.engines import on_executorch
+
+            return on_executorch.open_file(path, outputs_of(card), batch_of(card), settings)
+        case ".tflite":
+            from signet.engines import on_litert
+
+            return on_litert.open_file(path, outputs_of(card), batch_of(card), settings)
         case other:
             raise BadRequest(
                 f"{shown(path.name)}: no engine here runs files that end in {shown(other)!r}; expected "

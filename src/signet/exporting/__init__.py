@@ -5,7 +5,8 @@
     contracts ── card and metadata that travel with the file
     preludes ── the arithmetic of the preprocessing as part of the network, held to the reference byte by byte
     modules ── the torch module of a seal, ready to be converted
-    to_onnx, to_openvino, to_torch ── one format each, or two of one library
+    to_onnx, to_openvino, to_torch, to_devices ── the formats, by the library that writes them
+    litert_conversion ── run by another Python
     proving ── the file on its own runtime against the seal's evidence
     snippets ── a program in the platform's language that uses it
     delivering ── `export`: all of these, whole or not at all

@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from signet import storage
 from signet.cards import Card
 from signet.errors import AlreadyExists, BadRequest
-from signet.exporting import proving, to_onnx, to_openvino, to_torch
+from signet.exporting import proving, to_devices, to_onnx, to_openvino, to_torch
 from signet.exporting.contracts import with_digest
 from signet.exporting.formats import Format, format_of
 from signet.exporting.materials import Materials, open_materials
@@ -36,7 +37,9 @@ class ExportSettings:
         preprocessing: "out": the file takes what the whole program makes. "in": it takes the resized and
             cropped picture as bytes, channels last, and does the arithmetic itself.
         snippet: language of the program that is written beside the file, or None for none.
-        keep: leave a file that does not answer as it was sealed, for looking at.
+        keep: leave a file that does not answer as it was sealed, or that nothing here can run.
+        converter: of LiteRT: the Python of an environment that has litert-torch; None for what the variable
+            SIGNET_LITERT_PYTHON names.
         overwrite: replace what is there.
         on_progress: told of the steps.
     """
@@ -44,6 +47,7 @@ class ExportSettings:
     preprocessing: Preprocessing = "out"
     snippet: str | None = "python"
     keep: bool = False
+    converter: Path | None = None
     overwrite: bool = False
     on_progress: OnProgress = silent
 
@@ -58,7 +62,7 @@ class Exported:
     """What an export gave.
 
     Attributes:
-        path: of the file; None where it does not answer as it was sealed, and was not kept.
+        path: of the file; None where it was not seen to answer as it was sealed, and was not kept.
         verdict: what its own runtime made of the seal's golden images.
         files: all that was written: the file, what belongs to it, its card and its snippet.
         notes: what to know about it, for a person.
@@ -117,17 +121,22 @@ def export(
     with _workplace(target) as folder:
         written = folder / target.name
         chosen.on_progress(Progress(f"converting to {wanted.name}", 1, 3, "steps"))
-        card = with_digest(_converter(wanted)(materials, chosen.preprocessing, written), _digest(folder))
+        card = with_digest(
+            _converter(wanted, chosen)(materials, chosen.preprocessing, written), _digest(folder)
+        )
         storage.write_json(card_files.place_of(written), card.to_dict())
         notes = _snippet_written(card, wanted, chosen, written)
         chosen.on_progress(Progress(f"asking {wanted.runtime}", 2, 3, "steps"))
-        verdict = proving.proven(materials, written, card, wanted.runtime, chosen.on_progress)
+        if wanted.unrun:
+            verdict = proving.unproven(materials, written.name, card, wanted)
+        else:
+            verdict = proving.proven(materials, written, card, wanted.runtime, chosen.on_progress)
         if not verdict.ok and not chosen.keep:
             return Exported(None, verdict, notes=notes)
         return Exported(target, verdict, _delivered(folder, target, chosen.overwrite), notes)
 
 
-def _converter(wanted: Format) -> Callable[[Materials, str, Path], Card]:
+def _converter(wanted: Format, settings: ExportSettings) -> Callable[[Materials, str, Path], Card]:
     match wanted.name:
         case "onnx":
             return to_onnx.write
@@ -135,6 +144,12 @@ def _converter(wanted: Format) -> Callable[[Materials, str, Path], Card]:
             return to_torch.write_torchscript
         case "torch-export":
             return to_torch.write_program
+        case "executorch":
+            return to_devices.write_executorch
+        case "coreml":
+            return to_devices.write_coreml
+        case "litert":
+            return partial(to_devices.write_litert, converter=settings.converter)
         case _:
             return to_openvino.write
 
@@ -164,7 +179,8 @@ def _workplace(target: Path) -> Iterator[Path]:
 def _digest(folder: Path) -> str:
     """Of the file and what belongs to it, the file first, as `graphs.opening` takes it of graphs."""
     weights = {".bin"}
-    files = sorted(folder.iterdir(), key=lambda file: (file.suffix in weights, file.name))
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    files.sort(key=lambda file: (file.suffix in weights, file.relative_to(folder).as_posix()))
     return digest_of_all(files)
 
 
@@ -177,5 +193,8 @@ def _delivered(folder: Path, target: Path, overwrite: bool) -> tuple[Path, ...]:
             if to.exists() or to.is_symlink():
                 raise AlreadyExists(shown(to))
     for file, to in moves:
-        storage.move_into_place(file, to)
+        if file.is_dir():
+            storage.move_folder_into_place(file, to, overwrite=overwrite)
+        else:
+            storage.move_into_place(file, to)
     return tuple(to for _, to in reversed(moves))

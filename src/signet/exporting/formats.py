@@ -17,11 +17,13 @@ class Format:
         name: as `--to` has it.
         ending: of the file.
         runtime: what runs the file, for people.
+        unrun: why Signet does not run such files; "" where it does.
     """
 
     name: str
     ending: str
     runtime: str
+    unrun: str = ""
 
 
 FORMATS = {
@@ -31,6 +33,14 @@ FORMATS = {
         Format("openvino", ".xml", "OpenVINO"),
         Format("torchscript", ".torchscript", "torch"),
         Format("torch-export", ".pt2", "torch"),
+        Format("executorch", ".pte", "ExecuTorch"),
+        Format("litert", ".tflite", "LiteRT"),
+        Format(
+            "coreml",
+            ".mlpackage",
+            "Core ML",
+            "Core ML runs on Apple's systems only, and Signet on none of them",
+        ),
     )
 }
 """By name."""

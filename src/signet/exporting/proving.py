@@ -16,11 +16,12 @@ from signet.errors import BadCard, BadInput, EngineError, WrongTask
 from signet.evidence import decoded
 from signet.evidence_objects import rows_of, sees
 from signet.exporting.contracts import inside_of
+from signet.exporting.formats import Format
 from signet.exporting.materials import Materials
 from signet.models import Model
 from signet.networks import Pretrained
 from signet.predictions import Prediction
-from signet.progress import OnProgress
+from signet.progress import OnProgress, silent
 from signet.records import StageCheck, Verdict
 from signet.replaying import Allowance, Findings, compare_answer
 from signet.replaying_objects import compare_seen
@@ -66,6 +67,21 @@ def proven(materials: Materials, path: Path, card: Card, runtime: str, tell: OnP
         except EngineError as error:
             findings.add("network", None, 0.0, str(error))
     return verdict_on(seal, findings, path.name, agree, ran)
+
+
+def unproven(materials: Materials, name: str, card: Card, wanted: Format) -> Verdict:
+    """The verdict on a file that was converted, and that nothing here runs: what is left outside is compared.
+
+    It is never "ok", and has no first divergence: nothing is known of the network.
+    """
+    findings = Findings({INTEGRITY: StageCheck(INTEGRITY, True, 0.0, 0.0)})
+    compare_programs(materials.seal, _outside(materials.expected, card), card.program, findings, silent)
+    known = verdict_on(materials.seal, findings, name, 0, (wanted.name, "fp32"))
+    message = (
+        f"{name}: converted and not run: {wanted.unrun}. Its preprocessing is as it was sealed; of "
+        "its answers nothing is known until it has run over the golden images where it is used."
+    )
+    return known if known.first_divergence else dataclasses.replace(known, ok=False, message=message)
 
 
 def _outside(expected: Expected, card: Card) -> Expected:

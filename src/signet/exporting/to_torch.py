@@ -17,7 +17,7 @@ from signet.exporting.contracts import card_of, metadata
 from signet.exporting.materials import Materials
 from signet.exporting.modules import ready
 
-_LOUD = ("torch.export", "torch._dynamo", "torch.fx")
+_LOUD = ("torch.export", "torch._dynamo", "torch.fx", "executorch", "coremltools", "root")
 
 
 def write_torchscript(materials: Materials, preprocessing: str, to: Path) -> Card:
@@ -32,7 +32,7 @@ def write_torchscript(materials: Materials, preprocessing: str, to: Path) -> Car
 
     made = ready(materials, preprocessing, "TorchScript")
     card = card_of(materials.seal, "torchscript", made.shape)
-    with _quiet("TorchScript"), torch.no_grad():
+    with quiet("TorchScript"), torch.no_grad():
         # torch's own check asks again with the example; the golden images ask more.
         trace: Any = torch.jit.trace
         traced = trace(made.module, (made.example,), check_trace=False)
@@ -52,7 +52,7 @@ def write_program(materials: Materials, preprocessing: str, to: Path) -> Card:
     made = ready(materials, preprocessing, "a torch.export file")
     card = card_of(materials.seal, "torch-export", made.shape)
     free = ({0: torch.export.Dim.DYNAMIC},) if made.any_batch else None
-    with _quiet("torch.export"), torch.no_grad():
+    with quiet("torch.export"), torch.no_grad():
         program = torch.export.export(made.module, (made.example,), dynamic_shapes=free)
         _forget_stacks(program)
         torch.export.save(program, str(to), extra_files=dict(metadata(card, materials.seal)))
@@ -82,8 +82,12 @@ def _forget_places_of_code(file: Path) -> None:
 
 
 @contextmanager
-def _quiet(wanted: str) -> Iterator[None]:
-    """Without what torch says on the way; its refusals are ours."""
+def quiet(wanted: str) -> Iterator[None]:
+    """Without what torch and the converters say on the way; their refusals are ours.
+
+    Raises:
+        BadGraph: in place of any refusal of theirs.
+    """
     levels = {log: log.level for log in map(logging.getLogger, _LOUD)}
     try:
         for log in levels:

@@ -10,7 +10,22 @@ from signet.exporting.snippets import words
 from signet.steps import Crop, Layout, Normalise, Order, Pad, Range, Read, Resize, Rounding, Step, Type
 
 _ROUND: dict[Rounding, str] = {"floor": "math.floor", "round": "round", "ceil": "math.ceil"}
-_IMPORTS = {"onnx": "onnxruntime", "openvino": "openvino", "torchscript": "torch", "torch-export": "torch"}
+_IMPORTS = {
+    "onnx": "import onnxruntime",
+    "openvino": "import openvino",
+    "torchscript": "import torch",
+    "torch-export": "import torch",
+    "executorch": "import torch\nfrom executorch.runtime import Runtime",
+    "litert": "from ai_edge_litert.interpreter import Interpreter",
+    "coreml": "import coremltools",
+}
+_PACKAGES = {
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "executorch": "executorch",
+    "litert": "ai-edge-litert",
+    "coreml": "coremltools (on an Apple system)",
+}
 
 _READ = '''
 def read(path: str) -> Image.Image:
@@ -75,6 +90,35 @@ def run(array: np.ndarray) -> np.ndarray:
     return answered.numpy()
 
 """,
+    "executorch": """
+PROGRAM = Runtime.get().load_program(str(FILE))
+METHOD = PROGRAM.load_method("forward")
+
+
+def run(array: np.ndarray) -> np.ndarray:
+    return METHOD.execute([torch.tensor(array)])[{output}].numpy()
+
+""",
+    "litert": """
+INTERPRETER = Interpreter(model_path=str(FILE))
+INTERPRETER.allocate_tensors()
+
+
+def run(array: np.ndarray) -> np.ndarray:
+    INTERPRETER.set_tensor(INTERPRETER.get_input_details()[0]["index"], array)
+    INTERPRETER.invoke()
+    return INTERPRETER.get_tensor(INTERPRETER.get_output_details()[{output}]["index"])
+
+""",
+    "coreml": """
+MODEL = coremltools.models.MLModel(str(FILE))
+
+
+def run(array: np.ndarray) -> np.ndarray:
+    spec = MODEL.get_spec().description
+    return MODEL.predict({{spec.input[0].name: array}})[spec.output[{output}].name]
+
+""",
     "openvino": """
 # On some processors the default is bfloat16.
 MODEL = openvino.Core().compile_model(str(FILE), "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})
@@ -97,21 +141,20 @@ def written(card: Card, to: str, file: str) -> str:
         CannotSay: there is none for this model.
     """
     words.check(card)
-    runtime = _IMPORTS[to]
     name = file.rpartition(".")[0]
     embeds = card.output.head == "embedding"
     what = "What the model makes of images, a vector each" if embeds else "What is on images"
     doc = (
         f'"""{what}, by {words.safe(file)}: python {words.safe(name)}.py IMAGE...\n\n'
-        f"Needs numpy, Pillow and {runtime}. Made by Signet for {words.safe(card.name)}; weights: "
-        f'{words.safe(card.licence.weights)}.\n"""\n'
+        f"Needs numpy, Pillow and {_PACKAGES.get(to, 'torch')}. Made by Signet for {words.safe(card.name)}; "
+        f'weights: {words.safe(card.licence.weights)}.\n"""\n'
     )
     body = _preprocessing(card) + _opened(card, to) + _answer(card)
     plain = ("json", "math", "sys", "warnings")
     imports = [f"import {module}" for module in plain if module in ("json", "sys") or f"{module}." in body]
     header = (
         "\n" + "\n".join(imports) + "\nfrom pathlib import Path\n\nimport numpy as np\n"
-        f"import {runtime}\nfrom PIL import Image, ImageOps\n\n"
+        f"{_IMPORTS[to]}\nfrom PIL import Image, ImageOps\n\n"
         f"FILE = Path(__file__).resolve().with_name({json.dumps(file)})\n"
         'CARD = json.loads(FILE.with_name(FILE.name + ".card.json").read_text("utf-8"))\n'
     )
