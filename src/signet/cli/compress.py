@@ -22,6 +22,8 @@ class TargetName(enum.StrEnum):
     """What a seal can be compressed to."""
 
     int8 = "int8"
+    fp16 = "fp16"
+    bf16 = "bf16"
 
 
 def compress(

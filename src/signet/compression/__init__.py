@@ -3,6 +3,7 @@
     settings ── what is asked for
     parts ── which images calibrate, and which others judge
     quantizing ── int8 by NNCF, calibrated through the seal's own program (in a process: nncf_child)
+    halving ── weights in fp16 or bf16
     layers ── quantized layers taken back to floats
     sensitivity ── what each layer costs, and which are worth their floats
     gate ── what is refused, and in which words

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from signet.compression import quantizing
+from signet.compression import halving, quantizing
 from signet.compression.delivering import delivered
-from signet.compression.judging import Made, best_of, judged
+from signet.compression.halving import Half
+from signet.compression.judging import Judged, Made, best_of, judged
 from signet.compression.outcome import Compressed, Cost
-from signet.compression.parts import Parts, fingerprint_of, parts_of
+from signet.compression.parts import Parts, all_judging, fingerprint_of, parts_of
 from signet.compression.sensitivity import Pair, costs_of, rungs
 from signet.compression.settings import TARGETS, CompressSettings, Target
 from signet.datasets import Dataset
-from signet.errors import AlreadyExists, UnknownName
+from signet.errors import AlreadyExists, BadRequest, UnknownName
 from signet.evaluation.dispatch import fitting
 from signet.graphs.opening import open_graph
 from signet.progress import Progress
@@ -41,7 +43,7 @@ def compress(
     Args:
         seal: what is to be compressed; it is left as it is.
         dataset: images with their truth, of the kind that the model is for.
-        to: "int8".
+        to: "int8"; or "fp16", "bf16", which round the weights and leave what runs as it is.
         out: the seal to write, `NAME.signet`.
         settings: gate, calibration, engine.
 
@@ -71,10 +73,20 @@ def compress(
         raise AlreadyExists(target)
     opened = seal if isinstance(seal, Seal) else open_seal(Path(seal))
     fitting(opened.card, dataset)
-    quantizing.check_quantizable(opened)
-    parts = parts_of(dataset, chosen.split, chosen.calibration, chosen.seed)
+    if to == "int8":
+        quantizing.check_quantizable(opened)
+        parts = parts_of(dataset, chosen.split, chosen.calibration, chosen.seed)
+    else:
+        halving.check_halvable(opened)
+        if chosen.calibration is not None:
+            raise BadRequest(f"calibration: expected none with {to}, which sets no ranges. Leave it out.")
+        parts = all_judging(dataset, chosen.split)
     with tempfile.TemporaryDirectory(prefix="signet-") as folder:
-        found = _within_the_gate(opened, parts, Path(folder), chosen)
+        place = Path(folder)
+        if to == "int8":
+            found = _in_int8(opened, parts, place, chosen)
+        else:
+            found = _in_half(opened, to, parts, place, chosen)
         ruling = found.chosen.ruling
         if ruling.passed or chosen.keep_refused:
             chosen.on_progress(Progress("sealing and verifying", 0, 1, "steps"))
@@ -85,7 +97,7 @@ def compress(
         return dataclasses.replace(found, graphs={}, seconds=time.monotonic() - begin)
 
 
-def _within_the_gate(opened: Seal, parts: Parts, folder: Path, settings: CompressSettings) -> Compressed:
+def _in_int8(opened: Seal, parts: Parts, folder: Path, settings: CompressSettings) -> Compressed:
     """Plain int8; where it is refused, also with the costliest layers in floats."""
     before = from_seal.of(opened)
     settings.on_progress(Progress("calibrating int8", 0, len(parts.calibration)))
@@ -99,23 +111,34 @@ def _within_the_gate(opened: Seal, parts: Parts, folder: Path, settings: Compres
         costs = costs_of(pair, opened.card, parts.calibration, running, tell)
         made = [*made, *rungs(pair, costs)]
         judgement = judged(before, made, parts.judged, settings)
-    looks = len(made)
+    calibration = {"images": count, "fingerprint": fingerprint_of(parts.calibration)}
+    found = _found("int8", judgement, made, parts, settings)
+    return dataclasses.replace(found, costs=costs, calibration=calibration)
+
+
+def _in_half(opened: Seal, to: Half, parts: Parts, folder: Path, settings: CompressSettings) -> Compressed:
+    """The weights in 16 bits; there is nothing to try beside it."""
+    made = [Made(name=f"weights in {to}", graph=halving.halved(opened, to, folder / f"{to}.onnx"))]
+    return _found(to, judged(from_seal.of(opened), made, parts.judged, settings), made, parts, settings)
+
+
+def _found(
+    to: Target, judgement: Judged, made: Sequence[Made], parts: Parts, settings: CompressSettings
+) -> Compressed:
     notes = [*parts.notes, *judgement.compared.notes]
-    if looks > 1:
+    if len(made) > 1:
         notes.append(
-            f"The gate judged {looks} networks on the same images, and the first that passes is taken: what "
-            "it lost here is a little flattered."
+            f"The gate judged {len(made)} networks on the same images, and the first that passes is taken: "
+            "what it lost here is a little flattered."
         )
     return Compressed(
-        target="int8",
+        target=to,
         seal=None,
-        parent=opened.digest,
+        parent=judgement.compared.models[0].provenance["model_digest"],
         before=judgement.compared.models[0],
         before_milliseconds=judgement.before_milliseconds,
         chosen=best_of(judgement.candidates, settings.gate),
         frontier=judgement.candidates,
-        costs=costs,
-        calibration={"images": count, "fingerprint": fingerprint_of(parts.calibration)},
         provenance=judgement.compared.provenance,
         notes=tuple(notes),
         graphs={one.name: one.graph for one in made},

@@ -83,6 +83,16 @@ def parts_of(
     return Parts(judged, apart, tuple(notes))
 
 
+def all_judging(dataset: Dataset[Any], split: str | None) -> Parts:
+    """All images of the part that `evaluate` would take, where nothing calibrates.
+
+    Raises:
+        UnknownName: no such split.
+    """
+    name = split or preferred(dataset)
+    return Parts(dataset if name is None else dataset.select(name), (), ())
+
+
 def fingerprint_of(paths: Sequence[Path]) -> str:
     """sha256 hex over the contents of files, in any order."""
     digests = sorted(filter(None, map(_digest, paths)))

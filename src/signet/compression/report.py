@@ -35,10 +35,7 @@ def compression_page(found: Compressed) -> Page:
         summary=f"{quoted(found.before.name)} to {found.chosen.name}: {ruling.words()}.",
         sections=tuple(sections),
         kicker=" · ".join(part for part in ("Compression", found.target, data) if part),
-        meaning=(
-            f"The gate: {ruling.gate.rule()}. Before and after saw the same images, and none of these set a "
-            "range."
-        ),
+        meaning=f"The gate: {ruling.gate.rule()}. Before and after saw the same images.",
         colophon=f"Made by Signet {version} on {date}.".replace(" on .", "."),
     )
 

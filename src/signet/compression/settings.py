@@ -14,8 +14,8 @@ from signet.models import default_cache
 from signet.progress import OnProgress, silent
 from signet.running import EngineChoice, PrecisionChoice
 
-Target = Literal["int8"]
-TARGETS: tuple[Target, ...] = ("int8",)
+Target = Literal["int8", "fp16", "bf16"]
+TARGETS: tuple[Target, ...] = ("int8", "fp16", "bf16")
 CALIBRATION_IMAGES = 300
 """As many as NNCF takes by default. Source: `nncf.quantize`, `subset_size`."""
 
