@@ -111,6 +111,10 @@ def test_verify_on_somebodys_images(signet, sealed, pictures):
     over = ran.object["over_images"]
     assert over["images"] + over["unanswered"] >= len(pictures)
     assert over["flips"] == []
+    page = folder.parent / "verdict.html"
+    assert signet("verify", sealed, "--report", page).code == 0
+    assert "It answers as it did" in page.read_text("utf-8")
+    assert signet("verify", sealed, "--report", page).code == 2
     ran = signet("verify", sealed, "--data", folder)
     assert "flips per 1,000" in ran.out
 

@@ -14,6 +14,9 @@ from signet.asking import Program, Said
 from signet.errors import BadDataset, BadInput, BadRequest
 from signet.models import load
 from signet.seals import open_seal
+from signet.verification import verify
+from signet.verification_elsewhere import verify_elsewhere
+from signet.verification_exhibits import exhibits_of
 from signet.verification_images import Judged, flips_over
 
 COUNT = 12
@@ -138,3 +141,33 @@ def test_what_cannot_be_compared_is_refused(tiny, pictures, tmp_path, forge):
     forge(tiny, lambda manifest: manifest.update(card=card.to_dict()))
     with pytest.raises(BadRequest, match="vectors"):
         flips_over(tiny, pictures, Judged())
+
+
+def test_what_a_verdict_rests_on_is_shown(tiny, other, forge):
+    verdict = verify(tiny, file=other, engine="onnx")
+    shown = exhibits_of(tiny, verdict, Judged(file=other, engine="onnx"))
+    assert len(shown) == 3
+    assert verdict.first_divergence == "network"
+    assert any(not np.array_equal(one.expected, one.found) for one in shown)
+    assert all(one.sealed[0][1] >= one.sealed[1][1] for one in shown)
+    assert shown[0].sealed != shown[0].now
+
+    def edit(manifest):
+        step = next(step for step in manifest["card"]["program"] if step["step"] == "resize")
+        step.update(antialias=False)
+
+    forge(tiny, edit)
+    verdict = verify(tiny, engine="onnx")
+    shown = exhibits_of(tiny, verdict, Judged(engine="onnx"))
+    assert {one.found.dtype for one in shown} == {np.dtype(np.uint8)}
+    assert any(not np.array_equal(one.expected, one.found) for one in shown)
+
+
+def test_another_programs_own_names_are_shown(tiny):
+    def ask(image):
+        del image
+        return Said({"top": [{"index": 0, "score": 0.1}, {"index": 1, "label": "mine", "score": 0.8}]})
+
+    program = Program("mine", ask)
+    shown = exhibits_of(tiny, verify_elsewhere(tiny, program), Judged(program=program))
+    assert [label for label, _ in shown[0].now] == ["mine", open_seal(tiny).card.labels[0]]

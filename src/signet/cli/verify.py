@@ -10,7 +10,7 @@ import typer
 
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
-from signet.errors import BadRequest
+from signet.errors import AlreadyExists, BadRequest
 
 MOST_ROWS = 20
 """Flips that are listed in a terminal; all are in the JSON."""
@@ -60,10 +60,14 @@ def verify(
             "must fit.",
         ),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write this HTML file: the verdict in pictures.")
+    ] = None,
     engine: o.Engine = o.EngineName.auto,
     precision: o.Precision = o.PrecisionName.auto,
     device: o.Device = "cpu",
     batch: o.BatchSize = None,
+    overwrite: o.Overwrite = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     offline: o.Offline = False,
@@ -80,14 +84,25 @@ def verify(
     from signet.verification import BEFORE_ALL
     from signet.verification import verify as check
     from signet.verification_elsewhere import verify_elsewhere
+    from signet.verification_images import Judged
 
+    if report is not None and report.exists() and not overwrite:
+        raise AlreadyExists(report)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        if command is not None or url is not None:
+        program = None if command is None and url is None else _other(command, url, sealed)
+        judged = Judged(
+            engine=engine.value,
+            precision=precision.value,
+            file=file,
+            program=program,
+            settings=o.settings(engine, threads, batch, device, many=True),
+        )
+        if program is not None:
             _refuse_ours(engine, device, batch, threads, file)
             coarse = "fp32" if precision is o.PrecisionName.auto else precision.value
             verdict = verify_elsewhere(
                 sealed,
-                _other(command, url, sealed),
+                program,
                 precision=coarse,
                 digest=digest,
                 trust=trust or None,
@@ -104,18 +119,13 @@ def verify(
                 settings=o.settings(engine, threads, batch, device, many=False),
             )
         if data is not None and verdict.first_divergence not in BEFORE_ALL:
-            from signet.verification_images import Judged, flips_over
+            from signet.verification_images import flips_over
 
-            program = None if command is None and url is None else _other(command, url, sealed)
-            judged = Judged(
-                engine=engine.value,
-                precision=precision.value,
-                file=file,
-                program=program,
-                settings=o.settings(engine, threads, batch, device, many=True),
-            )
             flips = flips_over(sealed, data, judged, on_progress=terminal.on_progress)
             verdict = dataclasses.replace(verdict, flips=flips)
+        if report is not None:
+            _write_report(report, sealed, verdict, judged, overwrite)
+            terminal.say(f"report in {report}")
         if as_json:
             terminal.object(verdict.to_dict())
         else:
@@ -138,6 +148,19 @@ def verify(
         if trust and verdict.first_divergence in BEFORE_ALL:
             return REFUSED
         return 0 if verdict.ok else 1
+
+
+def _write_report(report: Path, sealed: Path, verdict: Any, judged: Any, overwrite: bool) -> None:
+    """The verdict as a page; of a seal that is not whole nothing is opened for it."""
+    from signet import storage
+    from signet.reporting import render, verdict_page
+    from signet.verification import BEFORE_ALL
+    from signet.verification_exhibits import exhibits_of
+
+    whole = verdict.first_divergence not in BEFORE_ALL
+    exhibits = exhibits_of(sealed, verdict, judged) if whole else ()
+    page = verdict_page(verdict, exhibits, name=sealed.name)
+    storage.write_bytes(report, render(page).encode(), overwrite=overwrite)
 
 
 def _tell_flips(terminal: Terminal, flips: Any) -> None:

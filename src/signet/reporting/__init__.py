@@ -9,6 +9,7 @@ from signet.reporting.finetuning import Story, finetuning_page
 from signet.reporting.page import Page
 from signet.reporting.rates import RateTrial, rates_page
 from signet.reporting.rendering import render
+from signet.reporting.verifying import verdict_page
 
 __all__ = [
     "Act",
@@ -23,4 +24,5 @@ __all__ = [
     "finetuning_page",
     "rates_page",
     "render",
+    "verdict_page",
 ]

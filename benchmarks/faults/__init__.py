@@ -1,0 +1,1 @@
+"""Classic silent mistakes, injected one by one into a working pipeline, and who notices."""
