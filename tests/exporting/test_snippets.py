@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 
@@ -16,8 +17,18 @@ from signet.exporting import ExportSettings, export
 from signet.exporting.snippets import snippet_of
 from signet.predictions import Classes
 from signet.programs import Program
-from signet.steps import Crop, Layout, Order, Pad, Range, Read, Resize, Type
+from signet.steps import Crop, Layout, Normalise, Order, Pad, Range, Read, Resize, Type
 
+STEPS = (
+    Read(),
+    Resize(short=20, fit="short", filter="bicubic"),
+    Crop(size=(16, 12)),
+    Type("float32"),
+    Range(1 / 255, 0.0),
+    Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    Order("BGR"),
+    Layout("NCHW"),
+)
 FLOATS = (Type("float32"), Range(1 / 255), Layout("NCHW"))
 PROGRAMS = {
     "letterbox": (Read(), Resize(size=(16, 12), fit="pad", rounding="round"), Pad(to=(16, 12), value=114)),
@@ -47,7 +58,7 @@ def said(path, *images):
     return done.stdout.splitlines()
 
 
-def held_to(model, photographs, lines):
+def held_to(model, photographs, lines, most=1e-4):
     with signet.load(model, Classes, precision="fp32") as loaded:
         answers = loaded(photographs)
     for path, answer, line in zip(photographs, answers, lines, strict=True):
@@ -55,7 +66,7 @@ def held_to(model, photographs, lines):
         name, label, score = line.rsplit(" ", 2)
         assert name == f"{path}:"
         assert label == first.labels[0]
-        assert float(score) == pytest.approx(float(first.scores[0]), abs=1e-4)
+        assert float(score) == pytest.approx(float(first.scores[0]), abs=most)
 
 
 @pytest.mark.parametrize(("to", "ending"), [("onnx", ".onnx"), ("openvino", ".xml")])
@@ -100,6 +111,56 @@ def test_a_vector_is_written_as_numbers(make_seal, photographs, tmp_path):
         expected = model(photographs[0])[0].vector
     numbers = [float(number) for number in line.removeprefix(f"{photographs[0]}:").split()]
     assert numbers == pytest.approx(list(expected), rel=1e-4, abs=1e-5)
+
+
+MODULES = "SIGNET_NODE_MODULES"
+
+
+def node_folder(tmp_path):
+    """A folder whose programs find onnxruntime-web, jpeg-js and pngjs."""
+    modules = os.environ.get(MODULES)
+    if shutil.which("node") is None or not modules:
+        pytest.skip(
+            f"{MODULES} names no node_modules with onnxruntime-web, jpeg-js and pngjs, or no node is here"
+        )
+    (tmp_path / "node_modules").symlink_to(modules)
+    return tmp_path
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("place", ["in", "out"])
+@pytest.mark.parametrize("name", [*PROGRAMS, "usual"])
+def test_a_snippet_of_javascript_answers_as_the_seal(make_seal, photographs, tmp_path, name, place):
+    folder = node_folder(tmp_path)
+    steps = STEPS if name == "usual" else (*PROGRAMS[name], *FLOATS)
+    sealed = make_seal("script", program=Program(steps))
+    settings = ExportSettings(snippet="javascript", preprocessing=place)
+    assert export(sealed, "onnx", folder / "birds.onnx", settings=settings).notes == ()
+    # PNG files without EXIF: their decoders give the same bytes everywhere.
+    plain = [photographs[0], *photographs[2:]]
+    done = subprocess.run(
+        ["node", "birds.mjs", *map(str, plain)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    held_to(sealed.path, plain, done.stdout.splitlines(), most=0.01)
+
+
+def test_a_snippet_of_javascript_is_for_onnx_and_is_one_program(tiny_seal, tmp_path):
+    made = snippet_of(tiny_seal.card, "onnx", "javascript", "birds.onnx")
+    assert made.text is not None
+    assert "@" not in made.text.replace("user@", "")
+    assert '"birds.onnx"' in made.text
+    assert snippet_of(tiny_seal.card, "openvino", "javascript", "birds.xml").reason == (
+        "JavaScript programs are for ONNX files"
+    )
+    if shutil.which("node"):
+        (tmp_path / "birds.mjs").write_text(made.text, "utf-8")
+        subprocess.run(["node", "--check", str(tmp_path / "birds.mjs")], check=True, timeout=60)
 
 
 def test_what_has_no_short_program_says_why(tiny_seal):

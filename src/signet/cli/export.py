@@ -35,6 +35,7 @@ class SnippetLanguage(enum.StrEnum):
     """What the program beside the file is written in."""
 
     python = "python"
+    javascript = "javascript"
     none = "none"
 
 

@@ -1,6 +1,7 @@
 """Programs that use an exported file without Signet: what its platform has, and the card beside the file.
 
 in_python ── numpy, Pillow and the file's runtime
+in_javascript ── ONNX Runtime Web under Node, or in a browser
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from typing import NamedTuple
 
 from signet.cards import Card
 from signet.errors import BadRequest
-from signet.exporting.snippets import in_python
+from signet.exporting.snippets import in_javascript, in_python
 from signet.exporting.snippets.words import CannotSay
 
-ENDINGS = {"python": ".py"}
+ENDINGS = {"python": ".py", "javascript": ".mjs"}
 """Language to the ending of its programs."""
 
 
@@ -49,6 +50,8 @@ def snippet_of(card: Card, to: str, language: str, file: str) -> Snippet:
     """
     try:
         match language:
+            case "javascript":
+                return Snippet(in_javascript.written(card, to, file))
             case _:
                 return Snippet(in_python.written(card, to, file))
     except CannotSay as reason:
