@@ -120,9 +120,10 @@ def test_that_too_few_images_decide_nothing_unless_it_is_kept_all_the_same(place
         place.seal("plain"),
         few,
         out=place.root / "few.signet",
-        settings=place.settings(mixed=False, keep_refused=True, gate=Gate(max_drop=1.0, min_alike=0.0)),
+        settings=place.settings(keep_refused=True, gate=Gate(max_drop=1.0, min_alike=0.0)),
     )
     assert not found.passed
+    assert len(found.frontier) == 1  # floats would not make them more
     assert found.chosen.ruling.faults() == ("10 images decide nothing: at least 20 are needed",)
     assert found.seal is not None
     assert found.seal.card.lineage["compressed"]["gate"]["passed"] is False

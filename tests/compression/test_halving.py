@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from signet.compression import compress
 from signet.compression.halving import _narrowed, halved
+from signet.compression.layers import quantized_layers, read
 from signet.errors import BadInput, BadRequest
 from signet.graphs.opening import is_quantized, open_graph
 from signet.seals import open_seal
@@ -60,3 +61,15 @@ def test_that_kernels_are_narrow_and_biases_are_not(place, tmp_path: Path) -> No
     kinds = {one.name: one.data_type for one in onnx.load(graph.path).graph.initializer}
     assert kinds["first@half"] == kinds["second@half"] == onnx.TensorProto.BFLOAT16
     assert kinds["bias"] == onnx.TensorProto.FLOAT
+
+
+def test_that_int8_can_be_made_of_weights_in_16_bits(place, tmp_path: Path) -> None:
+    settings = place.settings(calibration=None)
+    half = compress(
+        place.seal("plain"), place.data, to="fp16", out=tmp_path / "half.signet", settings=settings
+    )
+    assert half.seal is not None
+    found = compress(half.seal, place.data, out=tmp_path / "int8.signet", settings=place.settings())
+    assert found.passed
+    assert found.seal is not None
+    assert {layer.name for layer in quantized_layers(read(found.seal.graphs["image"]))} >= {"spread", "judge"}

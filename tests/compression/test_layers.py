@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from signet.compression import layers
 from signet.engines import on_onnx
@@ -26,6 +27,45 @@ def answers(model: onnx.ModelProto, folder: Path) -> np.ndarray:
     random = np.random.default_rng(0)
     given = random.random((4, 3, 16, 16), np.float32)
     return session._infer(given)["scores"]
+
+
+def stored_in_16_bits(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network, each constant in fp16 behind a `Cast`, as the starter has them."""
+    stored = onnx.ModelProto()
+    stored.CopyFrom(model)
+    casts = []
+    for tensor in stored.graph.initializer:
+        name, half = tensor.name, numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *stored.graph.node]
+    stored.graph.ClearField("node")
+    stored.graph.node.extend(nodes)
+    return stored
+
+
+def test_that_weights_stored_in_16_bits_become_what_is_computed_with(pair, tmp_path: Path) -> None:
+    stored = stored_in_16_bits(pair[0])
+    kept = layers.opened(layers.write(stored, tmp_path / "stored.onnx"))
+    assert [node.op_type for node in kept.graph.node].count("Cast") == 3
+    folded = layers.quantizable(tmp_path / "stored.onnx")
+    assert [node.name for node in folded.graph.node] == [node.name for node in pair[0].graph.node]
+    kinds = {tensor.name: tensor.data_type for tensor in folded.graph.initializer}
+    assert kinds == dict.fromkeys(("first", "second", "bias"), TensorProto.FLOAT)
+    onnx.checker.check_model(folded, full_check=True)
+    np.testing.assert_array_equal(answers(folded, tmp_path), answers(stored, tmp_path))
+
+
+def test_that_only_casts_of_constants_go(pair, tmp_path: Path) -> None:
+    """A constant that is an input, too, may be given; a computed value is cast anew each time."""
+    stored = stored_in_16_bits(pair[0])
+    stored.graph.input.append(helper.make_tensor_value_info("first.half", TensorProto.FLOAT16, [4, 3, 1, 1]))
+    stored.graph.node[-1].output[0] = "flattened"
+    stored.graph.node.append(helper.make_node("Cast", ["flattened"], ["scores"], to=TensorProto.FLOAT))
+    folded = layers.quantizable(layers.write(stored, tmp_path / "stored.onnx"))
+    casts = [node.input[0] for node in folded.graph.node if node.op_type == "Cast"]
+    assert casts == ["first.half", "flattened"]
+    assert {tensor.name for tensor in folded.graph.initializer} == {"first.half", "second", "bias"}
 
 
 def test_which_layers_are_quantized(pair) -> None:

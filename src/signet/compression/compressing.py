@@ -11,6 +11,7 @@ from typing import Any
 
 from signet.compression import halving, quantizing
 from signet.compression.delivering import delivered
+from signet.compression.gate import SMALLEST_COUNT
 from signet.compression.halving import Half
 from signet.compression.judging import Judged, Made, best_of, judged
 from signet.compression.outcome import Compressed, Cost
@@ -105,7 +106,8 @@ def _in_int8(opened: Seal, parts: Parts, folder: Path, settings: CompressSetting
     made = [Made(name="int8", graph=graph)]
     judgement = judged(before, made, parts.judged, settings)
     costs: tuple[Cost, ...] = ()
-    if settings.mixed and not judgement.candidates[0].ruling.passed:
+    ruling = judgement.candidates[0].ruling
+    if settings.mixed and not ruling.passed and ruling.count >= SMALLEST_COUNT:
         pair = Pair.of(open_graph(opened.graphs["image"]), graph, folder)
         running, tell = settings.running, settings.on_progress
         costs = costs_of(pair, opened.card, parts.calibration, running, tell)

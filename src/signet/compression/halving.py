@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from signet.arrays import Array
-from signet.compression.layers import quantizable, write
+from signet.compression.layers import opened, write
 from signet.errors import BadInput, BadRequest, MissingExtra
 from signet.graphs import quarantine
 from signet.graphs.opening import is_quantized, open_graph
@@ -58,7 +58,7 @@ def halved(seal: Seal, to: Half, out: Path) -> GraphFile:
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    model = quantizable(seal.graphs["image"])
+    model = opened(seal.graphs["image"])
     code = TensorProto.FLOAT16 if to == "fp16" else TensorProto.BFLOAT16
     given = {value.name for value in model.graph.input}
     casts = []
@@ -72,7 +72,10 @@ def halved(seal: Seal, to: Half, out: Path) -> GraphFile:
             helper.make_node("Cast", [name + _NARROW], [name], name=f"{name}@whole", to=TensorProto.FLOAT)
         )
     if not casts:
-        raise BadInput(f"{shown(seal.path.name)}: expected float32 weights in its graph, got none.")
+        raise BadInput(
+            f"{shown(seal.path.name)}: expected float32 matrices or kernels in its graph, got none: its "
+            "weights are stored in fewer bits already, or it has none. --to int8 may make it smaller still."
+        )
     nodes = [*casts, *model.graph.node]
     model.graph.ClearField("node")
     model.graph.node.extend(nodes)

@@ -7,7 +7,7 @@ bypass their quantizer. Nothing else changes, so that the ranges of all other la
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ class Layer:
     operator: str
 
 
-def quantizable(path: Path) -> Any:
-    """An ONNX model as NNCF quantizes it: every node with a name, and scales for each channel to be had.
+def opened(path: Path) -> Any:
+    """An ONNX model that can be rewritten: every node with a name, and scales for each channel to be had.
 
     Args:
         path: of the graph; weights that lie beside it are read, too.
@@ -48,6 +48,16 @@ def quantizable(path: Path) -> Any:
         model = version_converter.convert_version(model, LEAST_OPSET)
     for place, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{place}"
+    return model
+
+
+def quantizable(path: Path) -> Any:
+    """An ONNX model as NNCF quantizes it: `opened`, with weights in the type that they are computed in.
+
+    Weights that are stored in 16 bits stand behind a `Cast`, and NNCF's pass over those fails on constants.
+    """
+    model = opened(path)
+    _fold_casts(model.graph)
     return model
 
 
@@ -114,6 +124,29 @@ def write(model: Any, to: Path) -> Path:
     return to
 
 
+def _fold_casts(graph: Any) -> None:
+    """Put the result of each `Cast` of a constant in its place; constants that nothing else takes go."""
+    from onnx import numpy_helper
+    from onnx.reference import ReferenceEvaluator
+
+    # Before version 4 of the format a constant may be an input, too: a caller may give another value.
+    given = {value.name for value in graph.input}
+    told = {value.name for value in graph.output}
+    constants = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in given}
+    left = []
+    for node in graph.node:
+        constant = constants.get(node.input[0]) if node.op_type == "Cast" else None
+        if constant is None or node.output[0] in told:
+            left.append(node)
+            continue
+        (array,) = ReferenceEvaluator(node).run(None, {constant.name: numpy_helper.to_array(constant)})
+        folded = graph.initializer.add()
+        folded.CopyFrom(numpy_helper.from_array(array, node.output[0]))
+        constants[folded.name] = folded
+    if len(left) < len(graph.node):
+        _keep(graph, left)
+
+
 def _constant(twin: Any, place: int, constants: dict[str, Any]) -> Any:
     """The weight or bias that the same node had at that place; None for what is computed."""
     if twin is None or place >= len(twin.input):
@@ -141,13 +174,20 @@ def _drop_unused(graph: Any) -> None:
         if len(left) == len(kept):
             break
         kept = left
-    used = _used(kept, graph)
+    _keep(graph, kept)
+
+
+def _keep(graph: Any, nodes: Sequence[Any]) -> None:
+    """Leave these nodes in a graph, and of its constants those that they or its outputs take."""
+    used = _used(nodes, graph)
     constants = [tensor for tensor in graph.initializer if tensor.name in used]
     # Values are described by name; what is gone must not be described any more.
-    shapes = [value for value in graph.value_info if any(value.name in node.output for node in kept)]
-    for field, values in (("node", kept), ("initializer", constants), ("value_info", shapes)):
+    known = {name for node in nodes for name in node.output}
+    shapes = [value for value in graph.value_info if value.name in known]
+    for field, values in (("node", nodes), ("initializer", constants), ("value_info", shapes)):
+        kept = list(values)
         graph.ClearField(field)
-        getattr(graph, field).extend(values)
+        getattr(graph, field).extend(kept)
 
 
 def _used(nodes: Iterable[Any], graph: Any) -> set[str]:
