@@ -79,7 +79,7 @@ def main() -> None:
     done = {row["model"] for row in _rows(record)}
     files = [str(asked.shared / "weights" / "files" / name) for name in FILES]
     for name in (*REAL, *files, *RANDOM):
-        if Path(name).name not in done:
+        if _called(name) not in done:
             row = checked(name, asked.work)
             with record.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
@@ -95,7 +95,7 @@ def checked(name: str, work: Path) -> dict[str, Any]:
     """
     begin = time.monotonic()
     out = work / "model.signet"
-    row: dict[str, Any] = {"model": Path(name).name if Path(name).exists() else name, "error": ""}
+    row: dict[str, Any] = {"model": _called(name), "error": ""}
     try:
         seal(_found(name, work), out=out, golden="made", overwrite=True)
         for engine in ENGINES:
@@ -105,6 +105,10 @@ def checked(name: str, work: Path) -> dict[str, Any]:
     finally:
         shutil.rmtree(out, ignore_errors=True)
     return {**row, "seconds": round(time.monotonic() - begin, 1)}
+
+
+def _called(name: str) -> str:
+    return Path(name).name if Path(name).is_file() else name
 
 
 def _verdict(out: Path, engine: str) -> tuple[str, float | None]:

@@ -1,0 +1,1 @@
+"""Seals changed at random: each change is refused, or shown to be harmless."""
