@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def make_plan(
     Raises:
         BadRequest: the recipe asks for a size that the network does not take.
     """
-    probe_seconds = _extraction_seconds(start, parts, recipe)
+    extraction = _extraction(start, parts, recipe)
     images = {
         "training": len(parts.training),
         "validation": len(parts.validation),
@@ -70,7 +70,9 @@ def make_plan(
         "threads": recipe.threads or max(1, usable_processors() - 1),
         "measured_on": _measured_on(parts),
         "notes": parts.notes,
-        "seconds": {"features": probe_seconds, "probe": _probe_seconds(parts)},
+        "engine": extraction.engine,
+        "precision": extraction.precision,
+        "seconds": {"features": extraction.seconds, "probe": _probe_seconds(parts)},
     }
     if strategy.name == "probe":
         return _probe_plan(start, parts, recipe, strategy, common)
@@ -229,7 +231,15 @@ def _typical_side(parts: Parts) -> int:
     return int(np.median(sides)) if sides else 224
 
 
-def _extraction_seconds(start: Pretrained, parts: Parts, recipe: Recipe) -> float:
+class _Trial(NamedTuple):
+    """What a few images through the network say of all: seconds, and what computed them."""
+
+    seconds: float
+    engine: str
+    precision: str
+
+
+def _extraction(start: Pretrained, parts: Parts, recipe: Recipe) -> _Trial:
     """For all images, from a few of them."""
     paths: list[Path] = list(parts.development.paths[:TRIAL_IMAGES])
     count = len(parts.development) + (0 if parts.test is None else len(parts.test))
@@ -237,7 +247,8 @@ def _extraction_seconds(start: Pretrained, parts: Parts, recipe: Recipe) -> floa
         model(paths[0])
         begin = time.monotonic()
         model(paths)
-        return (time.monotonic() - begin) / len(paths) * count
+        seconds = (time.monotonic() - begin) / len(paths) * count
+        return _Trial(seconds, f"{model.engine.name} {model.engine.version}", model.engine.precision)
 
 
 def _probe_seconds(parts: Parts) -> float:

@@ -38,6 +38,8 @@ class Plan:
         stages: names of the stages that stay frozen.
         epochs: passes over the training images; 0 without training.
         threads: processor threads.
+        engine: that computes features and answers here, with its version; "" where the result's own says it.
+        precision: that it computes in.
         batch: images that go through the network at once; 0 where the recipe decides.
         bf16: whether training computes in bfloat16.
         measured_on: what the figures are measured on, in words.
@@ -64,6 +66,8 @@ class Plan:
     stages: tuple[str, ...] = ()
     epochs: int = 0
     threads: int = 1
+    engine: str = ""
+    precision: str = ""
     batch: int = 0
     bf16: bool = False
     measured_on: str = ""
@@ -112,6 +116,8 @@ class Plan:
             rungs = zip(self.search_trials, self.search_epochs, strict=True)
             words = ", then ".join(f"{trials} settings for {epochs} epochs" for trials, epochs in rungs)
             lines.append(f"search: {words}; the best by validation is trained")
+        if self.engine:
+            lines.append(f"engine: {self.engine}, {self.precision}")
         lines.append(f"measured on: {self.measured_on}")
         steps = ", ".join(f"{_STEPS[name]} {_duration(seconds)}" for name, seconds in self.seconds.items())
         lines.append(f"expected time: {_duration(self.expected_seconds)}{f' ({steps})' if steps else ''}")
