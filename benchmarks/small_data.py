@@ -3,6 +3,9 @@
     python benchmarks/small_data.py --model FOLDER --data DIR... --peers ENV/bin/python --work FOLDER
         [--counts 1 5 10 50] [--seeds 3] [--probe-seeds 10]
 
+What trains has `--seeds` runs in each cell, what fits a probe `--probe-seeds`: so does `signet` where it has
+fewer than `LEAST_A_CLASS` images a class.
+
 FOLDER holds a timm network (`config.json`, `model.safetensors`), which all programs begin with; each DIR has
 `train` and `test` with a folder of images for each class. For each count and seed so many images of each
 class are drawn from `train`; every program gets the same ones and is measured on all of `test`, which decides
@@ -36,6 +39,7 @@ from scipy import stats
 
 import signet
 from signet import machine
+from signet.finetuning.automatic import LEAST_A_CLASS
 from tuning.systems import Asked, model_digest
 
 HERE = Path(__file__).resolve().parent
@@ -96,7 +100,8 @@ def runs(chosen: argparse.Namespace) -> Iterator[tuple[Cell, int]]:
     """Every run, the seeds first, so that a table of what is finished has all cells early."""
     most = max(chosen.seeds, chosen.probe_seeds)
     for seed, data, count, program in itertools.product(range(most), chosen.data, chosen.counts, PROGRAMS):
-        if seed < (chosen.probe_seeds if program == "linear probe" else chosen.seeds):
+        probes = program == "linear probe" or (program == "signet" and count < LEAST_A_CLASS)
+        if seed < (chosen.probe_seeds if probes else chosen.seeds):
             yield Cell(Path(data).name, count, program), seed
 
 
