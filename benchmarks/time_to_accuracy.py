@@ -102,6 +102,11 @@ def peer(asked: Asked, system: str, python: Path, scratch: Path) -> Run:
     )
 
 
+def own_size(model: Path) -> int:
+    """Height and width that a network was trained with, as its `config.json` has them."""
+    return int(json.loads((model / "config.json").read_text("utf-8"))["pretrained_cfg"]["input_size"][-1])
+
+
 def measured(asked: Asked, chosen: argparse.Namespace) -> dict[str, Run]:
     """All programs on one dataset, in turn; what is finished is read again."""
     found: dict[str, Run] = {}
@@ -184,13 +189,16 @@ def main() -> int:
     parser.add_argument("--data", nargs="+", required=True, help="folders with `train` and `test`")
     parser.add_argument("--peers", type=Path, required=True, help="Python of the environment with the peers")
     parser.add_argument("--programs", nargs="+", choices=SYSTEMS, default=PEERS)
-    parser.add_argument("--size", type=int, default=96, help="height and width of the peers' input")
+    parser.add_argument(
+        "--size", type=int, help="height and width of the peers' input; else the network's own"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, required=True, help="where finished runs are kept")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
+    chosen.size = chosen.size or own_size(Path(chosen.model))
     results = {}
     for data in chosen.data:
         asked = Asked(
