@@ -34,8 +34,8 @@ PRIOR_STRENGTH, PRIOR_DECADES, PRIOR_EVENNESS = 1.0, 1.0, 2.0
 """What is likely before any image was seen: a normal density over the decades of the strength, and an
 exponential one over the evenness. It weighs as one image does, so it decides where there are a handful and is
 nothing where there are hundreds; with one image of each class it is all there is. The numbers are ours:
-of those that `benchmarks/probe_prior.py` finds about as good, on training images alone, wide ones, so that fifty
-images a class decide for themselves."""
+of those that `benchmarks/probe_prior.py` finds about as good, on training images alone, wide ones, so that
+fifty images a class decide for themselves."""
 
 _MOST_CELLS = 3_000_000_000  # images x features x classes: above it one logistic fit takes minutes
 _MOST_FEATURES = (
