@@ -7,7 +7,8 @@ from, so many images of each class, and the other half judges. For each draw eve
 fitted and cross-validated, as `signet.probing` does; a prior then chooses, and its regret is what the best
 choice would have got right beyond its own, in points. A prior is (strength, decades, evenness), as
 `PRIOR_STRENGTH` and the two beside it state it; "none" is cross-validation alone. Beside them stands
-scikit-learn's logistic regression, untouched.
+scikit-learn's logistic regression, untouched. One image of each class judges nothing: there each strength is
+compared with scikit-learn's fit, draw by draw.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ from signet.linear_fits import Problem, logistic_path
 from signet.metrics.calibration import fit_temperature, log_softmax
 from signet.probing import (
     EVENNESS,
+    LONE_STRENGTH,
     PRIOR_DECADES,
     PRIOR_EVENNESS,
     PRIOR_STRENGTH,
@@ -45,6 +48,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 Point = tuple[float, float]
 Prior = tuple[float, float, float]
 LEAST_SCORE = 1e-7
+LONE_STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
+LONE_DRAWS = 20
 PRIORS: tuple[Prior, ...] = tuple(itertools.product((10.0, 3.0, 1.0, 0.3), (0.5, 1.0, 2.0), (1.0, 2.0, 4.0)))
 
 
@@ -120,6 +125,17 @@ def tried(data: str, found: tuple[Floats, Integers], count: int, seed: int) -> D
     return Draw(data, count, len(own), losses, right, float(plain.score(rows[judge], truth)))
 
 
+def lone(found: tuple[Floats, Integers], seed: int) -> list[float]:
+    """Points that each strength is ahead of scikit-learn's fit, with one image of each class."""
+    rows, targets = found
+    learn, judge = drawn(targets, 1, seed)
+    names, own = np.unique(targets[learn], return_inverse=True)
+    truth = np.searchsorted(names, targets[judge])
+    plain = LogisticRegression(max_iter=1000).fit(rows[learn], own).score(rows[judge], truth)
+    fits = logistic_path(Problem(rows[learn], own, len(names)), LONE_STRENGTHS, 0.0)
+    return [100 * float((fit.logits(rows[judge]).argmax(axis=1) == truth).mean() - plain) for fit in fits]
+
+
 def chosen(draw: Draw, prior: Prior | None) -> float:
     """What the choice of a prior and the folds gets right."""
 
@@ -142,10 +158,12 @@ def regrets(draws: Sequence[Draw], answer: Callable[[Draw], float]) -> list[floa
     return [float(np.mean(found)) for _, found in sorted(cells.items())]
 
 
-def report(draws: Sequence[Draw], models: Sequence[str]) -> str:
-    """The table, best mean first."""
-    rows = {f"{prior}": regrets(draws, lambda draw, prior=prior: chosen(draw, prior)) for prior in PRIORS}  # type: ignore[misc]
-    rows["none"] = regrets(draws, lambda draw: chosen(draw, None))
+def report(
+    draws: Sequence[Draw], alone: Mapping[str, Sequence[Sequence[float]]], models: Sequence[str]
+) -> str:
+    """Both tables, the priors by their mean."""
+    rows = {f"{prior}": regrets(draws, partial(chosen, prior=prior)) for prior in PRIORS}
+    rows["none"] = regrets(draws, partial(chosen, prior=None))
     rows["scikit-learn"] = regrets(draws, lambda draw: draw.untouched)
     cells = sorted({(draw.data, draw.count) for draw in draws})
     versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions().items()))
@@ -162,6 +180,18 @@ def report(draws: Sequence[Draw], models: Sequence[str]) -> str:
     ]
     for name, found in sorted(rows.items(), key=lambda row: float(np.mean(row[1]))):
         lines.append(f"| {name} | {np.mean(found):.2f} | {' | '.join(f'{gap:.2f}' for gap in found)} |")
+    lines += [
+        "",
+        "One image of each class: points ahead of scikit-learn's fit, with the standard error over "
+        f"{LONE_DRAWS} draws of each network's features. In use: {LONE_STRENGTH}.",
+        "",
+        f"| strength | {' | '.join(alone)} |",
+        f"|--:|{'--:|' * len(alone)}",
+    ]
+    for place, strength in enumerate(LONE_STRENGTHS):
+        ahead = [np.array(found)[:, place] for found in alone.values()]
+        words = (f"{one.mean():+.2f} ± {one.std(ddof=1) / len(one) ** 0.5:.2f}" for one in ahead)
+        lines.append(f"| {strength:g} | {' | '.join(words)} |")
     return "\n".join([*lines, ""])
 
 
@@ -174,13 +204,15 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
-    draws = []
+    draws: list[Draw] = []
+    alone: dict[str, list[list[float]]] = {data.name: [] for data in asked.data}
     for data, model in itertools.product(asked.data, asked.models):
         found = features_of(model, data)
+        alone[data.name] += [lone(found, 1000 + seed) for seed in range(LONE_DRAWS)]
         for count, seed in itertools.product(asked.counts, range(asked.seeds)):
             draws += [draw for draw in [tried(data.name, found, count, seed)] if draw is not None]
         print(f"{data.name}, {Path(model).name}: {len(draws)} draws", file=sys.stderr, flush=True)
-    text = report(draws, asked.models)
+    text = report(draws, alone, asked.models)
     asked.out.mkdir(exist_ok=True)
     (asked.out / f"probe_prior-{datetime.now(UTC):%Y-%m-%d}.md").write_text(text)
     print(text)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from signet.errors import BadDataset, BadInput, BadRequest
 from signet.probing import (
+    LONE_STRENGTH,
     PRIOR_DECADES,
     PRIOR_EVENNESS,
     PRIOR_STRENGTH,
@@ -259,11 +260,11 @@ def test_a_probe_is_its_arrays_and_nothing_else():
     np.testing.assert_allclose(probe.logits(rows), rows @ probe.weights.T + probe.bias, atol=1e-5)
 
 
-def test_one_image_of_each_class_is_fitted_with_the_strength_of_the_prior():
+def test_one_image_of_each_class_is_fitted_with_the_strength_of_those_that_judge_nothing():
     rows, truth = data(count=6, classes=6, signal=8.0)
     others, answers = data(count=60, classes=6, signal=8.0, seed=1)
     probe = fit_probe(rows, truth, 6)
-    assert (probe.strength, probe.evenness) == (PRIOR_STRENGTH, 0.0)
+    assert (probe.strength, probe.evenness) == (LONE_STRENGTH, 0.0)
     assert probe.curve == ()
     assert not probe.judged.any()
     assert accuracy(probe.logits(others), answers) > 0.9

@@ -33,9 +33,12 @@ first found best."""
 PRIOR_STRENGTH, PRIOR_DECADES, PRIOR_EVENNESS = 1.0, 1.0, 2.0
 """What is likely before any image was seen: a normal density over the decades of the strength, and an
 exponential one over the evenness. It weighs as one image does, so it decides where there are a handful and is
-nothing where there are hundreds; with one image of each class it is all there is. The numbers are ours:
-of those that `benchmarks/probe_prior.py` finds about as good, on training images alone, wide ones, so that
-fifty images a class decide for themselves."""
+nothing where there are hundreds. The numbers are ours: of those that `benchmarks/probe_prior.py` finds about
+as good, on training images alone, wide ones, so that fifty images a class decide for themselves."""
+
+LONE_STRENGTH = 10.0
+"""Of the regularisation where no image can be held out to judge by, as with one image of each class, or with
+images that all belong together. It is ours, too, and measured by the same benchmark."""
 
 _MOST_CELLS = 3_000_000_000  # images x features x classes: above it one logistic fit takes minutes
 _MOST_FEATURES = (
@@ -95,7 +98,7 @@ class Probe:
         method: "logistic" or "ridge".
         scale: that all logits were multiplied by, found on images that the fits did not see.
         judged: bool (N,), the images whose `out_of_fold` says something: those of a class that lies in
-            several folds. Where it has none, the strength is that of the prior.
+            several folds. Where it has none, the strength is `LONE_STRENGTH`.
     """
 
     weights: Floats
@@ -156,7 +159,7 @@ def fit_probe(
         curve, best = (
             _search(problem, parts, chosen, method, on_progress)
             if judged.any()
-            else ([], _unseen(problem, chosen))
+            else ([], _unseen(problem, chosen.strengths))
         )
         final = next(_SOLVERS[method](problem, (best.strength,), best.evenness))
         scale = _scale(best.logits[judged], problem.truth[judged]) if judged.any() else 1.0
@@ -283,9 +286,9 @@ class _Best(NamedTuple):
     logits: Array
 
 
-def _unseen(problem: Problem, settings: ProbeSettings) -> _Best:
-    """What is best before anything was tried: the likeliest strength."""
-    strength = min(settings.strengths, key=lambda one: _unlikeliness(one, EVENNESS[0]))
+def _unseen(problem: Problem, strengths: Sequence[float]) -> _Best:
+    """What is taken where nothing judges, and before anything was tried."""
+    strength = min(strengths, key=lambda one: abs(np.log(one / LONE_STRENGTH)))
     return _Best(strength, EVENNESS[0], np.inf, np.zeros((len(problem.truth), problem.classes), np.float32))
 
 
@@ -294,7 +297,7 @@ def _search(
 ) -> tuple[list[Tried], _Best]:
     """Try strengths from strong to weak, all folds in step, and stop when it only gets worse."""
     strengths = sorted(set(settings.strengths), reverse=True)
-    best = _unseen(problem, settings)
+    best = _unseen(problem, strengths)
     # An image of a class that no other fold holds is wrong at every strength.
     known = judgeable(problem.truth, folds)
     truth = problem.truth[known]
