@@ -215,7 +215,7 @@ def _runs(rows: Sequence[Contestant]) -> tuple[str, ...]:
     if len(runs) < 2:
         return ()
     each = "; ".join(f"{how}: {few(names)}" for how, names in runs.items())
-    return (f"The models did not run alike ({each}). --engine and --precision make them.",)
+    return (f"The models did not run alike ({each}). Where each can, --engine and --precision make them.",)
 
 
 def _joined(asked: Sequence[tuple[Tally, Contestant]], question: Question, baseline: str) -> Comparison:

@@ -104,3 +104,18 @@ def signet_process() -> Callable[..., Ran]:
         return Ran(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the tests of a file share."""
+    return tmp_path_factory.mktemp("seals")
+
+
+@pytest.fixture
+def sealed(signet: Any, classifier: Path, pictures: list[Path], kept: Path) -> Path:
+    """A seal, made once for the tests of a file; not to be changed."""
+    path = kept / "colours.signet"
+    if not path.exists():
+        assert signet("seal", classifier, pictures[0].parent, "--out", path).code == 0
+    return path

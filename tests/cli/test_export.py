@@ -2,22 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    return tmp_path_factory.mktemp("seals")
-
-
-@pytest.fixture
-def sealed(signet, classifier, pictures, kept):
-    """A seal, made once; not to be changed."""
-    path = kept / "colours.signet"
-    if not path.exists():
-        assert signet("seal", classifier, pictures[0].parent, "--out", path).code == 0
-    return path
-
 
 def test_export_json_has_the_keys_of_the_contract(signet, sealed, tmp_path):
     ran = signet("export", sealed, "--to", "onnx", "--out", tmp_path / "new" / "m.onnx", "--json")

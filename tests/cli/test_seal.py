@@ -22,20 +22,6 @@ STAGES = [
 STAGE_KEYS = ["name", "ok", "max_error", "tolerance", "note"]
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    return tmp_path_factory.mktemp("seals")
-
-
-@pytest.fixture
-def sealed(signet, classifier, pictures, kept):
-    """A seal, made once; not to be changed."""
-    path = kept / "colours.signet"
-    if not path.exists():
-        assert signet("seal", classifier, pictures[0].parent, "--out", path).code == 0
-    return path
-
-
 @pytest.fixture
 def mine(sealed, tmp_path):
     """A copy of that seal, to do harm to."""

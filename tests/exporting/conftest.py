@@ -32,6 +32,12 @@ STEPS = (
 
 
 @pytest.fixture(scope="session")
+def usual() -> tuple[Any, ...]:
+    """Those steps."""
+    return STEPS
+
+
+@pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Pictures of odd sizes: one turned by EXIF, one grey, one with transparent parts."""
     folder = tmp_path_factory.mktemp("photographs")

@@ -17,18 +17,8 @@ from signet.exporting import ExportSettings, export
 from signet.exporting.snippets import snippet_of
 from signet.predictions import Classes
 from signet.programs import Program
-from signet.steps import Crop, Layout, Normalise, Order, Pad, Range, Read, Resize, Type
+from signet.steps import Crop, Layout, Order, Pad, Range, Read, Resize, Type
 
-STEPS = (
-    Read(),
-    Resize(short=20, fit="short", filter="bicubic"),
-    Crop(size=(16, 12)),
-    Type("float32"),
-    Range(1 / 255, 0.0),
-    Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    Order("BGR"),
-    Layout("NCHW"),
-)
 FLOATS = (Type("float32"), Range(1 / 255), Layout("NCHW"))
 PROGRAMS = {
     "letterbox": (Read(), Resize(size=(16, 12), fit="pad", rounding="round"), Pad(to=(16, 12), value=114)),
@@ -130,9 +120,9 @@ def node_folder(tmp_path):
 @pytest.mark.large
 @pytest.mark.parametrize("place", ["in", "out"])
 @pytest.mark.parametrize("name", [*PROGRAMS, "usual"])
-def test_a_snippet_of_javascript_answers_as_the_seal(make_seal, photographs, tmp_path, name, place):
+def test_a_snippet_of_javascript_answers_as_the_seal(make_seal, usual, photographs, tmp_path, name, place):
     folder = node_folder(tmp_path)
-    steps = STEPS if name == "usual" else (*PROGRAMS[name], *FLOATS)
+    steps = usual if name == "usual" else (*PROGRAMS[name], *FLOATS)
     sealed = make_seal("script", program=Program(steps))
     settings = ExportSettings(snippet="javascript", preprocessing=place)
     assert export(sealed, "onnx", folder / "birds.onnx", settings=settings).notes == ()
