@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,22 @@ def own_size(model: Path) -> int:
     return int(json.loads((model / "config.json").read_text("utf-8"))["pretrained_cfg"]["input_size"][-1])
 
 
+def fewer(data: Path, most: int, work: Path) -> Path:
+    """The same dataset with the first so many training images of each class, as links; it stays in `work`."""
+    out = work / f"{data.name}-{most}"
+    if not out.exists():
+        part = out.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        for folder in sorted(data.glob("*/*/")):
+            place = part / folder.relative_to(data)
+            place.mkdir(parents=True)
+            files = sorted(path for path in folder.iterdir() if path.is_file())
+            for file in files[: most if folder.parent.name == "train" else None]:
+                (place / file.name).symlink_to(file)
+        part.replace(out)
+    return out.resolve()
+
+
 def measured(asked: Asked, chosen: argparse.Namespace) -> dict[str, Run]:
     """All programs on one dataset, in turn; what is finished is read again."""
     found: dict[str, Run] = {}
@@ -186,7 +203,8 @@ def main() -> int:
     """Measure and keep the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True, help="folder of a timm network")
-    parser.add_argument("--data", nargs="+", required=True, help="folders with `train` and `test`")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with `train` and `test`")
+    parser.add_argument("--most", type=int, help="training images of each class, the first of them; else all")
     parser.add_argument("--peers", type=Path, required=True, help="Python of the environment with the peers")
     parser.add_argument("--programs", nargs="+", choices=SYSTEMS, default=PEERS)
     parser.add_argument(
@@ -200,15 +218,17 @@ def main() -> int:
     chosen.work.mkdir(parents=True, exist_ok=True)
     chosen.size = chosen.size or own_size(Path(chosen.model))
     results = {}
-    for data in chosen.data:
+    for given in chosen.data:
+        data = given.resolve()
+        data = fewer(data, chosen.most, chosen.work) if chosen.most else data
         asked = Asked(
             model=str(Path(chosen.model).resolve()),
-            data=str(Path(data).resolve()),
+            data=str(data),
             size=chosen.size,
             threads=chosen.threads,
             seed=chosen.seed,
         )
-        results[Path(data).name] = measured(asked, chosen)
+        results[data.name] = measured(asked, chosen)
     text = report(results, chosen)
     chosen.out.mkdir(exist_ok=True)
     (chosen.out / f"time_to_accuracy-{datetime.now(UTC):%Y-%m-%d}.md").write_text(text)

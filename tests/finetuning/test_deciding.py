@@ -1,4 +1,4 @@
-"""Which candidate is sealed: a lead counts when it is more than chance, or when training was asked for."""
+"""What is trained and sealed: a lead counts when it is more than chance, or when training was asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.finetuning.deciding import better, standard_error
+from signet.finetuning.deciding import better, condition, spared, standard_error
+from signet.probing import Probe
+from signet.recipes import Recipe
 
 TARGETS = np.arange(50) % 5
 
@@ -69,3 +71,49 @@ def test_the_standard_error_is_that_of_paired_differences():
     expected = np.sqrt(share * (1 - share) / 49)
     assert standard_error(one, other, TARGETS) == pytest.approx(expected)
     assert standard_error(one, other, np.ones((50, 5), bool)) == 0.0
+
+
+def probe_with(wrong, images=1000):
+    """A probe whose answers out of fold are wrong on so many images, and what the images show."""
+    targets = np.arange(images) % 5
+    answers = np.where(np.arange(images) < wrong, (targets + 1) % 5, targets)
+    table = np.zeros((images, 5), np.float32)
+    table[np.arange(images), answers] = 3
+    probe = Probe(
+        weights=np.zeros((5, 2), np.float32),
+        bias=np.zeros(5, np.float32),
+        strength=1.0,
+        evenness=0.0,
+        curve=(),
+        out_of_fold=table,
+        folds=np.arange(images) % 2,
+        method="logistic",
+        judged=np.ones(images, bool),
+    )
+    return probe, targets
+
+
+@pytest.mark.parametrize(
+    ("wrong", "validation", "said"),
+    [
+        (7, 100, "99.3 % of the images that it did not learn from: a training could win 0.7 points at most"),
+        (0, 20, "100.0 %"),
+        (7, 1000, None),  # seven mistakes to win can be told from luck
+        (30, 50, None),  # three points may be worth a training although few images can tell
+    ],
+)
+def test_nothing_is_trained_where_the_probe_leaves_too_little_to_win(wrong, validation, said):
+    found = spared(*probe_with(wrong), validation, Recipe())
+    assert (found is None) if said is None else (said in found)
+
+
+def test_a_training_that_was_asked_for_takes_place_however_good_the_probe_is():
+    for recipe in (Recipe(strategy="partial"), Recipe(epochs=3), Recipe(search_seconds=60.0)):
+        assert spared(*probe_with(0), 100, recipe) is None
+        assert condition(recipe) == ()
+    assert "too little to win" in condition(Recipe())[0]
+
+
+def test_where_several_labels_can_be_right_the_training_is_not_spared():
+    probe, targets = probe_with(0)
+    assert spared(probe, np.eye(5, dtype=np.int64)[targets], 100, Recipe()) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -64,6 +65,11 @@ class Job:
     teacher: Pretrained | None = None
     head: HeadFactory | None = None
     target: Target | None = None
+
+    def noting(self, note: str) -> Job:
+        """The same run with one more note for its result."""
+        parts = dataclasses.replace(self.parts, notes=(*self.parts.notes, note))
+        return dataclasses.replace(self, parts=parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from signet.datasets import Dataset
 from signet.decoding import read
 from signet.engines.contract import usable_processors
 from signet.errors import BadInput
-from signet.finetuning import folding, lessons, optimising, steadying, teachers
+from signet.finetuning import deciding, folding, lessons, optimising, steadying, teachers
 from signet.finetuning.automatic import LEAST_GRADUAL, Strategy, within
 from signet.finetuning.closing import golden_words
 from signet.finetuning.jobs import ALONE, Beside, HeadFactory
@@ -90,6 +90,7 @@ def make_plan(
                 *lessons.reasons(recipe),
                 *optimising.reasons(recipe),
                 *optimising.ignored(recipe, strategy.name),
+                *deciding.condition(recipe),
             ),
             notes=(*draft.notes, *_head_notes(recipe, beside.head)),
         )

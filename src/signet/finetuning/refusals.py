@@ -45,6 +45,9 @@ TRAINED_WITH = (
 )
 """Settings of any training that are looked at beside `STEPPED_WITH`; a probe has no use for them."""
 
+ASKED_OF_TRAINING = (*TRAINED_WITH, *LEARNED_WITH, *STEPPED_WITH, "search_seconds", "averaging", "batchnorm")
+"""Whoever changes one of these wants to see a training."""
+
 _OF_LEARNERS = (
     "preset",
     "strengths",

@@ -1,0 +1,203 @@
+"""The picks of `choosing.py` beside what fine-tuning makes of every candidate that can be trained.
+
+    SIGNET_MIRROR=../shared/weights python benchmarks/choosing_tuned.py --shared ../shared --work FOLDER
+
+`choosing.py` takes the full probe of a candidate for the truth. Here a candidate is worth what `signet
+finetune` seals of it on all training pictures: the better of probe and training by its validation images, as
+the command decides by itself. A TFLite file cannot be trained, so its probe is all that it can come to. The
+same pictures are held out, and the picks are those of `results/choosing.csv`.
+
+A run is kept in `--work` and not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from choosing import FILES, LARGE, NAMES, RESULTS, Case, few, pictures_of, short, smaller_copy
+from signet import machine
+
+CASES = ("coco_tiny", "camvid_small", "cifar10_small, 60 a class", "bccd")
+"""Those of `choosing.py` whose trainings end within the hour; the whole of cifar10_small takes a night."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What became of one candidate.
+
+    Attributes:
+        sealed: share of the held-out pictures that the sealed model gets right.
+        low: of its 95 % interval.
+        high: likewise.
+        probe: share that the probe gets right.
+        trained: share that the trained network gets right; None where nothing was trained.
+        seconds: of all processors, from start to seal.
+    """
+
+    sealed: float
+    low: float
+    high: float
+    probe: float
+    trained: float | None
+    seconds: float
+
+
+def written(name: str, data: Path, work: Path) -> Path:
+    """A case's pictures as a CSV that `finetune` reads: path, label, split, group."""
+    base, _, rest = name.partition(", ")
+    out = work / f"{base}{'-few' if rest else ''}.csv"
+    if out.is_file():
+        return out
+    dataset, targets, groups, test = pictures_of(data / base)
+    case = Case(base, dataset, (), targets, groups, test, np.zeros((0, 0)), 0.0)
+    if rest:
+        case = few(case, int(rest.split()[0]))
+    part = out.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["path", "label", "split", "group"])
+        for path, target, group, held in zip(
+            case.dataset.paths, case.targets.tolist(), case.groups.tolist(), case.test.tolist(), strict=True
+        ):
+            # Numbers of classes and groups say as much as their names, and are safe in every format.
+            rows.writerow(
+                [path.resolve(), f"class{target:03d}", "test" if held else "train", f"group{group:05d}"]
+            )
+    part.replace(out)
+    return out
+
+
+def tuned(model: str, source: Path, strategy: str, place: Path) -> Tuned:
+    """One fine-tuning, or what was kept of it."""
+    if not place.is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            command = [sys.executable, "-m", "signet", "finetune", model, str(source), "--no-audit", "--json"]
+            command += ["--out", f"{scratch}/x.signet", "--strategy", strategy, "--threads", "1", "--quiet"]
+            begin = _children()
+            said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+            found = json.loads(said) | {"processor_seconds": _children() - begin}
+        part = place.with_suffix(".part")
+        part.write_text(json.dumps(found))
+        part.replace(place)
+    kept = json.loads(place.read_text())
+    top1, trained = kept["metrics"]["top1"], kept["finetuned"]
+    return Tuned(
+        sealed=top1["value"],
+        low=top1["low"],
+        high=top1["high"],
+        probe=kept["probe"]["top1"]["value"],
+        trained=None if trained is None else trained["top1"]["value"],
+        seconds=kept["processor_seconds"],
+    )
+
+
+def rows_of(case: str, found: dict[str, Tuned]) -> list[str]:
+    """Lines of the table of one case, best first."""
+
+    def percent(share: float | None) -> str:
+        return "" if share is None else f"{100 * share:.1f}"
+
+    return [
+        f"| {case} | {name} | {percent(one.sealed)} ({percent(one.low)} to {percent(one.high)}) | "
+        f"{percent(one.probe)} | {percent(one.trained)} | {one.seconds:.0f} |"
+        for name, one in sorted(found.items(), key=lambda item: -item[1].sealed)
+    ]
+
+
+def regrets(found: dict[str, Tuned], choices: Sequence[dict[str, str]]) -> tuple[list[float], list[float]]:
+    """Points lost by each pick, and by "highest ImageNet top-1", against the best that was sealed."""
+    best = max(one.sealed for one in found.values())
+    return tuple(  # type: ignore[return-value]
+        [100 * (best - found[row[key]].sealed) for row in choices] for key in ("pick", "baseline")
+    )
+
+
+def page(results: dict[str, dict[str, Tuned]], choices: Sequence[dict[str, str]]) -> str:
+    """The results as Markdown."""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions().items()))
+    lines, losses = [], ([], [])
+    summary = []
+    for case, found in results.items():
+        lines += rows_of(case, found)
+        mine = [row for row in choices if row["case"] == case]
+        lost = regrets(found, mine)
+        for kept, more in zip(losses, lost, strict=True):
+            kept.extend(more)
+        picks = ", ".join(dict.fromkeys(row["pick"] for row in mine))
+        means = [f"{np.mean(one):.2f}" for one in lost]
+        summary.append(f"| {case} | {len(mine)} | {picks} | {' | '.join(means)} |")
+    return "\n".join(
+        [
+            "# Choices beside fine-tuned candidates",
+            "",
+            f"{datetime.now(UTC):%Y-%m-%d}; {machine.processor()}; one thread. {versions}.",
+            "",
+            "What `signet finetune` seals of each candidate by itself, on all training pictures; accuracy of "
+            "held-out pictures with 95 % intervals. A TFLite file cannot be trained: its probe is sealed.",
+            "",
+            "| case | candidate | sealed % | probe % | trained % | processor seconds |",
+            "|---|---|--:|--:|--:|--:|",
+            *lines,
+            "",
+            "The picks are those of `choosing.csv`, made on probes alone; points lost in the mean against "
+            "the best sealed model, by the pick and by the highest ImageNet top-1.",
+            "",
+            "| case | choices | picks | lost by the pick | lost by ImageNet top-1 |",
+            "|---|--:|---|--:|--:|",
+            *summary,
+            f"| all | {len(losses[0])} |  | {np.mean(losses[0]):.2f} | {np.mean(losses[1]):.2f} |",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Measure and keep the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--shared", type=Path, required=True, help="the folder with data/ and weights/")
+    parser.add_argument("--work", type=Path, required=True, help="where finished runs are kept")
+    parser.add_argument("--choices", type=Path, default=RESULTS / "choosing.csv")
+    parser.add_argument("--case", action="append", choices=CASES, default=[], help="only this one")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    weights = asked.shared / "weights"
+    models = {short(name): (name, "auto") for name in NAMES}
+    smaller = smaller_copy(weights / LARGE)
+    models[smaller.name] = (str(smaller), "auto")
+    models |= {name: (str(weights / "files" / f"{name}.tflite"), "probe") for name in FILES}
+    with asked.choices.open(encoding="utf-8") as stream:
+        choices = [row for row in csv.DictReader(stream) if row["case"] in (asked.case or CASES)]
+    results: dict[str, dict[str, Tuned]] = {}
+    for case in asked.case or CASES:
+        source = written(case, asked.shared / "data", asked.work)
+        results[case] = {}
+        for name, (model, strategy) in models.items():
+            one = tuned(model, source, strategy, asked.work / f"{source.stem}-{name}.json")
+            results[case][name] = one
+            print(case, name, one, flush=True)
+    text = page(results, choices)
+    (asked.out / f"choosing_tuned-{datetime.now(UTC):%Y-%m-%d}.md").write_text(text)
+    print(text)
+
+
+def _children() -> float:
+    """Processor seconds of all processes that have ended."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
+if __name__ == "__main__":
+    main()
