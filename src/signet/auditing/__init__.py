@@ -2,6 +2,7 @@
 
 observing ── one pass over the files: readable or not, fingerprint, looks
 files, copies, groups, names, balance, resolution, annotations ── what is wrong, one family of kinds each
+placement ── boxes that were not mirrored or turned with their images
 suspects, drift ── what only features show: labels that are probably wrong, splits of different kind
 kinds ── the table of kinds, each with its severity and its rule
 inspection ── `audit`: all of it

@@ -21,6 +21,7 @@ from signet.auditing.groups import find_groups
 from signet.auditing.kinds import KINDS
 from signet.auditing.names import find_label_trouble
 from signet.auditing.observing import Observed, observe
+from signet.auditing.placement import find_misplaced
 from signet.auditing.resolution import find_low_resolution
 from signet.auditing.suspects import find_suspects, judged
 from signet.datasets import Dataset
@@ -148,6 +149,7 @@ def _findings(run: _Run, skipped: list[str]) -> Iterator[Finding]:
     yield from find_label_trouble(seen.dataset)
     yield from find_imbalance(seen)
     yield from find_odd(seen)
+    yield from find_misplaced(seen)
     yield from find_copies(seen)
     if run.model is not None:
         yield from find_low_resolution(seen, run.model.card.name, run.model.card.input_size)

@@ -77,6 +77,13 @@ KINDS: Mapping[str, Kind] = {
         "file names show groups, and the dataset has no splits yet",
         f"Write a column `group` with {_FIX}, so that no later split parts them.",
     ),
+    "misplaced boxes": Kind(
+        ("severe",),
+        "the boxes of a split would lie better mirrored, turned by 180 degrees, or with x and y exchanged: "
+        "so, by contrast of colour, in more than half of its images (sign test, p < 0.001)",
+        "Whatever mirrored or turned the images must do the same to their boxes: draw a few, and write the "
+        "annotations anew.",
+    ),
     "unlearned class": Kind(
         ("severe",),
         "a class has images in the validation or test split and none to learn from",

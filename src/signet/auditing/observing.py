@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from signet.arrays import Bytes, Integers
+from signet.box_contrast import leads
 from signet.datasets import Dataset, Entry
+from signet.datasets.annotations import Objects
 from signet.decoding import PLUGINS
 from signet.errors import BadInput
 from signet.extents import extent_of
@@ -59,11 +61,13 @@ class Observed:
         dataset: N rows.
         prints: of the N files.
         looks: of the N files; None where one cannot be read.
+        box_leads: by file with boxes, how much better these lie than elsewhere; see `box_contrast.leads`.
     """
 
     dataset: Dataset[Any]
     prints: Fingerprints
     looks: tuple[Look | None, ...]
+    box_leads: Mapping[Path, Mapping[str, float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.looks)
@@ -72,6 +76,11 @@ class Observed:
     def readable(self) -> Integers:
         """int64, the positions of files that could be read."""
         return np.flatnonzero([look is not None for look in self.looks])
+
+    @cached_property
+    def leads(self) -> tuple[Mapping[str, float], ...]:
+        """For each row how much better its boxes lie than elsewhere; empty without boxes."""
+        return tuple(self.box_leads.get(path, {}) for path in self.dataset.paths)
 
     @cached_property
     def groups(self) -> Integers:
@@ -123,12 +132,20 @@ def observe(
         MissingExtra: imagehash is not installed (extra `fit`).
     """
     looks: dict[Path, Look] = {}
+    placed: dict[Path, Mapping[str, float]] = {}
+    boxes = {
+        entry.path: entry.annotation.xyxy[~entry.annotation.crowd]
+        for entry in dataset.entries
+        if isinstance(entry.annotation, Objects)
+    }
 
     def look(path: Path, image: Image) -> None:
         looks[path] = look_of(path, image)
+        if path in boxes:
+            placed[path] = leads(image.pixels, boxes[path])
 
     prints = read_fingerprints(dataset.paths, threads=threads, look=look, on_progress=on_progress)
-    return Observed(dataset, prints, tuple(looks.get(path) for path in dataset.paths))
+    return Observed(dataset, prints, tuple(looks.get(path) for path in dataset.paths), placed)
 
 
 def look_of(path: Path, image: Image) -> Look:
