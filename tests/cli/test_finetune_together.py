@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -132,3 +133,37 @@ def test_trying_rates_is_for_one_process(signet, tmp_path):
     ran = signet("finetune", "starter", tmp_path, *words)
     assert ran.code == 2
     assert "--find-rate: expected one process" in ran.err
+
+
+def test_two_processes_seal_what_one_does(tiny, cache, tmp_path):
+    """The whole command: the same network is sealed, to the noise of sums in another order."""
+    safetensors = pytest.importorskip("safetensors.numpy")
+    for number, path in enumerate(tiny.make_pictures(tmp_path / "all", 48)):
+        place = tmp_path / "data" / f"{tiny.answer(number)} things" / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+    words = ["--strategy", "partial", "--golden", "made", "--seed", "1", "--threads", "1", "--no-audit"]
+    for setting in ("epochs=2", "batch=16", "input_size=64", "augmentation='none'", "overfitting='off'"):
+        words += ["--set", setting]
+    seen = []
+    for count in (1, 2):
+        out = tmp_path / f"{count}.signet"
+        command = ["finetune", "starter", tmp_path / "data", "--out", out, *words, "--processes", count]
+        ran = subprocess.run(
+            [sys.executable, "-m", "signet", *map(str, command), "--json"],
+            env={**os.environ, "SIGNET_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 0, ran.stderr
+        seen.append((json.loads(ran.stdout), safetensors.load_file(out / "weights.safetensors")))
+    (one, alone), (two, shared) = seen
+    assert one["chosen"] == two["chosen"] == "fine-tuned"
+    assert one["frozen"] == two["frozen"]
+    assert [row["train_loss"] for row in two["history"][1:]] == pytest.approx(
+        [row["train_loss"] for row in one["history"][1:]], abs=1e-4
+    )
+    assert alone.keys() == shared.keys()
+    for name, tensor in alone.items():
+        assert abs(tensor - shared[name]).max(initial=0) < 1e-4, name
