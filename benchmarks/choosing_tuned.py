@@ -3,9 +3,9 @@
     SIGNET_MIRROR=../shared/weights python benchmarks/choosing_tuned.py --shared ../shared --work FOLDER
 
 `choosing.py` takes the full probe of a candidate for the truth. Here a candidate is worth what `signet
-finetune` seals of it on all training pictures: the better of probe and training by its validation images, as
-the command decides by itself. A TFLite file cannot be trained, so its probe is all that it can come to. The
-same pictures are held out, and the picks are those of `results/choosing.csv`.
+finetune --strategy partial` seals of it on all training pictures: the better of probe and training of the
+last stages by its validation images. A TFLite file cannot be trained, so its probe is all that it can come
+to. The same pictures are held out, and the picks are those of `results/choosing.csv`.
 
 A run is kept in `--work` and not made again.
 """
@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,17 +65,19 @@ def written(name: str, data: Path, work: Path) -> Path:
     case = Case(base, dataset, (), targets, groups, test, np.zeros((0, 0)), 0.0)
     if rest:
         case = few(case, int(rest.split()[0]))
-    part = out.with_suffix(".part")
+    part, links = out.with_suffix(".part"), work / out.stem
+    shutil.rmtree(links, ignore_errors=True)
+    links.mkdir()
+    columns = (case.dataset.paths, case.targets.tolist(), case.groups.tolist(), case.test.tolist())
     with part.open("w", newline="", encoding="utf-8") as stream:
         rows = csv.writer(stream)
         rows.writerow(["path", "label", "split", "group"])
-        for path, target, group, held in zip(
-            case.dataset.paths, case.targets.tolist(), case.groups.tolist(), case.test.tolist(), strict=True
-        ):
-            # Numbers of classes and groups say as much as their names, and are safe in every format.
-            rows.writerow(
-                [path.resolve(), f"class{target:03d}", "test" if held else "train", f"group{group:05d}"]
-            )
+        for place, (path, target, group, held) in enumerate(zip(*columns, strict=True)):
+            # Two objects may be the same picture, kept in one file: here each has a name of its own.
+            link = links / f"{place:05d}{path.suffix}"
+            link.symlink_to(path.resolve())
+            row = (f"class{target:03d}", "test" if held else "train", f"group{group:05d}")
+            rows.writerow([f"{links.name}/{link.name}", *row])
     part.replace(out)
     return out
 
@@ -144,8 +147,9 @@ def page(results: dict[str, dict[str, Tuned]], choices: Sequence[dict[str, str]]
             "",
             f"{datetime.now(UTC):%Y-%m-%d}; {machine.processor()}; one thread. {versions}.",
             "",
-            "What `signet finetune` seals of each candidate by itself, on all training pictures; accuracy of "
-            "held-out pictures with 95 % intervals. A TFLite file cannot be trained: its probe is sealed.",
+            "What `signet finetune --strategy partial` seals of each candidate, on all training pictures: "
+            "probe or training, by validation images. Accuracy of held-out pictures, 95 % intervals. A TFLite "
+            "file cannot be trained: its probe is sealed.",
             "",
             "| case | candidate | sealed % | probe % | trained % | processor seconds |",
             "|---|---|--:|--:|--:|--:|",
@@ -174,9 +178,9 @@ def main() -> None:
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     weights = asked.shared / "weights"
-    models = {short(name): (name, "auto") for name in NAMES}
+    models = {short(name): (name, "partial") for name in NAMES}
     smaller = smaller_copy(weights / LARGE)
-    models[smaller.name] = (str(smaller), "auto")
+    models[smaller.name] = (str(smaller), "partial")
     models |= {name: (str(weights / "files" / f"{name}.tflite"), "probe") for name in FILES}
     with asked.choices.open(encoding="utf-8") as stream:
         choices = [row for row in csv.DictReader(stream) if row["case"] in (asked.case or CASES)]
