@@ -148,8 +148,8 @@ def page(results: dict[str, dict[str, Tuned]], choices: Sequence[dict[str, str]]
             f"{datetime.now(UTC):%Y-%m-%d}; {machine.processor()}; one thread. {versions}.",
             "",
             "What `signet finetune --strategy partial` seals of each candidate, on all training pictures: "
-            "probe or training, by validation images. Accuracy of held-out pictures, 95 % intervals. A TFLite "
-            "file cannot be trained: its probe is sealed.",
+            "probe or training, by validation images. Accuracy of held-out pictures, 95 % intervals. A "
+            "TFLite file cannot be trained: its probe is sealed.",
             "",
             "| case | candidate | sealed % | probe % | trained % | processor seconds |",
             "|---|---|--:|--:|--:|--:|",
