@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 from typer.testing import CliRunner
 
-from signet.cli.main import application
+from signet.cli.commands import application
 from signet.errors import SignetError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from signet.version import __version__
@@ -50,12 +49,19 @@ def processor() -> str:
 def versions() -> dict[str, str]:
     """Versions of Signet, Python and the libraries that an answer can depend on; missing ones left out."""
     found = {"signet": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
-    for library in LIBRARIES:
-        try:
-            found[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return found | {name: version for name in LIBRARIES if (version := version_of(name))}
+
+
+@cache
+def version_of(library: str) -> str | None:
+    """The version of one library, as it is installed; None where it is not."""
+    # Imported here: it brings the standard library's mail and archive readers along.
+    from importlib import metadata
+
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def peak_memory_bytes() -> int | None:

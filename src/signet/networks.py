@@ -27,11 +27,13 @@ class GraphFile:
         path: the file; weights that lie beside it stay inside its folder.
         format: "onnx", "tflite" or "xml" (OpenVINO IR).
         digest: sha256 hex over the file and all files that belong to it.
+        quantized: whether it computes with whole numbers; None where nobody has looked.
     """
 
     path: Path
     format: GraphFormat
     digest: str
+    quantized: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,8 @@ from signet.progress import OnProgress
 from signet.zoos import by_name
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from signet.zoos.graph_guess import GraphGuess
     from signet.zoos.state_guess import Guess
     from signet.zoos.yolo_files import YoloGuess
@@ -82,6 +83,8 @@ def resolve(
     if given != text and not _is_known(wanted.name):
         return _from_hub(wanted, wanted.name, offline, on_progress)
     if slash and zoo not in index.ZOOS:
+        from importlib.metadata import entry_points
+
         for point in entry_points(group="signet.zoos"):
             if point.name == zoo:
                 found: Pretrained = _plugin(point).pretrained(text, offline=offline, on_progress=on_progress)
@@ -131,16 +134,23 @@ def _is_known(text: str) -> bool:
 
 
 def _holds_model(folder: Path) -> bool:
-    from signet.zoos import from_file, from_seal
+    from signet.zoos import from_seal
 
-    return from_seal.is_seal(folder) or (folder / "config.json").is_file() or from_file.is_graph(folder)
+    if from_seal.is_seal(folder) or (folder / "config.json").is_file():
+        return True
+    from signet.zoos import from_file
+
+    return from_file.is_graph(folder)
 
 
 def _from_path(path: Path, card: Path | None) -> Pretrained:
-    from signet.zoos import from_file, from_seal, from_state
+    from signet.zoos import from_seal
 
     if from_seal.is_seal(path):
+        # Before the readers of other files are imported: most predictions are those of a seal.
         return from_seal.pretrained(path, module_source)
+    from signet.zoos import from_file, from_state
+
     if from_file.is_graph(path):
         return from_file.pretrained(path, card)
     if path.is_file() and from_state.is_state(path):

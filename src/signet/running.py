@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -150,8 +149,8 @@ def choose_engine(
         settings: the device matters, and the cache, which may know the fastest engine.
         faults: engines that "auto" shall not take, and why.
     """
-    known = (*PREFERENCE, *_plugins())
-    if engine not in ("auto", *known):
+    if engine not in ("auto", *PREFERENCE) and engine not in _plugins():
+        known = (*PREFERENCE, *_plugins())
         raise UnknownName("engine", engine, known, f"Known: auto, {', '.join(known)}.")
     if engine != "auto":
         return engine, "engine as asked"
@@ -251,7 +250,7 @@ def find_evidence(pretrained: Pretrained, cache: Path | None) -> Evidence | None
 
 def _sealed_evidence(pretrained: Pretrained) -> Evidence | None:
     """A seal's own evidence, when it was gathered on this kind of processor with this OpenVINO."""
-    here = ("openvino", machine.versions().get("openvino"), machine.processor(), "bf16")
+    here = ("openvino", machine.version_of("openvino"), machine.processor(), "bf16")
     for variant in pretrained.variants:
         if (variant.engine, variant.version, variant.processor, variant.precision) == here and variant.golden:
             return Evidence(variant.compared, variant.equal, variant.golden - variant.golden_equal)
@@ -296,7 +295,7 @@ def measurement_place(digest: str, cache: Path) -> Path:
 
 
 def _evidence_place(pretrained: Pretrained, cache: Path) -> Path:
-    openvino = machine.versions().get("openvino", "")
+    openvino = machine.version_of("openvino") or ""
     program = pretrained.card.program.digest
     return cache / "evidence" / f"{_key(pretrained.digest, program, machine.processor(), openvino)}.json"
 
@@ -371,6 +370,8 @@ def _graph(
 
 def _plugins() -> dict[str, Any]:
     """Engines of other packages, by the name of their entry point; none may take the name of one of ours."""
+    from importlib.metadata import entry_points
+
     points = entry_points(group="signet.engines")
     return {point.name: point for point in points if point.name not in ("auto", *PREFERENCE)}
 

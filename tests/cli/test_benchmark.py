@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import weakref
 
 import pytest
@@ -28,10 +29,14 @@ def test_json_has_the_keys_of_the_contract(signet, classifier, pictures):
     assert list(plain) == KEYS
     assert list(plain["milliseconds"]) == ["p50", "p95", "p99"]
     assert list(plain["stages"]) == ["read", "resize", "network", "answer"]
-    assert list(plain["ceiling"]) == ["read", "resize", "network"]
+    assert list(plain["ceiling"]) == ["read", "resize", "network", "together", "share"]
     assert (plain["engine"], plain["precision"], plain["count"]) == ("openvino", "fp32", 2)
     figures = [plain["images_per_second"], *plain["milliseconds"].values(), *plain["ceiling"].values()]
     assert all(figure > 0 for figure in figures)
+    alone = [plain["ceiling"][stage] for stage in ("read", "resize", "network")]
+    assert plain["ceiling"]["together"] == pytest.approx(1 / sum(1 / rate for rate in alone), rel=0.01)
+    reached = plain["images_per_second"] / plain["ceiling"]["together"]
+    assert plain["ceiling"]["share"] == pytest.approx(reached, rel=0.01)
 
 
 def test_for_a_person(signet, classifier, pictures):
@@ -40,6 +45,8 @@ def test_for_a_person(signet, classifier, pictures):
     assert ran.out.splitlines()[0].split()[:3] == ["engine", "precision", "images/s"]
     assert ran.out.splitlines()[1].split()[:2] == ["onnx", "fp32"]
     assert "first prediction after" in ran.out
+    limit = next(line for line in ran.out.splitlines() if line.startswith("ceiling of onnx fp32, images/s"))
+    assert re.search(r"read [\d,]+, resize [\d,]+, network [\d,]+ alone, [\d,]+ together; \d+% of it", limit)
 
 
 def test_auto_remembers_what_compare_found_fastest(signet, classifier, pictures, tmp_path, monkeypatch):

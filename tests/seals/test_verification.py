@@ -217,7 +217,7 @@ def test_bf16_is_judged_by_decisions(tiny, forge):
 
 def test_a_seals_own_evidence_counts_for_its_processor_and_version_only(tiny, monkeypatch):
     monkeypatch.setattr("signet.machine.processor", lambda: "this one")
-    monkeypatch.setattr("signet.machine.versions", lambda: {"openvino": "1.2"})
+    monkeypatch.setattr("signet.machine.version_of", {"openvino": "1.2"}.get)
     card = open_seal(tiny).card
 
     def known(**changes):

@@ -47,14 +47,14 @@ def public() -> str:
 
 def commands() -> str:
     """Every command with arguments, options, defaults, whether it has help, and the keys of its JSON."""
-    from signet.cli import main
+    from signet.cli import commands, main
 
     shapes = json_shapes()
     codes = "0 done, 1 failed or a check says no, 2 asked wrongly, 3 refused by a gate, 130 interrupted"
     numbers = (main.DONE, main.FAILED, main.ASKED_WRONGLY, main.REFUSED, main.INTERRUPTED)
     assert numbers == tuple(int(number) for number in re.findall(r"\d+", codes))
-    lines = [HOW, f"exit codes: {codes}", "", "signet", *parameters(main.signet)]
-    for name, callback in sorted(_callbacks(main.application()).items()):
+    lines = [HOW, f"exit codes: {codes}", "", "signet", *parameters(commands.signet)]
+    for name, callback in sorted(_callbacks(commands.application()).items()):
         lines += ["", f"signet {name}{'' if callback.__doc__ else '  (no help)'}"]
         lines += parameters(callback)
         lines += [f"  json {key}" for key in shapes.get(name, ())]

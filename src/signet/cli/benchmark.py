@@ -31,7 +31,7 @@ def benchmark(
 ) -> int:
     """Measure how fast MODEL is here, from file to answer.
 
-    Images per second, milliseconds of each stage, and the ceiling that they set.
+    Images per second, milliseconds of each stage, the ceiling that they set, and the share of it reached.
     """
     from signet import measuring, sources
     from signet.models import load, resolve
@@ -75,11 +75,21 @@ def _tell(terminal: Terminal, speed: Any, others: list[Any]) -> None:
     terminal.result(
         "milliseconds: p50 and p95 of one image at a time, from file to answer; each stage on one thread"
     )
-    ceiling = ", ".join(f"{name} {value:,.0f}" for name, value in speed.ceiling.items())
-    terminal.result(f"ceiling, images/s of each stage alone on all processors: {ceiling}")
+    for row in (speed, *others):
+        terminal.result(_limit(row))
     terminal.result(f"first prediction after {speed.first_prediction_seconds:.2f} s")
     if speed.peak_memory_bytes:
         terminal.result(f"peak memory {speed.peak_memory_bytes / 2**20:,.0f} MiB")
+
+
+def _limit(speed: Any) -> str:
+    """The ceiling beside the result, in words."""
+    ceiling = speed.ceiling
+    alone = ", ".join(f"{name} {ceiling[name]:,.0f}" for name in ("read", "resize", "network"))
+    return (
+        f"ceiling of {speed.engine} {speed.precision}, images/s on all processors: {alone} alone, "
+        f"{ceiling['together']:,.0f} together; {ceiling['share']:.0%} of it reached"
+    )
 
 
 def _row(speed: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from signet.cli import opening
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
 from signet.errors import BadInput
@@ -45,9 +46,9 @@ def embed(
 
     check_out(out, overwrite=overwrite)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        paths = list(o.listed(inputs, list_file))
+        paths = list(opening.listed(inputs, list_file))
         if not paths:
-            raise BadInput(f"embed: expected images, found none in {o.named(inputs, list_file)}.")
+            raise BadInput(f"embed: expected images, found none in {opening.named(inputs, list_file)}.")
         found = resolve(model, offline=offline, card=card, on_progress=terminal.on_progress)
         found = tapping.with_layer(found, layer, pool)
         settings = o.settings(engine, threads, batch, device, many=len(paths) > 1)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from signet.cli import opening
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
 
@@ -53,7 +54,7 @@ def evaluate(
             terminal.say(f"note: {note}")
         if split is not None:
             data.select(split)  # a wrong name is told before a model is opened
-        options = o.RunOptions(
+        options = opening.RunOptions(
             engine=engine.value,
             precision=precision.value,
             device=device,
@@ -62,7 +63,7 @@ def evaluate(
             offline=offline,
             card=card,
         )
-        with o.open_model(model, options, terminal) as loaded:
+        with opening.open_model(model, options, terminal) as loaded:
             found = measure(loaded, data, split=split, seed=seed, on_progress=terminal.on_progress)
         if report is not None:
             from signet import storage

@@ -1,4 +1,4 @@
-"""The `signet` command: its commands, and what becomes of errors."""
+"""The `signet` command: from words to an exit code, and what becomes of errors."""
 
 from __future__ import annotations
 
@@ -6,76 +6,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from typing import Annotated
-
-import typer
 
 from signet.errors import BadRequest, Interrupted, Refused, SignetError
-from signet.version import __version__
-
-COMMANDS = {
-    "find": "find:find",
-    "show": "show:show",
-    "predict": "predict:predict",
-    "embed": "embed:embed",
-    "evaluate": "evaluate:evaluate",
-    "compare": "compare:compare",
-    "audit": "audit:audit",
-    "choose": "choose:choose",
-    "finetune": "finetune:finetune",
-    "compress": "compress:compress",
-    "seal": "seal:seal",
-    "pack": "seal:pack",
-    "sign": "sign:sign",
-    "verify": "verify:verify",
-    "export": "export:export",
-    "benchmark": "benchmark:benchmark",
-    "demo": "demo:demo",
-    "mirror": "mirror:app",
-}
-"""Command to the module below `signet.cli` that has it, and its name there: of a function or of a group."""
-
-
-def application(words: Sequence[str] = ()) -> typer.Typer:
-    """The command line; of only one command where the first word names it, so that no other is loaded."""
-    wanted = words[:1] if words and words[0] in COMMANDS else list(COMMANDS)
-    app = typer.Typer(
-        name="signet",
-        help="Pretrained vision models that can be trusted at every joint.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-    )
-    app.callback()(signet)
-    for command in wanted:
-        module, _, name = COMMANDS[command].partition(":")
-        found = getattr(import_module(f"signet.cli.{module}"), name)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=command)
-        else:
-            app.command(command)(found)
-    return app
-
-
-def _write_version(wanted: bool) -> None:
-    if wanted:
-        print(f"signet {__version__}")  # noqa: T201
-        raise typer.Exit
-
-
-def signet(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Write the version and leave.", is_eager=True, callback=_write_version
-        ),
-    ] = False,
-) -> None:
-    """Pretrained vision models that can be trusted at every joint."""
-
 
 DONE, FAILED, ASKED_WRONGLY, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -100,6 +32,10 @@ def run(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    if words[:1] == ["predict"]:
+        from signet.cli import converter
+
+        converter.put_off()
     sys.exit(main(words))
 
 
@@ -107,7 +43,7 @@ def main(words: list[str]) -> int:
     """Run the command line; returns the exit code of the command contract."""
     as_json = "--json" in words
     try:
-        code = application(words)(words, standalone_mode=False, obj=words)
+        code = _answered(words)
         sys.stdout.flush()
         if code == INTERRUPTED:  # typer's own answer to Ctrl-C
             return _told(Interrupted("interrupted"), as_json)
@@ -117,11 +53,15 @@ def main(words: list[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _told(SignetError(f"{where}{error.strerror or error}"), as_json)
-    except (typer.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return _told(Interrupted("interrupted"), as_json)
     except SignetError as error:
         return _told(error, as_json)
     except Exception as error:
+        import typer
+
+        if isinstance(error, typer.Abort):
+            return _told(Interrupted("interrupted"), as_json)
         # The usage errors of the library below typer; it has them under a private name only, and
         # gives them the methods `show` and `format_message`.
         if not hasattr(error, "show") or not hasattr(error, "format_message"):
@@ -130,6 +70,20 @@ def main(words: list[str]) -> int:
         if as_json:
             _write_error(BadRequest(error.format_message()))
         return ASKED_WRONGLY
+
+
+def _answered(words: list[str]) -> object:
+    """What the command returns: an exit code, or nothing."""
+    from signet.cli import plain
+
+    asked = plain.request(words)
+    if asked is not None:
+        from signet.cli import predict_images
+
+        return predict_images.run(asked)
+    from signet.cli.commands import application
+
+    return application(words)(words, standalone_mode=False, obj=words)
 
 
 def _nobody_reads() -> int:

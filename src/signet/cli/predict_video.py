@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from signet.cli import options as o
-from signet.cli import pictures
+from signet.cli import opening, pictures
 from signet.cli.film import Film
 from signet.cli.terminal import Terminal
 from signet.errors import BadInput, BadRequest, Interrupted, WrongTask
@@ -31,7 +30,7 @@ class VideoRequest:
     model: str
     videos: tuple[str, ...]
     listed: bool
-    options: o.RunOptions
+    options: opening.RunOptions
     out: Path | None
     settings: PredictSettings
     draw: Path | None
@@ -42,45 +41,6 @@ class VideoRequest:
     overwrite: bool
     as_json: bool
     quiet: bool
-
-
-def among(inputs: list[str] | None, *, track: bool) -> tuple[str, ...]:
-    """The inputs, when they are videos; none, when they are pictures.
-
-    Raises:
-        BadRequest: they are both; or they are pictures, and objects are to be followed.
-    """
-    from signet.video import is_video
-
-    names = tuple(_expanded(inputs or ()))
-    videos = tuple(name for name in names if is_video(name))
-    if len(videos) not in (0, len(names)):
-        other = next(name for name in names if name not in videos)
-        raise BadRequest(
-            f"predict: expected videos or pictures, got both ({shown(videos[0])} and {shown(other)}). Their "
-            "lines differ, so give each kind to a command of its own."
-        )
-    if track and not videos:
-        raise BadRequest("--track follows objects from frame to frame: give it a video, not pictures.")
-    return videos
-
-
-def _expanded(inputs: Iterable[str]) -> Iterator[str]:
-    """The inputs; the matches of a pattern, and the videos of a folder without pictures, in their place."""
-    from signet.sources import images_in_folder, is_folder, list_images, path_key
-    from signet.video import EXTENSIONS, is_address, is_video
-
-    for name in inputs:
-        path = Path(name)
-        if is_address(name):
-            yield name
-        elif is_folder(path) and next(images_in_folder(path), path) == path:
-            films = [inner for inner in path.rglob("*") if inner.suffix.lower() in EXTENSIONS]
-            yield from map(str, sorted(films, key=path_key)) if films else (name,)
-        elif is_video(name):
-            yield from map(str, list_images([name]))
-        else:
-            yield name
 
 
 def _check(asked: VideoRequest) -> None:
@@ -112,14 +72,14 @@ def run(asked: VideoRequest) -> int:
         Interrupted: a person stopped it; what is written is whole.
     """
     from signet import line_files
-    from signet.cli.predict import resolved
+    from signet.cli.predict_images import resolved
     from signet.video import is_live
 
     _check(asked)
     films: list[Film] = []
     with Terminal(as_json=asked.as_json, quiet=asked.quiet) as terminal, contextlib.ExitStack() as stack:
         live = any(is_live(source) for source in asked.videos)
-        loaded = o.open_model(asked.model, asked.options, terminal, many=not live)
+        loaded = opening.open_model(asked.model, asked.options, terminal, many=not live)
         settings = resolved(asked.settings, loaded)
         stack.enter_context(loaded)
         _refuse(loaded, asked)
@@ -252,7 +212,7 @@ def _numbered(answer: Any, numbers: Any) -> Any:
 
 
 def _refuse(model: Any, asked: VideoRequest) -> None:
-    from signet.cli.predict import refuse_vectors
+    from signet.cli.predict_images import refuse_vectors
 
     refuse_vectors(model)
     pictures.refuse_cutouts(model, asked.cutout)

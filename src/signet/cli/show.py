@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signet.cli import opening
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
 
@@ -58,8 +59,8 @@ def show(
         if guessed is not None:
             plain["guess"] = guessed.to_dict()
         if layers:
-            with o.open_model(
-                model, o.RunOptions(offline=offline, card=card), terminal, many=False
+            with opening.open_model(
+                model, opening.RunOptions(offline=offline, card=card), terminal, many=False
             ) as loaded:
                 plain["outputs"] = list(loaded.engine.outputs)
                 plain["layers"] = _layers(loaded.pretrained, terminal)

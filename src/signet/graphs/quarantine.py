@@ -39,10 +39,10 @@ def try_open(graph: GraphFile, engine: EngineName, timeout_seconds: float = 120.
     Raises:
         BadGraph: refused by `safety`, refused by the engine, crashed, or took too long.
     """
-    files_of(graph)
     noted = _note(graph, engine)
     if noted.exists():
         return
+    files_of(graph)
     answer = ask_child("trial", graph.path, (engine,), engine, timeout_seconds)
     if not answer.get("ok"):
         raise BadGraph(f"{shown(graph.path)} cannot be opened by {engine}: {shown(answer.get('error', '?'))}")

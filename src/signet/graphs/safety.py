@@ -12,7 +12,7 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from signet.errors import BadGraph
-from signet.graphs.wire import ExternalData, contents_of
+from signet.graphs.wire import Contents, ExternalData, contents_of
 from signet.naming import shown
 
 KNOWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
@@ -37,7 +37,15 @@ def check_onnx(path: Path) -> tuple[Path, ...]:
     Raises:
         BadGraph: what is wrong, what was expected.
     """
-    found = contents_of(path)
+    return check_contents(path, contents_of(path))
+
+
+def check_contents(path: Path, found: Contents) -> tuple[Path, ...]:
+    """As `check_onnx`, for whoever has read what the file holds and needs it once more.
+
+    Raises:
+        BadGraph: what is wrong, what was expected.
+    """
     for domain, operator in sorted(found.operators):
         standard = domain in KNOWN_DOMAINS or (domain, operator) in found.functions
         if not standard or (domain, operator) in REFUSED_OPERATORS:

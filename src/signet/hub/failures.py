@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from signet.errors import HubError, OfflineMiss
@@ -118,6 +117,8 @@ def _asked_wait(response: Response) -> float | None:
     stated = response.headers.get("Retry-After", "").strip()
     if stated.isascii() and stated.isdigit():
         return float(stated[:9])
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(stated)
     except ValueError:

@@ -22,13 +22,32 @@ Specified in `docs/seal-format.md`.
 
 from __future__ import annotations
 
-from signet.seals.expected import Expected, digest_of_labels
-from signet.seals.golden import GoldenImage, golden_images
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from signet.seals.manifest import FORMAT, FeatureStatistics, GoldenEntry, Manifest, SealedFile
-from signet.seals.packing import pack
 from signet.seals.reading import Seal, digest_of_manifest, is_seal, open_seal
-from signet.seals.signing import check_signature, sign
-from signet.seals.writing import SealContents, check_out, write_seal
+
+if TYPE_CHECKING:
+    from signet.seals.expected import Expected, digest_of_labels
+    from signet.seals.golden import GoldenImage, golden_images
+    from signet.seals.packing import pack
+    from signet.seals.signing import check_signature, sign
+    from signet.seals.writing import SealContents, check_out, write_seal
+
+_PLACES = {
+    "Expected": "expected",
+    "GoldenImage": "golden",
+    "SealContents": "writing",
+    "check_out": "writing",
+    "check_signature": "signing",
+    "digest_of_labels": "expected",
+    "golden_images": "golden",
+    "pack": "packing",
+    "sign": "signing",
+    "write_seal": "writing",
+}
+"""What opening a seal has no use for, and the module that has it: bound on first use."""
 
 __all__ = [
     "FORMAT",
@@ -51,3 +70,12 @@ __all__ = [
     "sign",
     "write_seal",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Bind what makes seals when it is first asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'signet.seals' has no attribute {name!r}")
+    value = getattr(import_module(f"signet.seals.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -39,7 +39,8 @@ def of(seal: Seal, module_source: ModuleBuilder | None = None) -> Pretrained:
     """The model in a seal that is opened already; see `pretrained`."""
     manifest = seal.manifest
     try:
-        networks: list[Network] = [open_graph(seal.graphs["image"])]
+        checked = {seal.path / name: file.sha256 for name, file in manifest.files.items()}
+        networks: list[Network] = [open_graph(seal.graphs["image"], checked)]
     except BadGraph as error:
         raise SealError(f"{seal.path.name}: its graph may not be opened: {error}") from error
     if module_source is not None and manifest.module is not None and manifest.weights is not None:
