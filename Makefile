@@ -27,7 +27,8 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(PIP) transformers accelerate
-	$(BIN)/python benchmarks/end_to_end.py --images $(IMAGES)
+	$(BIN)/python benchmarks/end_to_end.py --images $(IMAGES) --work build/bench
+	$(BIN)/python benchmarks/first_prediction.py --seal build/bench/mobilenet_v2.signet --image $(IMAGES)
 
 # Every exported file against its seal, in its own runtime. LITERT_PYTHON: one that has litert-torch (docs/exporting.md).
 bench-exports: $(VENV)/.dev

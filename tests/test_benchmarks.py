@@ -61,3 +61,30 @@ def test_a_page_of_rows_that_were_measured_apart_names_every_date_and_version(tm
     for key in ("date", "processor", "versions"):
         assert rows[0][key] in text
         assert rows[-1][key] in text
+
+
+def test_the_page_from_file_to_label_sets_each_system_beside_signet_and_tells_the_share() -> None:
+    end_to_end: Any = importlib.import_module("end_to_end")
+
+    def rows(*rates: float) -> list[dict[str, float]]:
+        return [
+            {"images_per_second": rate, "processor_seconds": 250 * 2 / rate, "count": 250} for rate in rates
+        ]
+
+    ceiling = {"read": 2000.0, "resize": 2000.0, "network": 125.0, "together": 111.1, "share": 0.9}
+    stages = {"read": 1.0, "resize": 1.0, "network": 16.0, "answer": 0.0}
+    speed = {"images_per_second": 100.0, "stages": stages, "ceiling": ceiling}
+    model = {
+        "rows": {
+            ("timm", "fp32"): rows(19.0, 20.0),
+            ("transformers", "fp32"): [{"error": "not installed"}],
+            ("signet", "bf16"): rows(100.0, 90.0),
+            ("signet", "int8"): rows(180.0, 200.0),
+        },
+        "stages": {"bf16": speed},
+        "words": "random weights",
+    }
+    page = end_to_end.report({"count": 250, "models": {"resnet50": model}})
+    assert "| timm | fp32 | 20.0 | 102.6 | 5.0x | 4.9x | 10.0x | 9.7x |" in page
+    assert "| transformers | fp32 | failed | | | | | |" in page
+    assert "| bf16 | 2000 | 2000 | 125 | 111 | 100 | 90% |" in page
