@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def test_any_flipped_byte_of_any_file_is_found_and_the_file_named(tiny):
             assert path.relative_to(tiny).as_posix() in str(caught.value)
         path.write_bytes(original)
     open_seal(tiny)
+
+
+@pytest.mark.parametrize("least_bytes", [0, 1 << 40])
+def test_of_several_harmed_files_the_first_of_the_list_is_named_however_they_are_hashed(
+    tiny, monkeypatch, least_bytes
+):
+    monkeypatch.setattr("signet.seals.reading.PARALLEL_BYTES", least_bytes)
+    listed = list(open_seal(tiny).manifest.files)
+    assert len(listed) == 7
+    for file in reversed(listed):
+        path = tiny / file
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(bytes(data))
+        with pytest.raises(Tampered, match=rf"the file '{re.escape(file)}' is not what was sealed"):
+            open_seal(tiny)
 
 
 def test_a_flipped_byte_in_a_label_is_found_in_seal_json(tiny):
