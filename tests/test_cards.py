@@ -239,6 +239,7 @@ def test_the_shared_cards_are_read_as_they_stand(shared: Path) -> None:
         ({"file": 5}, "drop_first"),
         ({}, "drop_first"),
         ({"file": "binary.txt"}, "cannot be read"),
+        ({"file": "a\0b"}, "cannot be read"),
     ],
 )
 def test_label_files_are_read_with_suspicion(labels: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -250,6 +251,13 @@ def test_label_files_are_read_with_suspicion(labels: dict[str, Any], words: str,
     place = folder / "x.card.json"
     place.write_text(json.dumps(changed(labels=labels)))
     with pytest.raises(BadCard, match=words):
+        card_files.read_card(place)
+
+
+def test_a_label_file_beside_an_output_that_is_none_is_refused_for_the_output(tmp_path: Path) -> None:
+    place = tmp_path / "x.card.json"
+    place.write_text(json.dumps(changed(labels={"file": "labels.txt"}) | {"output": 1}))
+    with pytest.raises(BadCard, match="output"):
         card_files.read_card(place)
 
 

@@ -38,9 +38,10 @@ def read_card(place: Path) -> Card:
         BadCard: it breaks the schema, or its label file does not fit.
     """
     fields = read_fields(place)
-    labels = fields.get("labels")
+    labels, output = fields.get("labels"), fields.get("output")
     if isinstance(labels, Mapping):
-        output = dict(fields.get("output") or {})
+        if not isinstance(output, Mapping):
+            raise BadCard(f"{place.name}: card field 'output': expected an object, got {output!r:.80}.")
         names, drop = label_file(labels, place, output.get("classes"))
         fields = {**fields, "labels": names, "output": {**output, "drop_first": drop}}
     try:
@@ -91,14 +92,14 @@ def label_file(labels: Mapping[str, Any], place: Path, classes: object) -> tuple
     """
     if set(labels) - {"file", "drop_first"} or not isinstance(labels.get("file"), str):
         raise BadCard(f'{place.name}: labels are a list, or {{"file", "drop_first"}}; got {dict(labels)!r}.')
-    file = (place.parent / labels["file"]).resolve()
-    # A card may use the label file of a sister folder, and nothing further away.
-    if place.parent.parent.resolve() not in file.parents:
-        raise BadCard(f"{place.name}: its label file {labels['file']!r} lies outside the models' folder.")
     try:
+        file = (place.parent / labels["file"]).resolve()
+        # A card may use the label file of a sister folder, and nothing further away.
+        if place.parent.parent.resolve() not in file.parents:
+            raise BadCard(f"{place.name}: its label file {labels['file']!r} lies outside the models' folder.")
         names = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadCard(f"{place.name}: its label file cannot be read: {error}.") from error
+    except (OSError, ValueError) as error:  # ValueError: no text, or a name that no file can have
+        raise BadCard(f"{place.name}: its label file cannot be read: {shown(error)}.") from error
     drop = bool(labels.get("drop_first", False))
     if isinstance(classes, int) and classes < len(names):
         # Some label files end with a remark in prose, below the names.
