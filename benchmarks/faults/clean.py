@@ -23,7 +23,9 @@ from signet import resolve
 from signet.errors import BadRequest, SignetError
 from signet.networks import ModuleSource, Pretrained
 from signet.records import Verdict
+from signet.resolving import module_source
 from signet.sealing import seal
+from signet.storage import digest_of
 from signet.untrained import untrained
 from signet.verification import verify
 
@@ -63,7 +65,11 @@ RANDOM = (
     "timm/efficientvit_m0.r224_in1k",
     "timm/starnet_s1.in1k",
     "keras/resnet50v2.imagenet",
-    "open_clip/MobileCLIP2-S0.dfndr2b",
+    "timm/test_vit.r160_in1k",
+    "timm/test_efficientnet.r160_in1k",
+    "timm/test_byobnet.r160_in1k",
+    "timm/test_resnet.r160_in1k",
+    "timm/resnet10t.c3_in1k",
 )
 
 
@@ -144,7 +150,12 @@ def seeded(source: ModuleSource, to: Path) -> ModuleSource:
 
     state = _built(source).state_dict()
     save_file({name: value.contiguous().clone() for name, value in state.items()}, to)
-    return dataclasses.replace(source, build=partial(_built, source), weights=to)
+    if source.spec is None:
+        return dataclasses.replace(source, build=partial(_built, source), weights=to)
+    # With weights some networks are another (GoogLeNet of torchvision then takes its input otherwise).
+    filled = module_source(source.spec, to, digest_of(to), source.input_shape[-2:])
+    assert filled is not None
+    return filled
 
 
 def _built(source: ModuleSource) -> Any:

@@ -14,7 +14,7 @@ from PIL import Image
 from faults import pipelines
 from faults.pipelines import SHORT, SIDE, Array, Pipeline
 
-Group = Literal["preprocessing", "labels", "model"]
+Group = Literal["preprocessing", "labels", "model", "data"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,13 @@ def _rounded_side(pixels: Array) -> Array:
     long = -(-SHORT * max(height, width) // min(height, width))
     size = (long, SHORT) if width >= height else (SHORT, long)
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+
+
+def _as_learned(pixels: Array) -> Array:
+    """A part of the picture, mirrored, as an augmented view of the training shows it."""
+    height, width = pixels.shape[:2]
+    part = pixels[height // 8 : height * 7 // 8, width // 8 : width * 7 // 8][:, ::-1]
+    return pipelines.resize(np.ascontiguousarray(part))
 
 
 def _of_another_zoo(pixels: Array) -> Array:
@@ -200,4 +207,13 @@ MODEL = tuple(
         ("EMA not used", "weights 1 % of their size off, as a last iterate is from its average"),
     )
 )
-FAULTS = (*PREPROCESSING, *LABELS, *MODEL)
+DATA = (
+    Fault(
+        "augmentation in validation",
+        "data",
+        "views as the training sees them are measured on",
+        "resize",
+        _with(resize=_as_learned),
+    ),
+)
+FAULTS = (*PREPROCESSING, *LABELS, *MODEL, *DATA)

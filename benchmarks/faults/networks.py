@@ -147,15 +147,19 @@ def of_onnx(path: Path) -> Network:
     """A graph on ONNX Runtime, as its own documentation runs it."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = (
+        1  # on a machine that is shared, threads that spin cost more than they bring
+    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda images: np.asarray(session.run(None, {name: images})[0])
 
 
-def of_openvino(path: Path) -> Network:
-    """A graph on OpenVINO in float32, as its own documentation runs it."""
+def of_openvino(path: Path, precision: str = "f32") -> Network:
+    """A graph on OpenVINO in a precision ("f32", "bf16"), as its own documentation runs it."""
     import openvino
 
-    hints = {"INFERENCE_PRECISION_HINT": "f32"}
+    hints = {"INFERENCE_PRECISION_HINT": precision}
     compiled = openvino.Core().compile_model(str(path), "CPU", hints)
     return lambda images: np.array(compiled(images)[0])

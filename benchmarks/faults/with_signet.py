@@ -89,7 +89,7 @@ class Bench:
         """What `verify` says of a fault on an engine: "ok" where it says nothing."""
         name = fault.name if fault.name in networks.MODELS else ""
         labels = self.seal.card.labels or ()
-        pipeline = Pipeline(network=self._network(name, engine), labels=labels)
+        pipeline = Pipeline(network=self.network(name, engine), labels=labels)
         if fault.inject is not None:
             pipeline = fault.inject(pipeline)
         file, layer = self._as_file(name, engine) if name and engine != "torch" else ("", "")
@@ -116,20 +116,21 @@ class Bench:
         verdict = verify(self.seal, file=self._graph(name), engine=engine, precision="fp32")
         return verdict.first_divergence or "ok", "" if verdict.layer is None else verdict.layer.name
 
-    def _network(self, name: str, engine: str) -> Network:
+    def network(self, name: str, engine: str) -> Network:
+        """A network with a fault of `networks.MODELS`, "" for the sound one, on an engine."""
         if engine != "torch":
             return ENGINES[engine](self._graph(name))
         if name not in self._modules:
-            self._modules = {name: networks.source_of(name, self.weights, self._drifting()).build()}
+            self._modules = {name: networks.source_of(name, self.weights, self.drifting()).build()}
         return networks.of_torch(self._modules[name])
 
     def _graph(self, name: str) -> Path:
         if not name:
             return self.seal.graphs["image"]
-        source = networks.source_of(name, self.weights, self._drifting())
+        source = networks.source_of(name, self.weights, self.drifting())
         return tracing.traced(source, self.work / "graphs").path
 
-    def _drifting(self) -> Sequence[pipelines.Array]:
+    def drifting(self) -> Sequence[pipelines.Array]:
         """Other pictures than the golden ones, prepared."""
         return [_prepared(path) for path in self.photos[-DRIFT_IMAGES:]]
 
