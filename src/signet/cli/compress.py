@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from signet.cli import finetune_options as f
 from signet.cli import options as o
 from signet.cli.terminal import Terminal
 from signet.errors import AlreadyExists
@@ -15,6 +17,7 @@ from signet.errors import AlreadyExists
 if TYPE_CHECKING:
     from signet.comparisons import Contestant
     from signet.compression import Compressed
+    from signet.recipes import Recipe
     from signet.records import Interval
 
 
@@ -24,6 +27,8 @@ class TargetName(enum.StrEnum):
     int8 = "int8"
     fp16 = "fp16"
     bf16 = "bf16"
+    pruned = "pruned"
+    distilled = "distilled"
 
 
 def compress(
@@ -51,6 +56,15 @@ def compress(
         Path | None,
         typer.Option("--calibration", help="Other images that set the ranges; else some of DATASET."),
     ] = None,
+    macs: Annotated[
+        float | None,
+        typer.Option("--macs", help="pruned: share of the multiply-adds left at most; 0.7 by default."),
+    ] = None,
+    student: Annotated[
+        str | None, typer.Option("--student", help="distilled: the smaller model that learns.")
+    ] = None,
+    recipe: f.RecipeFile = None,
+    changes: f.Settings = None,
     split: o.Split = None,
     dataset_format: o.FormatName = None,
     report: Annotated[
@@ -67,7 +81,8 @@ def compress(
 ) -> int:
     """Compress SEAL, and deliver it only where it decides as before.
 
-    Before and after are measured on the same images of DATASET, none of which set a range. Exit code 3 when
+    Before and after are measured on the same images of DATASET, none of which set a range or was learned
+    from. Exit code 3 when
     the gate refuses: nothing is written then but the report.
     """
     from signet import sources, storage
@@ -93,6 +108,10 @@ def compress(
                 split=split,
                 mixed=mixed,
                 keep_refused=keep_refused,
+                macs=macs,
+                student=student,
+                recipe=_recipe(to, sealed, recipe, changes or ()),
+                offline=offline,
                 engine=engine.value,
                 precision=precision.value,
                 running=o.settings(engine, threads, None, "cpu", many=False),
@@ -110,6 +129,19 @@ def compress(
             terminal.say(f"note: {note}")
         terminal.say(f"report in {page}")
         return 0 if found.seal is not None else 3
+
+
+def _recipe(to: TargetName, sealed: Path, path: Path | None, changes: Sequence[str]) -> Recipe | None:
+    """How a target learns: a file, or its defaults; what is set beside them wins."""
+    from signet.compression.settings import DEFAULT_RECIPES
+    from signet.recipes import read_recipe, settings_in
+
+    if path is None and not changes:
+        return None
+    if to.value not in DEFAULT_RECIPES:
+        return read_recipe(path, settings_in(changes))  # which the target refuses in its own words
+    usual = {} if path is not None else DEFAULT_RECIPES[to.value]
+    return read_recipe(path, {"teacher": str(sealed), **usual, **settings_in(changes)})
 
 
 def _tell(terminal: Terminal, found: Compressed) -> None:
@@ -130,6 +162,8 @@ def _tell(terminal: Terminal, found: Compressed) -> None:
         for one in found.frontier
     ]
     terminal.table(("", metric, "drop, points", "alike", "MB", "ms", "gate"), rows, right=(1, 2, 3, 4, 5))
+    if found.learned is not None:
+        terminal.say(found.learned.words())
     terminal.say(found.chosen.ruling.words())
     if found.seal is None:
         terminal.result(f"refused: {'; '.join(found.chosen.ruling.faults())}. Nothing was written.")

@@ -3,7 +3,10 @@
     settings ── what is asked for
     parts ── which images calibrate, and which others judge
     quantizing ── int8 by NNCF, calibrated through the seal's own program (in a process: nncf_child)
+    layer_inputs ── what comes into each layer; rounding ── which way its weights are rounded for that
     halving ── weights in fp16 or bf16
+    pruning ── channels cut out; recovering ── what is left learns again
+    distilling ── a smaller model learns from the seal; weighing ── parameters and multiply-adds of a graph
     layers ── quantized layers taken back to floats
     sensitivity ── what each layer costs, and which are worth their floats
     gate ── what is refused, and in which words
@@ -12,7 +15,7 @@
     outcome ── what has come of it; report: its page
     compressing ── `compress`
 
-Torch is not needed for int8.
+Torch is not needed for int8 and 16 bits.
 """
 
 from signet.compression.compressing import compress

@@ -5,26 +5,30 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from signet.compression import halving, quantizing
+from signet.compression import halving, quantizing, recovering
 from signet.compression.delivering import delivered
+from signet.compression.distilling import check_student, distilled
 from signet.compression.gate import SMALLEST_COUNT
 from signet.compression.halving import Half
-from signet.compression.judging import Judged, Made, best_of, judged
-from signet.compression.outcome import Compressed, Cost
+from signet.compression.judging import Judged, best_of, judged
+from signet.compression.outcome import Compressed, Cost, Learned, Made
 from signet.compression.parts import Parts, all_judging, fingerprint_of, parts_of
 from signet.compression.sensitivity import Pair, costs_of, rungs
-from signet.compression.settings import TARGETS, CompressSettings, Target
+from signet.compression.settings import TARGETS, CompressSettings, Target, check_asked, recipe_for
 from signet.datasets import Dataset
-from signet.errors import AlreadyExists, BadRequest, UnknownName
+from signet.errors import AlreadyExists, UnknownName
 from signet.evaluation.dispatch import fitting
 from signet.graphs.opening import open_graph
 from signet.progress import Progress
 from signet.seals import Seal, check_out, open_seal
 from signet.zoos import from_seal
+
+Work = Callable[[Path], Compressed]
+"""What is done in a folder of its own, once nothing was refused."""
 
 
 def compress(
@@ -44,7 +48,8 @@ def compress(
     Args:
         seal: what is to be compressed; it is left as it is.
         dataset: images with their truth, of the kind that the model is for.
-        to: "int8"; or "fp16", "bf16", which round the weights and leave what runs as it is.
+        to: "int8"; "fp16", "bf16", which round the weights and leave what runs as it is; "pruned", which cuts
+            channels out and trains what is left; or "distilled", in which a smaller model learns from it.
         out: the seal to write, `NAME.signet`.
         settings: gate, calibration, engine.
 
@@ -74,28 +79,40 @@ def compress(
         raise AlreadyExists(target)
     opened = seal if isinstance(seal, Seal) else open_seal(Path(seal))
     fitting(opened.card, dataset)
-    if to == "int8":
-        quantizing.check_quantizable(opened)
-        parts = parts_of(dataset, chosen.split, chosen.calibration, chosen.seed)
-    else:
-        halving.check_halvable(opened)
-        if chosen.calibration is not None:
-            raise BadRequest(f"calibration: expected none with {to}, which sets no ranges. Leave it out.")
-        parts = all_judging(dataset, chosen.split)
+    check_asked(to, chosen)
+    work = _work(to, opened, dataset, chosen)
     with tempfile.TemporaryDirectory(prefix="signet-") as folder:
-        place = Path(folder)
-        if to == "int8":
-            found = _in_int8(opened, parts, place, chosen)
-        else:
-            found = _in_half(opened, to, parts, place, chosen)
+        found = work(Path(folder))
         ruling = found.chosen.ruling
         if ruling.passed or chosen.keep_refused:
             chosen.on_progress(Progress("sealing and verifying", 0, 1, "steps"))
             record = _record(found, to, opened)
-            graph = found.graphs[found.chosen.name]
-            sealed, verdicts = delivered(opened, graph, record, target, chosen)
+            made = found.made[found.chosen.name]
+            sealed, verdicts = delivered(opened, made, record, target, chosen)
             found = dataclasses.replace(found, seal=sealed, verdicts=verdicts)
-        return dataclasses.replace(found, graphs={}, seconds=time.monotonic() - begin)
+        return dataclasses.replace(found, made={}, seconds=time.monotonic() - begin)
+
+
+def _work(to: Target, opened: Seal, dataset: Dataset[Any], settings: CompressSettings) -> Work:
+    """What is to be done, once all that can be refused beforehand was looked at."""
+    if to == "int8":
+        quantizing.check_quantizable(opened)
+        parts = parts_of(dataset, settings.split, settings.calibration, settings.seed)
+        return lambda folder: _in_int8(opened, parts, folder, settings)
+    whole = all_judging(dataset, settings.split)
+    if to == "pruned":
+        recovering.refuse_unfit(recipe_for(to, settings))
+        source = recovering.check_prunable(opened, dataset)
+        return lambda folder: _learned(
+            to, opened, whole, recovering.recovered(opened, source, dataset, folder, settings), settings
+        )
+    if to == "distilled":
+        student = check_student(opened, dataset, settings)
+        return lambda folder: _learned(
+            to, opened, whole, distilled(opened, student, dataset, folder, settings), settings
+        )
+    halving.check_halvable(opened)
+    return lambda folder: _in_half(opened, to, whole, folder, settings)
 
 
 def _in_int8(opened: Seal, parts: Parts, folder: Path, settings: CompressSettings) -> Compressed:
@@ -124,6 +141,15 @@ def _in_half(opened: Seal, to: Half, parts: Parts, folder: Path, settings: Compr
     return _found(to, judged(from_seal.of(opened), made, parts.judged, settings), made, parts, settings)
 
 
+def _learned(
+    to: Target, opened: Seal, parts: Parts, done: tuple[Made, Learned], settings: CompressSettings
+) -> Compressed:
+    """One network that has learned; there is nothing to try beside it."""
+    made, learned = done
+    found = _found(to, judged(from_seal.of(opened), [made], parts.judged, settings), [made], parts, settings)
+    return dataclasses.replace(found, learned=learned)
+
+
 def _found(
     to: Target, judgement: Judged, made: Sequence[Made], parts: Parts, settings: CompressSettings
 ) -> Compressed:
@@ -143,7 +169,7 @@ def _found(
         frontier=judgement.candidates,
         provenance=judgement.compared.provenance,
         notes=tuple(notes),
-        graphs={one.name: one.graph for one in made},
+        made={one.name: one for one in made},
     )
 
 
@@ -155,6 +181,7 @@ def _record(found: Compressed, to: Target, parent: Seal) -> dict[str, Any]:
         "parent": {"name": parent.card.name, "digest": parent.digest},
         "floats": list(found.chosen.floats),
         "calibration": dict(found.calibration),
+        **({} if found.learned is None else {"learned": found.learned.to_dict()}),
         "judged_on": {key: found.provenance.get(key) for key in ("dataset", "split", "data_fingerprint")},
         "images": ruling.count,
         "alike": ruling.alike,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from signet import storage
+from signet.compression.outcome import Made
 from signet.compression.settings import CompressSettings
 from signet.errors import CheckFailed
 from signet.evidence import expected_from, variant_of, without_missing_features
-from signet.networks import GraphFile
 from signet.records import Verdict
 from signet.running import engines_for
 from signet.seals import GoldenImage, Seal, SealContents, check_out, write_seal
@@ -21,16 +21,17 @@ from signet.zoos import from_seal
 
 
 def delivered(
-    parent: Seal, graph: GraphFile, record: Mapping[str, Any], out: Path, settings: CompressSettings
+    parent: Seal, made: Made, record: Mapping[str, Any], out: Path, settings: CompressSettings
 ) -> tuple[Seal, dict[str, Verdict]]:
     """Seal a compressed network, verify it on every engine that runs it here, and only then put it in place.
 
-    The golden images are those of the parent; what they must give is computed anew. Nothing that can be
-    trained further is sealed, since the weights of the parent are those of another network.
+    The golden images are those of the parent; what they must give is computed anew. What can be
+    trained further is sealed only where the network has a seal of its own: the weights of the parent are
+    those of another one.
 
     Args:
         parent: the seal that it was made of.
-        graph: the compressed network.
+        made: the compressed network.
         record: what was done, for the card's lineage; plain JSON.
         out: the seal to write.
         settings: threads, cache, overwrite.
@@ -43,11 +44,15 @@ def delivered(
         BadInput: the graph gives no evidence: no numbers, or other ones each time.
     """
     target = check_out(out)
-    card = parent.card
+    graph, source = made.graph, made.source or parent
+    card = made.card or parent.card
     lineage = {**card.lineage, "compressed": dict(record)}
     own = dataclasses.replace(
-        card, name=f"{card.name}-{record['to']}", lineage=lineage, claims=(), weights_digest=None
+        card, name=f"{parent.card.name}-{record['to']}", lineage=lineage, claims=(), weights_digest=None
     )
+    temperature, calibration = own.output.temperature, source.manifest.calibration
+    if temperature != source.card.output.temperature:
+        calibration = {"method": "temperature scaling", "temperature": temperature}
     own = without_missing_features(own, graph, settings.running)
     golden = [GoldenImage(entry, (parent.path / entry.file).read_bytes()) for entry in parent.manifest.golden]
     contents = SealContents(
@@ -55,8 +60,11 @@ def delivered(
         graph=graph,
         golden=golden,
         expected=expected_from(own, graph, golden, settings.running),
-        training=parent.manifest.training,
-        calibration=parent.manifest.calibration,
+        weights=None if made.source is None else made.source.weights,
+        module=None if made.source is None else made.source.manifest.module,
+        feature_statistics=None if made.source is None else made.source.manifest.feature_statistics,
+        training=source.manifest.training,
+        calibration=calibration,
         variants=variant_of(own, graph, golden, (), settings.running),
     )
     target.parent.mkdir(parents=True, exist_ok=True)

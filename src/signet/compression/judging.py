@@ -14,13 +14,13 @@ from signet.cards import Card
 from signet.comparing import Terms, side_by_side
 from signet.comparisons import Comparison
 from signet.compression.gate import Gate, Ruling
-from signet.compression.outcome import Candidate
+from signet.compression.outcome import Candidate, Made
 from signet.compression.settings import CompressSettings
 from signet.datasets import Dataset
 from signet.errors import BadInput
 from signet.images import Image
 from signet.models import Model, load
-from signet.networks import GraphFile, Pretrained
+from signet.networks import Pretrained
 from signet.progress import inside
 from signet.records import Interval
 from signet.running import EngineChoice, PrecisionChoice
@@ -28,21 +28,6 @@ from signet.running import EngineChoice, PrecisionChoice
 ROUNDS = 15
 CLOCKED_IMAGES = 4
 """Each round runs every network on each of so many images; the order of the networks turns with the round."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """A compressed network that is not judged yet.
-
-    Attributes:
-        name: for tables.
-        graph: the network.
-        floats: layers that were taken back to floats.
-    """
-
-    name: str
-    graph: GraphFile
-    floats: tuple[str, ...] = ()
 
 
 class Judged(NamedTuple):
@@ -60,8 +45,9 @@ class Judged(NamedTuple):
 
 
 def as_model(card: Card, made: Made) -> Pretrained:
-    """A network with the card of the seal that it was made of, under its own name."""
-    named = dataclasses.replace(card, name=f"{card.name} ({made.name})", claims=())
+    """A network with its card, or that of the seal that it was made of, under its own name."""
+    name = f"{card.name} ({made.name})"
+    named = dataclasses.replace(made.card or card, name=name, claims=())
     return Pretrained(named, (made.graph,), made.graph.digest, "seal")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +19,15 @@ import numpy as np
 from signet.arrays import Array
 from signet.cards import Card
 from signet.compression import layers
+from signet.compression.layer_inputs import moments_of
+from signet.compression.rounding import rounded
 from signet.errors import BadInput, SignetError
 from signet.evidence import decoded
 from signet.preprocessing import finish, prepare
 from signet.seals import open_seal
+
+SAMPLE = 24
+"""Images whose patches decide which way weights are rounded: 24 times 256 patches of each layer."""
 
 
 def prepared(card: Card, path: Path) -> Array:
@@ -67,7 +73,10 @@ def main() -> dict[str, Any]:
         target_device=nncf.TargetDevice.CPU,
         subset_size=len(images),
     )
-    layers.write(found, Path(job["out"]))
+    with tempfile.TemporaryDirectory(prefix="signet-") as folder:
+        some = (prepared(seal.card, path) for path in images[:SAMPLE])
+        known = moments_of(model, some, Path(folder))
+    layers.write(rounded(found, model, known), Path(job["out"]))
     return {"ok": True, "images": len(images)}
 
 

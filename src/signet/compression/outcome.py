@@ -7,11 +7,95 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from signet.cards import Card
 from signet.comparisons import Contestant, Difference
 from signet.compression.gate import Ruling
 from signet.networks import GraphFile
 from signet.records import Interval, Verdict
 from signet.seals import Seal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Made:
+    """A compressed network that is not judged yet.
+
+    Attributes:
+        name: for tables.
+        graph: the network.
+        floats: layers that were taken back to floats.
+        card: where it differs from that of the seal that it was made of; else None.
+        source: a seal of this very network, whose weights can be trained further; else None.
+    """
+
+    name: str
+    graph: GraphFile
+    floats: tuple[str, ...] = ()
+    card: Card | None = None
+    source: Seal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """What a graph weighs.
+
+    Attributes:
+        parameters: values of its float constants.
+        macs: multiply-adds for one image, of convolutions and products; None where a shape is not known.
+    """
+
+    parameters: int
+    macs: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {"parameters": self.parameters, "macs": self.macs}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learned:
+    """How a network learned after it was made smaller.
+
+    Attributes:
+        before: what the graph weighed.
+        after: what it weighs.
+        images: that were learned from.
+        epochs: passes over them.
+        best_epoch: the one that was kept; 0 for none, where the network as it was cut decides best.
+        teacher: name of the model whose answers were learned from.
+        seconds: wall time of the training.
+    """
+
+    before: Weight
+    after: Weight
+    images: int
+    epochs: int
+    best_epoch: int
+    teacher: str
+    seconds: float
+
+    def words(self) -> str:
+        """One sentence: what is left, and how it learned."""
+        parameters = f"parameters {self.before.parameters:,} to {self.after.parameters:,}"
+        macs = ""
+        if self.before.macs and self.after.macs:
+            before, after = self.before.macs / 1e6, self.after.macs / 1e6
+            macs = f", multiply-adds {before:.1f} to {after:.1f} M ({100 * after / before:.0f} %)"
+        return (
+            f"{parameters}{macs}; learned from {self.images} images and the answers of {self.teacher}, "
+            f"{self.epochs} epochs, of which number {self.best_epoch} was kept"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
+            "images": self.images,
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "teacher": self.teacher,
+            "seconds": round(self.seconds, 1),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,7 +156,7 @@ class Compressed:
     """The result of `compress`.
 
     Attributes:
-        target: what was asked for: "int8".
+        target: what was asked for: "int8", "pruned" ...
         seal: the new seal; None where the gate refused and nothing was to be kept.
         parent: digest of the seal that it was made of.
         before: the seal's own row.
@@ -84,7 +168,8 @@ class Compressed:
         calibration: digest and count of the images that set the ranges.
         provenance: dataset, split, processor, versions, date.
         notes: sentences that a reader must know.
-        graphs: each candidate's graph while it is on disk; empty in a result.
+        made: each candidate's network while it is on disk; empty in a result.
+        learned: how it learned after it was made smaller, and what that saved; None of int8 and 16 bits.
         seconds: wall time.
     """
 
@@ -100,7 +185,8 @@ class Compressed:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    graphs: Mapping[str, GraphFile] = field(default_factory=dict)
+    made: Mapping[str, Made] = field(default_factory=dict)
+    learned: Learned | None = None
     seconds: float = 0.0
 
     @property
@@ -152,6 +238,7 @@ class Compressed:
                 name: {"ok": one.ok, "precision": one.precision} for name, one in self.verdicts.items()
             },
             "calibration": dict(self.calibration),
+            "learned": None if self.learned is None else self.learned.to_dict(),
             "provenance": dict(self.provenance),
             "notes": list(self.notes),
             "seconds": round(self.seconds, 3),

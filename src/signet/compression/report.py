@@ -22,6 +22,8 @@ def compression_page(found: Compressed) -> Page:
     if len(found.frontier) > 1 and found.before_milliseconds is not None:
         sections.append(_tradeoff(found))
     sections.append(_frontier(found))
+    if found.learned is not None:
+        sections.append(Note((found.learned.words(),)))
     if found.costs:
         sections.append(_costs(found))
     if found.notes:

@@ -13,8 +13,7 @@ from signet.arrays import Array
 from signet.batches import Batch
 from signet.cards import Card
 from signet.compression import layers
-from signet.compression.judging import Made
-from signet.compression.outcome import Cost
+from signet.compression.outcome import Cost, Made
 from signet.engines import on_onnx
 from signet.engines.contract import EngineSettings
 from signet.errors import BadInput

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from signet.naming import shown
 from signet.recipes import Recipe
@@ -18,6 +18,40 @@ _STEPS = {
     "training": "training",
     "closing": "measuring and sealing",
 }
+
+
+class Planned(Protocol):
+    """What of a plan a training goes by."""
+
+    @property
+    def strategy(self) -> str:
+        """What is trained."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training images."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Images that go through the network at once; 0 for what the recipe says."""
+        ...
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those that stay frozen."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Of the processor."""
+        ...
+
+    @property
+    def bf16(self) -> bool:
+        """Whether training computes in bfloat16."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

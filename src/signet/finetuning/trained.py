@@ -21,7 +21,7 @@ from signet.finetuning.label_sets import refitted
 from signet.finetuning.learners import Learner, begin_head, learner_of, taught_head
 from signet.finetuning.lessons import lesson_of
 from signet.finetuning.optimising import Trial, batch_of, optimisation_of, tried
-from signet.finetuning.plans import Plan
+from signet.finetuning.plans import Plan, Planned
 from signet.finetuning.probes import all_readable, at_size, features_of
 from signet.finetuning.proofs import FrozenProof
 from signet.finetuning.steadying import steadied
@@ -345,7 +345,7 @@ def _thawed(learner: Learner, frozen: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def settings_of(
-    plan: Plan, recipe: Recipe, classifier: str | tuple[str, ...], task: Task = "classify"
+    plan: Planned, recipe: Recipe, classifier: str | tuple[str, ...], task: Task = "classify"
 ) -> Any:
     """The part of plan and recipe that training needs.
 
