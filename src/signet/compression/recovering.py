@@ -18,7 +18,6 @@ from signet.compression.settings import MACS, CompressSettings, recipe_for
 from signet.compression.weighing import weight_of
 from signet.datasets import Dataset
 from signet.errors import BadDataset, BadRequest
-from signet.evidence import without_missing_features
 from signet.finetuning import label_sets, teachers
 from signet.finetuning.joining import module_of
 from signet.finetuning.partition import Parts, partition
@@ -159,7 +158,6 @@ def recovered(
         parameters=None if card.parameters is None else learned.after.parameters,
         gmacs=None if card.gmacs is None or learned.after.macs is None else learned.after.macs / 1e9,
     )
-    card = without_missing_features(card, graph, settings.running)
     return Made(name=f"pruned to {share:g} of its multiply-adds", graph=graph, card=card), learned
 
 
