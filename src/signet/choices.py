@@ -29,6 +29,7 @@ class Contender:
         scores: of the same features: `knn`, the fraction right of the nearest neighbours, cross-validated;
             `logme`, `h_score`, `h_score_shrunk`; `leep`, `nce`, None for a network without labels of its own
             that exclude each other. They decide nothing.
+        trainable: it can be trained further, not only probed; a graph alone cannot.
         why: what it is ranked by, in words.
     """
 
@@ -45,6 +46,7 @@ class Contender:
     images: int = 0
     measured: float | None = None
     scores: Mapping[str, float | None] = field(default_factory=dict)
+    trainable: bool = False
     why: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Contender:
             "scores": {
                 name: None if value is None else round(value, 6) for name, value in self.scores.items()
             },
+            "trainable": self.trainable,
             "why": self.why,
         }
 

@@ -151,3 +151,15 @@ class Pretrained:
     digest: str
     where: str
     variants: tuple[Variant, ...] = ()
+
+    @property
+    def module(self) -> ModuleSource | None:
+        """The network as a torch module that is built again from plain data and its weights.
+
+        None where there is a graph alone, or a module that only code can build: neither can be trained
+        further.
+        """
+        for network in self.networks:
+            if isinstance(network, ModuleSource) and network.spec is not None and network.weights is not None:
+                return network
+        return None

@@ -123,7 +123,7 @@ def seal(
     check_task(found.card)
     chosen.on_progress(Progress("looking for the network's graph", 0, 1, "steps"))
     graph = _graph_of(found, chosen.engine)
-    source = _module_of(found) if chosen.weights else None
+    source = found.module if chosen.weights else None
     lineage = {
         **found.card.lineage,
         "sealed_from": {"name": found.card.name, "where": found.where, "digest": found.digest},
@@ -244,14 +244,6 @@ def _graph_of(found: Pretrained, settings: EngineSettings) -> GraphFile:
             "The network itself runs with --engine torch; report it."
         )
     return graph
-
-
-def _module_of(found: Pretrained) -> ModuleSource | None:
-    """The module whose weights can be sealed."""
-    sources = [network for network in found.networks if isinstance(network, ModuleSource)]
-    return next(
-        (source for source in sources if source.weights is not None and source.spec is not None), None
-    )
 
 
 @contextmanager

@@ -50,12 +50,19 @@ def test_the_same_network_counts_once_unless_its_input_size_differs(models, tmp_
         ({"max_bytes": 10}, "bytes, and at most 10 are allowed"),
         ({"max_params": 10**9}, "number of parameters is not known"),
         ({"engine": "torch"}, "engine torch cannot run it here"),
+        ({"trainable": True}, "a graph, which can be probed and not trained further"),
     ],
 )
 def test_a_limit_that_is_not_kept_is_said(models, limits, words):
     found = gather([models[0]], Limits(**limits))
     assert found.candidates == ()
     assert words in reasons(found)["colours.onnx"]
+
+
+def test_what_can_be_trained_further_takes_part_where_only_that_is_asked_for(models):
+    found = gather([models[0], "starter"], Limits(trainable=True))
+    assert [one.name for one in found.candidates] == ["starter"]
+    assert found.candidates[0].pretrained.module is not None
 
 
 def test_an_inherited_licence_is_not_permissive(models):

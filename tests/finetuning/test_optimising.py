@@ -201,7 +201,6 @@ def test_a_real_trial_finds_a_batch():
 def test_what_the_recipe_asks_of_the_optimizer_is_planned_done_and_recorded(shapes, tmp_path, monkeypatch):
     from safetensors.numpy import load_file
 
-    from signet.finetuning.joining import module_of
     from signet.training import loop
 
     monkeypatch.setattr(scoring.Judged, "beats", lambda *_: True)
@@ -228,7 +227,7 @@ def test_what_the_recipe_asks_of_the_optimizer_is_planned_done_and_recorded(shap
     assert done.plan.batch == 8
     assert "sgd with the schedule cosine, since the recipe says so" in done.plan.why
     after = load_file(done.seal.path / "weights.safetensors")
-    state = module_of(resolve("starter")).build().state_dict()
+    state = resolve("starter").module.build().state_dict()
     before = {f"backbone.{name}": value.numpy() for name, value in state.items()}
     assert before.keys() < after.keys()
     moved = {name.split(".")[1] for name in before if (after[name] != before[name]).any()}

@@ -38,6 +38,7 @@ class Limits:
         max_bytes: of the weight or graph file.
         licence: "permissive" or "commercial", as `find` means them.
         engine: must be able to run it.
+        trainable: only networks that can be trained further, for whoever wants more than a probe.
     """
 
     max_milliseconds: float | None = None
@@ -45,6 +46,7 @@ class Limits:
     max_bytes: int | None = None
     licence: str | None = None
     engine: EngineChoice = "auto"
+    trainable: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_milliseconds", "max_params", "max_bytes"):
@@ -201,6 +203,8 @@ def _beyond(found: Candidate, limits: Limits) -> str:
     if not licensed(found.licence, limits.licence):
         stated = "" if found.licence.stated else ", which is inherited or missing"
         return f"its licence is {found.licence.weights}{stated}, and only {limits.licence} ones are allowed"
+    if limits.trainable and found.pretrained.module is None:
+        return "it is a graph, which can be probed and not trained further"
     engines: Sequence[str] = engines_for(found.pretrained)
     if limits.engine != "auto" and limits.engine not in engines:
         return f"engine {limits.engine} cannot run it here"

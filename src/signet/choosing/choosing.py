@@ -101,7 +101,7 @@ def _choice(dataset: Dataset[Any], run: Run, gathered: Gathered, raced: Raced) -
     images = len(run.subject.rows.targets)
     # By the times as they were measured: the race's own account is in times that are rounded.
     spent = sum(count * cost for count, cost in zip(raced.counts, run.costs, strict=True))
-    remarks = telling.remarks(raced, ranking, gathered.downloadable)
+    remarks = telling.remarks(raced, ranking, pick, gathered.downloadable)
     notes = [*run.subject.notes, *run.failures(), *run.notes, *_unscored(run), *remarks]
     return Choice(
         pick=pick.name,
@@ -150,6 +150,7 @@ def _contenders(run: Run, raced: Raced) -> list[Contender]:
                 images=raced.counts[k],
                 measured=None if right is None else float(right.mean()),
                 scores=run.scores(k, raced.counts[k]),
+                trainable=candidate.pretrained.module is not None,
                 why=telling.why(candidate.stated, seen, raced.stopped.get(k, "")),
             )
         )

@@ -53,8 +53,23 @@ def far(share: float) -> str:
     )
 
 
-def remarks(raced: Raced, ranking: Sequence[Contender], downloadable: int) -> Iterator[str]:
+def beyond_a_probe(ranking: Sequence[Contender], pick: Contender) -> str:
+    """That the pick can only be probed, and which one could be trained further; "" where there is none."""
+    other = next((row for row in ranking if row.trainable), None)
+    if pick.trainable or other is None:
+        return ""
+    points = 100 * (pick.expected - other.expected)
+    return (
+        f"{pick.name} is a graph: a probe is all that it can come to. {other.name} can be trained further; "
+        f"its probe is expected {abs(points):.1f} points {'behind' if points >= 0 else 'ahead'}, which a "
+        "training may make up for. --trainable chooses among such networks alone."
+    )
+
+
+def remarks(raced: Raced, ranking: Sequence[Contender], pick: Contender, downloadable: int) -> Iterator[str]:
     """What a person should know of the race."""
+    if words := beyond_a_probe(ranking, pick):
+        yield words
     if raced.out_of_time:
         seen = sum(count > 0 for count in raced.counts)
         yield (

@@ -35,6 +35,10 @@ def choose(
     max_params: Annotated[str | None, typer.Option("--max-params", help="At most so many: 10M.")] = None,
     max_bytes: Annotated[str | None, typer.Option("--max-bytes", help="File of at most: 50MB.")] = None,
     licence: Annotated[str | None, typer.Option("--licence", help="permissive or commercial.")] = None,
+    trainable: Annotated[
+        bool,
+        typer.Option("--trainable", help="Only networks that can be trained further, not only probed."),
+    ] = False,
     budget: Annotated[float | None, typer.Option("--budget", help="Seconds that it may take.")] = None,
     share: Annotated[
         float,
@@ -69,6 +73,7 @@ def choose(
         max_bytes=None if max_bytes is None else size(max_bytes),
         licence=licence,
         engine=engine.value,
+        trainable=trainable,
     )
     settings = ChooseSettings(
         share=share, budget_seconds=budget, seed=seed, threads=threads, inspect=inspect, offline=offline

@@ -13,7 +13,6 @@ from signet.cards import OutputContract, Task
 from signet.catalogue.configs import digest_of
 from signet.errors import BadRequest, MissingExtra
 from signet.finetuning import steadying
-from signet.finetuning.joining import module_of
 from signet.finetuning.optimising import batch_of, ignored
 from signet.geometry import Size
 from signet.networks import ModuleSource, ModuleSpec, Pretrained
@@ -228,7 +227,7 @@ def beginning_words(found: Pretrained, recipe: Recipe, task: Task) -> tuple[str,
 
 def begun_with(found: Pretrained, recipe: Recipe) -> ModuleSource | None:
     """The module that a run begins with; without weights only where every weight begins at random."""
-    source = module_of(found)
+    source = found.module
     if source is not None or recipe.strategy != SCRATCH:
         return source
     for network in found.networks:

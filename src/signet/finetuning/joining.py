@@ -67,17 +67,9 @@ def joined(graph: GraphFile, head: Head, folder: Path) -> GraphFile:
     return surgeon.join_head(graph, head.weights, head.bias, out)
 
 
-def module_of(pretrained: Pretrained) -> ModuleSource | None:
-    """The model as a torch module that can be built again from plain data, or None."""
-    for network in pretrained.networks:
-        if isinstance(network, ModuleSource) and network.spec is not None and network.weights is not None:
-            return network
-    return None
-
-
 def with_shift(pretrained: Pretrained, head: Head) -> Head:
     """The head as it is joined and sealed: shifted where the module's own head is a convolution."""
-    source = module_of(pretrained)
+    source = pretrained.module
     if source is None or source.weights is None or source.spec is None or source.spec.classifier is None:
         return head
     shape = _shape_of(source.weights, f"{source.spec.classifier}.weight")
@@ -86,7 +78,7 @@ def with_shift(pretrained: Pretrained, head: Head) -> Head:
 
 def rebuilt(pretrained: Pretrained, head: Head) -> Rebuilt | None:
     """The module with the new head in place of its own; None where it cannot be written as plain data."""
-    source = module_of(pretrained)
+    source = pretrained.module
     state = None if source is None else _state_of(source)
     if source is None or source.spec is None or state is None:
         return None

@@ -15,7 +15,6 @@ import numpy as np
 from signet.arrays import Array, Floats
 from signet.errors import BadRequest
 from signet.finetuning.adaptations import seeded
-from signet.finetuning.joining import module_of
 from signet.networks import ModuleSpec, Pretrained
 from signet.recipes import Recipe
 
@@ -77,7 +76,7 @@ def learner_of(
     """
     from signet.training import AdapterSettings, with_adapters
 
-    source = module_of(pretrained)
+    source = pretrained.module
     if source is None or source.spec is None:
         raise BadRequest(f"{pretrained.card.name}: expected a model that torch can build.")
     module = source.build()

@@ -13,7 +13,6 @@ from signet.errors import BadDataset, BadRequest
 from signet.finetuning.adaptations import begun_with
 from signet.finetuning.automatic import LEAST_GRADUAL, Situation, Strategy, automatic
 from signet.finetuning.folding import check_folds
-from signet.finetuning.joining import module_of
 from signet.finetuning.partition import Parts, partition
 from signet.finetuning.trained import can_train, require_training
 from signet.naming import shown
@@ -161,7 +160,7 @@ def family_of(found: Pretrained) -> Family:
     """What a network that torch can build is made of."""
     from signet.training import family_of_module
 
-    source = module_of(found)
+    source = found.module
     return "other" if source is None else family_of_module(source.build())
 
 

@@ -16,7 +16,7 @@ from signet.cards import Task
 from signet.errors import BadRequest, MissingExtra
 from signet.finetuning import teachers
 from signet.finetuning.jobs import HeadFactory, Job
-from signet.finetuning.joining import Rebuilt, module_of, write_state
+from signet.finetuning.joining import Rebuilt, write_state
 from signet.finetuning.label_sets import refitted
 from signet.finetuning.learners import Learner, begin_head, learner_of, taught_head
 from signet.finetuning.lessons import lesson_of
@@ -91,7 +91,7 @@ class TrainedNetwork:
 
 def can_train(pretrained: Pretrained) -> str | None:
     """Why a model cannot be trained beyond a probe here, or None when it can."""
-    if module_of(pretrained) is None:
+    if pretrained.module is None:
         return f"{pretrained.card.name} is a graph, which has no form that torch can train"
     try:
         import torch  # noqa: F401
@@ -110,7 +110,7 @@ def require_training(pretrained: Pretrained, strategy: str) -> None:
     reason = can_train(pretrained)
     if reason is None:
         return
-    if module_of(pretrained) is None:
+    if pretrained.module is None:
         raise BadRequest(f"--strategy {strategy}: {reason}. Use --strategy probe.")
     raise MissingExtra(f"--strategy {strategy}", "train", "torch")
 

@@ -15,7 +15,7 @@ import numpy as np
 from signet.arrays import Floats
 from signet.finetuning import answering, closing
 from signet.finetuning.jobs import Job
-from signet.finetuning.joining import CONVOLUTION_SHIFT, Head, Rebuilt, joined, module_of
+from signet.finetuning.joining import CONVOLUTION_SHIFT, Head, Rebuilt, joined
 from signet.finetuning.learners import begin_head, learner_of
 from signet.finetuning.probes import all_readable, features_of, head_of
 from signet.finetuning.trained import TrainedNetwork, can_train
@@ -154,7 +154,7 @@ def of_module(job: Job, built: Buildable, tuned: TrainedNetwork | None) -> Netwo
 
 def trainable(pretrained: Pretrained) -> bool:
     """Whether torch has a form of a model, installed or not."""
-    return module_of(pretrained) is not None
+    return pretrained.module is not None
 
 
 def _under(rebuilt: Rebuilt, weights: Floats, bias: Floats) -> tuple[Head, Rebuilt]:

@@ -10,7 +10,6 @@ from signet.errors import BadRequest, MissingExtra
 from signet.finetuning.domains.networks import trainable
 from signet.finetuning.domains.target import Target, target_of
 from signet.finetuning.jobs import HeadFactory
-from signet.finetuning.joining import module_of
 from signet.finetuning.plans import Plan
 from signet.finetuning.trained import can_train
 from signet.naming import shown
@@ -68,7 +67,7 @@ def refuse_unadaptable(found: Pretrained, recipe: Recipe, head: HeadFactory | No
         )
     if can_train(found) is not None:
         raise MissingExtra(f"--adaptation {way}", "train", "torch")
-    source = module_of(found)
+    source = found.module
     module = None if source is None else source.build()
     if way == "adabn" and not has_batchnorm(module):
         raise BadRequest(
