@@ -19,7 +19,6 @@ from signet.compression.weighing import weight_of
 from signet.datasets import Dataset
 from signet.errors import BadDataset, BadRequest
 from signet.finetuning import label_sets, teachers
-from signet.finetuning.joining import module_of
 from signet.finetuning.partition import Parts, partition
 from signet.finetuning.trained import settings_of
 from signet.finetuning.written import arrays_of, written
@@ -57,7 +56,7 @@ def check_prunable(seal: Seal, dataset: Dataset[Any]) -> ModuleSource:
     check_parts(dataset, "pruned")
     pruning.require_pruning()
     found = resolve(seal.path, offline=True)
-    source = module_of(found)
+    source = found.module
     if source is None or source.classifier is None or seal.card.input_size is None:
         raise BadRequest(
             f"{shown(seal.path.name)}: expected a seal of one input size with weights that can be trained "
