@@ -34,9 +34,8 @@ from signet.sources import list_images
 HERE = Path(__file__).resolve().parent
 MODELS = {"resnet50": "resnet50", "mobilenet_v2": "mobilenetv2_100"}
 PEERS = ("transformers", "timm", "torchvision")
-PRECISIONS = ("fp32", "bf16", "int8")
 GOLDEN_IMAGES = 24
-CALIBRATION_IMAGES = 100
+CALIBRATION_IMAGES = 160
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,19 @@ class Prepared:
 
     Attributes:
         floats: the seal that runs in fp32 and bf16.
-        int8: the compressed one.
+        int8: the compressed one; None where `compress` did not deliver it.
         words: whose weights they are, and what the gate said.
     """
 
     floats: Path
-    int8: Path
+    int8: Path | None
     words: str
 
-    def place(self, precision: str) -> Path:
-        """The seal that runs in a precision."""
-        return self.int8 if precision == "int8" else self.floats
+    @property
+    def places(self) -> dict[str, Path]:
+        """Precision to the seal that runs in it."""
+        floats = {"fp32": self.floats, "bf16": self.floats}
+        return floats if self.int8 is None else {**floats, "int8": self.int8}
 
 
 def random_folder(architecture: str, folder: Path) -> Path:
@@ -86,29 +87,38 @@ def random_folder(architecture: str, folder: Path) -> Path:
 
 def prepared(name: str, chosen: argparse.Namespace, work: Path, paths: Sequence[Path]) -> Prepared:
     """The seals of a network, made or found in the work folder."""
-    from signet import compress, seal
-    from signet.compression.settings import CompressSettings
-    from signet.datasets import open_dataset
+    from signet import seal
 
     floats, int8, words = work / f"{name}.signet", work / f"{name}-int8.signet", work / f"{name}.txt"
+    real = chosen.mobilenet if name == "mobilenet_v2" else None
+    if not floats.exists():
+        seal(real or random_folder(MODELS[name], work), paths[:GOLDEN_IMAGES], out=floats)
     if not words.exists():
-        real = chosen.mobilenet if name == "mobilenet_v2" else None
-        model = real or random_folder(MODELS[name], work)
-        seal(model, paths[:GOLDEN_IMAGES], out=floats, overwrite=True)
-        calibration = (
-            list(list_images([chosen.calibration]))[:CALIBRATION_IMAGES] if chosen.calibration else None
-        )
-        settings = CompressSettings(
-            calibration=calibration, precision="fp32", keep_refused=True, mixed=bool(real), overwrite=True
-        )
+        told = in_int8(floats, int8, chosen, mixed=bool(real))
+        words.write_text(f"{f'weights of {real}' if real else 'random weights'}; {told}")
+    return Prepared(floats, int8 if int8.exists() else None, words.read_text())
+
+
+def in_int8(floats: Path, int8: Path, chosen: argparse.Namespace, *, mixed: bool) -> str:
+    """Compress a seal, and say what came of it."""
+    from signet import compress
+    from signet.compression.settings import CompressSettings
+    from signet.datasets import open_dataset
+    from signet.errors import CheckFailed
+
+    others = list(list_images([chosen.calibration])) if chosen.calibration else []
+    settings = CompressSettings(
+        calibration=others[:CALIBRATION_IMAGES] or None, precision="fp32", keep_refused=True, mixed=mixed
+    )
+    try:
         made = compress(floats, open_dataset(chosen.images), out=int8, settings=settings)
-        ruling = made.chosen.ruling
-        words.write_text(
-            f"{f'weights of {real}' if real else 'random weights'}; int8 calibrated on "
-            f"{made.calibration['images']} images, {'passed' if made.passed else 'refused by'} the gate: "
-            f"{ruling.alike} of {ruling.count} decisions as in fp32"
-        )
-    return Prepared(floats, int8, words.read_text())
+    except CheckFailed as error:
+        return f"int8 was not delivered: {str(error).partition('. ')[0]}"
+    ruling, verdict = made.chosen.ruling, "passed" if made.passed else "refused by"
+    return (
+        f"int8 calibrated on {made.calibration['images']} images, {verdict} the gate: "
+        f"{ruling.alike} of {ruling.count} decisions as in fp32"
+    )
 
 
 def measured(system: str, model: str, paths: Path, python: str) -> dict[str, Any]:
@@ -148,16 +158,15 @@ def compare(chosen: argparse.Namespace, work: Path) -> dict[str, Any]:
         if chosen.prepare:
             continue
         systems = {(system, "fp32"): (system, name, chosen.peers) for system in PEERS}
-        for precision in PRECISIONS:
-            own = (f"signet-{precision}", str(sealed.place(precision)), sys.executable)
-            systems["signet", precision] = own
+        for precision, place in sealed.places.items():
+            systems["signet", precision] = (f"signet-{precision}", str(place), sys.executable)
         rows: dict[tuple[str, str], list[dict[str, Any]]] = {system: [] for system in systems}
         for turn in range(chosen.rounds):
             for system, (asked, model, python) in systems.items():
                 rows[system].append(measured(asked, model, listed, python))
                 print(f"{name}, round {turn + 1}, {' '.join(system)}: {rows[system][-1]}", flush=True)
         stages = {
-            precision: own_stages(sealed.place(precision), paths, precision) for precision in PRECISIONS
+            precision: own_stages(place, paths, precision) for precision, place in sealed.places.items()
         }
         results[name] = {"rows": rows, "stages": stages, "words": sealed.words}
     return {"count": len(paths), "models": results}
@@ -207,9 +216,10 @@ def _table(rows: dict[tuple[str, str], list[dict[str, Any]]]) -> list[str]:
             continue
         cells = [f"{rate:.1f}", f"{milliseconds:.1f}"]
         for precision in ("bf16", "int8"):
-            own = spent["signet", precision]
-            cells.append(f"{rates['signet', precision] / rate:.1f}x")
-            cells.append(f"{milliseconds / own:.1f}x" if own else "")
+            own, own_rate = spent.get(("signet", precision)), rates.get(("signet", precision))
+            cells += (
+                [f"{own_rate / rate:.1f}x", f"{milliseconds / own:.1f}x"] if own and own_rate else ["", ""]
+            )
         lines.append(f"| {' | '.join((*system, *cells))} |")
     return lines
 
