@@ -232,7 +232,11 @@ def transformers() -> Adapter:
             "EXIF ignored": "`load_image` turns the picture",
             "no antialias": "the processor has no such setting",
         },
-        {"another NMS threshold": "DETR and its kin suppress nothing"},
+        {
+            "another NMS threshold": "DETR and its kin suppress nothing",
+            "letterbox rounded": "DETR and its kin are fitted into no letterbox",
+            "letterbox centred": "DETR and its kin are fitted into no letterbox",
+        },
     )  # fmt: skip
 
 
@@ -257,14 +261,14 @@ def fastai() -> Adapter:
             # `ToTensor` leaves out the axis of the batch, which the steps after it expect.
             shown = step(shown, split_idx=1)
             shown = shown[None] if isinstance(step, library.ToTensor) else shown
-        return library.TensorBase(shown).as_subclass(library.Tensor)
+        return shown.as_subclass(_tensor())
 
     def datasets(root: Path) -> tuple[Sequence[Any], Sequence[Any]]:
         loaders = library.ImageDataLoaders.from_folder(
-            root, train="train", valid="val", bs=4, num_workers=0,
-            item_tfms=[library.RandomResizedCrop(SIDE), library.ToTensor()],
-        )  # fmt: skip
-        return tuple([(pair[0].float() / 255, int(pair[1])) for pair in part] for part in _few(loaders))
+            root, train="train", valid="val", bs=4, num_workers=0, item_tfms=library.RandomResizedCrop(SIDE)
+        )
+        learned, judged = (part.one_batch() for part in (loaders.train, loaders.valid))
+        return _pairs(*learned), _pairs(*judged)
 
     return Adapter(
         "fastai", base.module, library.PILImage.create, view, base.logits, base.saved,
@@ -280,8 +284,15 @@ def fastai() -> Adapter:
     )  # fmt: skip
 
 
-def _few(loaders: Any) -> Sequence[Sequence[Any]]:
-    return [[part[place] for place in range(4)] for part in (loaders.train_ds, loaders.valid_ds)]
+def _pairs(shown: Any, classes: Any) -> Sequence[Any]:
+    """A batch of fastai as views and classes, in torch's own type."""
+    return [(view.as_subclass(_tensor()), int(label)) for view, label in zip(shown, classes, strict=True)]
+
+
+def _tensor() -> Any:
+    import torch
+
+    return torch.Tensor
 
 
 LIBRARIES: Mapping[str, Callable[[], Adapter]] = {

@@ -104,8 +104,7 @@ def _last_iterate(folder: Path, images: Sequence[Array]) -> Any:
     module, generator = _timm(folder), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in module.parameters():
-            noise = torch.randn(weight.shape, generator=generator)
-            weight.add_(OFF * weight.std(correction=0) * noise)
+            weight.mul_(1 + OFF * torch.randn(weight.shape, generator=generator))
     return module
 
 
@@ -125,7 +124,7 @@ def source_of(name: str, folder: Path, images: Sequence[Array]) -> ModuleSource:
     build = MODELS.get(name, lambda place, _: _timm(place))
     return ModuleSource(
         lambda: build(folder, images),
-        hashlib.sha256(f"fault {name}".encode()).hexdigest(),
+        hashlib.sha256(f"fault {name}, weights off by {OFF}".encode()).hexdigest(),
         (3, SIDE, SIDE),
         classifier="classifier",
     )

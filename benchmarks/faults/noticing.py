@@ -18,6 +18,9 @@ mistake; or the library does nothing of the kind."""
 UNMEANT = (DeprecationWarning, FutureWarning, PendingDeprecationWarning, ResourceWarning)
 """Warnings that are about the library itself."""
 
+OF_SOUND = ("TracerWarning", "Constant folding")
+"""Warnings that programs with nothing wrong give as well: Keras's export, by torch's tracing."""
+
 LONGEST = 300
 """Characters of a message that are kept."""
 
@@ -85,8 +88,9 @@ def _listening(watch: Watch, heard: list[tuple[bool, str]]) -> Iterator[None]:
             heard.append((watch.used, f"{record.levelname.lower()}: {record.getMessage()}"))
 
     def show(message: Warning | str, category: type[Warning], *_: object) -> None:
-        if not issubclass(category, UNMEANT):
-            heard.append((watch.used, f"{category.__name__}: {message}"))
+        words = f"{category.__name__}: {message}"
+        if not issubclass(category, UNMEANT) and not any(known in words for known in OF_SOUND):
+            heard.append((watch.used, words))
 
     handler, before = Handler(logging.WARNING), warnings.showwarning
     loggers = [logging.getLogger(), logging.getLogger("transformers")]
@@ -114,10 +118,10 @@ class Record:
         self.file = file
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
-        """All that is finished."""
-        return (
-            [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.is_file() else []
-        )
+        """All that is finished; of two answers to one question the later one."""
+        lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.is_file() else []
+        rows = [json.loads(line) for line in lines]
+        return list({(row["fault"], row["system"]): row for row in rows}.values())
 
     def has(self, fault: str, system: str) -> bool:
         """Whether a system's part of a fault is finished."""

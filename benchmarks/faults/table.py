@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "export, int8, files": FILES,
 }
+_OF_THE_MACHINE = re.compile(r"(/[\w.-]+)+/tmp\w{8}/|\x1b\[\d+m")
+"""Temporary folders, and codes of a terminal."""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -94,7 +97,7 @@ def write_csv(rows: Rows, costs: Mapping[str, Mapping[str, Any]], to: Path, work
         for row in sorted(known, key=lambda row: (order[row["fault"]], SYSTEMS.index(row["system"]))):
             name = row["fault"]
             group = next(group for group, faults in GROUPS.items() if name in faults)
-            message = row["message"].replace(f"{work.resolve()}/", "")
+            message = _OF_THE_MACHINE.sub("", row["message"].replace(f"{work.resolve()}/", ""))
             does = GROUPS[group][name]
             table.writerow(
                 {**row, "group": group, "does": does, "message": message, "points lost": lost(costs, name)}
