@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +152,70 @@ def test_a_snippet_of_javascript_is_for_onnx_and_is_one_program(tiny_seal, tmp_p
     if shutil.which("node"):
         (tmp_path / "birds.mjs").write_text(made.text, "utf-8")
         subprocess.run(["node", "--check", str(tmp_path / "birds.mjs")], check=True, timeout=60)
+
+
+HEADERS = Path(__file__).parent / "headers"
+ONNXRUNTIME = "SIGNET_ONNXRUNTIME"
+
+
+def compiler():
+    found = shutil.which("g++") or shutil.which("clang++")
+    if found is None:
+        pytest.skip("no C++ compiler is here")
+    return [found, "-std=c++17", "-Wall", "-Wextra", "-Werror"]
+
+
+def test_a_snippet_of_cpp_is_for_onnx_and_is_one_program(tiny_seal, tmp_path):
+    hostile = ('a"b\\', "new\nline", "??/", "\u00e9\U0001f426", "\u202e")
+    made = snippet_of(dataclasses.replace(tiny_seal.card, labels=hostile), "onnx", "cpp", "birds.onnx")
+    assert made.text is not None
+    assert '"birds.onnx"' in made.text
+    assert r'"a\"b\\",' in made.text
+    assert r'"\303\251\360\237\220\246"' in made.text
+    assert (
+        snippet_of(tiny_seal.card, "openvino", "cpp", "birds.xml").reason == "C++ programs are for ONNX files"
+    )
+    (tmp_path / "birds.cpp").write_text(made.text, "utf-8")
+    check = [*compiler(), "-fsyntax-only", f"-I{HEADERS}", "birds.cpp"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def cpp_build(source):
+    """The program of a C++ snippet, linked to the runtime that `SIGNET_ONNXRUNTIME` has."""
+    folder = os.environ.get(ONNXRUNTIME)
+    if not folder:
+        pytest.skip(f"{ONNXRUNTIME} names no folder with ONNX Runtime's include, lib and stb_image.h")
+    program = source.with_suffix("")
+    places = [
+        f"-I{folder}/include",
+        "-isystem/usr/include/stb",
+        f"-L{folder}/lib",
+        f"-Wl,-rpath,{folder}/lib",
+    ]
+    # Warnings of the headers of others are not the program's.
+    lenient = ["-Wno-error", "-w"]
+    command = [*compiler(), *lenient, "-O1", *places, str(source), "-o", str(program), "-lonnxruntime"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("place", ["in", "out"])
+@pytest.mark.parametrize("name", [*PROGRAMS, "usual", "nearest"])
+def test_a_snippet_of_cpp_answers_as_the_seal(make_seal, usual, photographs, tmp_path, name, place):
+    nearest = (Read(), Resize(size=(16, 12), fit="stretch", filter="nearest"), *FLOATS)
+    steps = {"usual": usual, "nearest": nearest}.get(name) or (*PROGRAMS[name], *FLOATS)
+    sealed = make_seal("compiled", program=Program(steps))
+    settings = ExportSettings(snippet="cpp", preprocessing=place)
+    assert export(sealed, "onnx", tmp_path / "birds.onnx", settings=settings).notes == ()
+    # PNG files without EXIF: their decoders give the same bytes everywhere.
+    plain = [photographs[0], *photographs[2:]]
+    command = [str(cpp_build(tmp_path / "birds.cpp")), *map(str, plain)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    held_to(sealed.path, plain, done.stdout.splitlines())
 
 
 def test_what_has_no_short_program_says_why(tiny_seal):

@@ -36,6 +36,7 @@ class SnippetLanguage(enum.StrEnum):
 
     python = "python"
     javascript = "javascript"
+    cpp = "cpp"
     none = "none"
 
 

@@ -2,6 +2,8 @@
 
 in_python ── numpy, Pillow and the file's runtime
 in_javascript ── ONNX Runtime Web under Node, or in a browser
+in_cpp ── ONNX Runtime and stb_image.h
+calls ── the steps of a program, as all but Python write them
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ from typing import NamedTuple
 
 from signet.cards import Card
 from signet.errors import BadRequest
-from signet.exporting.snippets import in_javascript, in_python
+from signet.exporting.snippets import in_cpp, in_javascript, in_python
 from signet.exporting.snippets.words import CannotSay
 
-ENDINGS = {"python": ".py", "javascript": ".mjs"}
+ENDINGS = {"python": ".py", "javascript": ".mjs", "cpp": ".cpp"}
 """Language to the ending of its programs."""
 
 
@@ -52,6 +54,8 @@ def snippet_of(card: Card, to: str, language: str, file: str) -> Snippet:
         match language:
             case "javascript":
                 return Snippet(in_javascript.written(card, to, file))
+            case "cpp":
+                return Snippet(in_cpp.written(card, to, file))
             case _:
                 return Snippet(in_python.written(card, to, file))
     except CannotSay as reason:
