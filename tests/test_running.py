@@ -197,7 +197,7 @@ def test_evidence_is_of_one_model_one_program_one_processor_one_version(
     with monkeypatch.context() as patch:
         patch.setattr(machine, "processor", lambda: "another processor")
         assert find_evidence(model, settings.cache) is None
-    monkeypatch.setattr(machine, "versions", lambda: {"openvino": "1.0"})
+    monkeypatch.setattr(machine, "version_of", {"openvino": "1.0"}.get)
     assert find_evidence(model, settings.cache) is None
 
 
