@@ -138,7 +138,7 @@ def test_a_snippet_of_javascript_answers_as_the_seal(make_seal, usual, photograp
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    held_to(sealed.path, plain, done.stdout.splitlines(), most=0.01)
+    held_to(sealed.path, plain, done.stdout.splitlines())
 
 
 def test_a_snippet_of_javascript_is_for_onnx_and_is_one_program(tiny_seal, tmp_path):

@@ -37,6 +37,8 @@ class SnippetLanguage(enum.StrEnum):
     python = "python"
     javascript = "javascript"
     cpp = "cpp"
+    kotlin = "kotlin"
+    swift = "swift"
     none = "none"
 
 

@@ -3,6 +3,8 @@
 in_python ── numpy, Pillow and the file's runtime
 in_javascript ── ONNX Runtime Web under Node, or in a browser
 in_cpp ── ONNX Runtime and stb_image.h
+in_kotlin ── Android: ONNX Runtime or LiteRT; never run here
+in_swift ── Apple's systems: Core ML or ONNX Runtime; never run here
 calls ── the steps of a program, as all but Python write them
 """
 
@@ -12,10 +14,10 @@ from typing import NamedTuple
 
 from signet.cards import Card
 from signet.errors import BadRequest
-from signet.exporting.snippets import in_cpp, in_javascript, in_python
+from signet.exporting.snippets import in_cpp, in_javascript, in_kotlin, in_python, in_swift
 from signet.exporting.snippets.words import CannotSay
 
-ENDINGS = {"python": ".py", "javascript": ".mjs", "cpp": ".cpp"}
+ENDINGS = {"python": ".py", "javascript": ".mjs", "cpp": ".cpp", "kotlin": ".kt", "swift": ".swift"}
 """Language to the ending of its programs."""
 
 
@@ -56,6 +58,10 @@ def snippet_of(card: Card, to: str, language: str, file: str) -> Snippet:
                 return Snippet(in_javascript.written(card, to, file))
             case "cpp":
                 return Snippet(in_cpp.written(card, to, file))
+            case "kotlin":
+                return Snippet(in_kotlin.written(card, to, file))
+            case "swift":
+                return Snippet(in_swift.written(card, to, file))
             case _:
                 return Snippet(in_python.written(card, to, file))
     except CannotSay as reason:
