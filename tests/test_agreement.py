@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.agreement import COARSE, FINE, TIE_INT8, alike, equal_pixels, matched, tied
+from signet.agreement import COARSE, FINE, TIE_INT8, alike, alike_unseen, equal_pixels, matched, tied
 from signet.boxes import Boxes
 from signet.instances import Instances
 from signet.masks import Mask
@@ -25,6 +25,35 @@ def _boxes(*rows, labels=("a", "b")):
     indices = table[:, 5].astype(np.int64)
     names = tuple(labels[index] for index in indices)
     return Boxes(table[:, :4], table[:, 4], indices, names, SIZE)
+
+
+def _labels(logits, temperature=1.0):
+    """Softmax scores of logits, as a model answers."""
+    raised = np.exp(np.asarray(logits, np.float64) / temperature)
+    scores = (raised / raised.sum()).astype(np.float32)
+    return Classes(np.arange(len(scores)), scores, tuple("abcdefgh"[: len(scores)]))
+
+
+def test_a_head_that_learned_from_an_image_is_surer_of_it_than_one_that_did_not():
+    # 4 to 1 for the head that learned from it; the other one has 2.1 to 2, and bf16 moves both by a tenth.
+    before, after = _labels([4.0, 1.0, 0.0]), _labels([3.9, 1.1, 0.0])
+    assert alike(before, after)
+    assert not alike_unseen(before, after, np.array([2.1, 2.0, 0.0]), 1.0)
+    assert alike_unseen(before, after, np.array([2.3, 2.0, 0.0]), 1.0)
+
+
+@given(
+    st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3),
+    st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3),
+    st.sampled_from([0.5, 1.0, 2.5]),
+)
+def test_what_changes_is_told_by_scores_at_any_temperature(first, second, temperature):
+    unseen = np.array([0.3, 0.0, -0.2])
+    moved = unseen + np.array(second) - np.array(first)
+    apart = np.sort(moved)[-1] - np.sort(moved)[-2]
+    found = alike_unseen(_labels(first, temperature), _labels(second, temperature), unseen, temperature)
+    if apart > 1e-3:  # closer than that, rounding to float32 decides
+        assert found == (moved.argmax() == 0)
 
 
 @given(st.lists(st.integers(0, 7), max_size=6), st.randoms(use_true_random=False))

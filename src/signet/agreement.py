@@ -21,6 +21,8 @@ DOOR_SCORE = 0.25
 """Boxes from this score on are decisions: they are written where no other least score is asked for."""
 
 
+_LEAST = float(np.finfo(np.float32).tiny)
+"""Score below which softmax may say 0."""
 TIE = 1e-3
 """Scores this close are in no order between two engines."""
 TIE_INT8 = 0.06
@@ -86,6 +88,26 @@ def alike(one: Prediction, two: Prediction, bounds: Bounds = COARSE) -> bool:
             return equal_pixels(one, two) >= bounds.pixels
         case _:
             return False
+
+
+def alike_unseen(one: Prediction, two: Prediction, unseen: Array, temperature: float) -> bool:
+    """Whether two answers are the same decision for a head that had not learned from the image.
+
+    A head is surer of the images that it was fitted to than of others, and its decision is less easily
+    changed by a coarser precision. What one answer has of the other's logits is therefore put on those that a
+    head fitted without this image gives, and their first label is asked.
+
+    Args:
+        one: labels with softmax scores, in the reference's precision.
+        two: of the same image, in another.
+        unseen: float (C,), logits of the head that was fitted without it.
+        temperature: that the scores' logits were divided by.
+    """
+    if not (isinstance(one, Classes) and isinstance(two, Classes)):
+        return False
+    first, second = (np.log(np.maximum(np.asarray(each.scores, np.float64), _LEAST)) for each in (one, two))
+    # Logarithms of softmax scores are logits but for a number common to all, which changes no order.
+    return bool(np.argmax(unseen) == np.argmax(unseen + temperature * (second - first)))
 
 
 def matched(

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from signet import evidence_objects, machine
-from signet.agreement import alike
+from signet.agreement import alike, alike_unseen
 from signet.answers import chosen, features, head_of, logits, probabilities
-from signet.arrays import Array
+from signet.arrays import Array, Floats
 from signet.batches import Outputs
 from signet.cards import Card, OutputContract
 from signet.decoding import read
@@ -191,6 +191,7 @@ def variant_of(
     golden: Sequence[GoldenImage],
     others: Sequence[Image | str | Path],
     settings: EngineSettings,
+    unseen: Floats | None = None,
 ) -> tuple[Variant, ...]:
     """How OpenVINO in bf16 decides on this processor, compared with the reference in fp32.
 
@@ -200,6 +201,8 @@ def variant_of(
         golden: compared first.
         others: further images; those that cannot be read are left out.
         settings: threads and cache.
+        unseen: float32 (len(others), C), where the model's head has learned from them: logits of one that has
+            not (`alike_unseen`). A row with NaN says nothing of its image.
 
     Returns:
         One variant, or nothing where this processor has no bf16, the graph is quantized, OpenVINO is not
@@ -218,8 +221,13 @@ def variant_of(
         return ()
     with reference_model(card, graph, settings) as reference, other as model:
         images = _decoded(golden, others, card.program)
-        for done, image in enumerate(images, 1):
-            equal.append(alike(reference([image])[0], model([image])[0]))
+        for done, (image, place) in enumerate(images, 1):
+            pair = reference([image])[0], model([image])[0]
+            row = None if unseen is None or place is None else unseen[place]
+            if row is None or not np.isfinite(row).all():
+                equal.append(alike(*pair))
+            else:
+                equal.append(alike_unseen(*pair, row, card.output.temperature))
             # A flipped golden image forbids bf16, and so do too many others: no rest can make up for them.
             if done >= len(golden) and (
                 not all(equal[: len(golden)]) or Evidence(done, sum(equal)).hopeless(len(images) - done)
@@ -361,14 +369,12 @@ def _opened(card: Card, graph: GraphFile, engine: str, settings: EngineSettings)
 
 def _decoded(
     golden: Sequence[GoldenImage], others: Sequence[Image | str | Path], program: Program
-) -> list[Image]:
-    images = [decoded(image.data, program) for image in golden]
-    for other in others:
-        if isinstance(other, Image):
-            images.append(other)
-            continue
+) -> list[tuple[Image, int | None]]:
+    """Each image with its place among the others; those that cannot be read are left out."""
+    images: list[tuple[Image, int | None]] = [(decoded(image.data, program), None) for image in golden]
+    for place, other in enumerate(others):
         try:
-            images.append(decoded(other, program))
+            images.append((other if isinstance(other, Image) else decoded(other, program), place))
         except BadInput:
             continue
     return images

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from signet.arrays import Floats
+import numpy as np
+
+from signet.arrays import Floats, Integers
 from signet.datasets import Dataset
 from signet.engines.contract import EngineSettings
 from signet.evidence import expected_from, variant_of
@@ -32,6 +34,7 @@ from signet.finetuning.trained import TrainedNetwork
 from signet.finetuning.workplace import Workplace
 from signet.models import default_cache
 from signet.networks import GraphFile, ModuleSource, Pretrained
+from signet.probing import Probe
 from signet.recipes import Recipe
 from signet.records import Interval
 from signet.seals import FeatureStatistics, Seal, SealContents, golden_images, write_seal
@@ -55,6 +58,8 @@ class Sealable:
         rebuilt: the same as a module, or None.
         features: of the development images, for the statistics.
         adapter: low-rank adapters alone, which the weights have merged; or None.
+        unseen: float32 (N, C), for each development image the logits of a head that did not learn from it, or
+            NaN; None where the head has learned from none that bf16 is compared on.
     """
 
     parent: Pretrained
@@ -62,6 +67,7 @@ class Sealable:
     rebuilt: Rebuilt | None
     features: Floats
     adapter: Path | None = None
+    unseen: Floats | None = None
 
 
 def sealable_probe(pretrained: Pretrained, head: Head, features: Floats, work: Workplace) -> Sealable:
@@ -104,6 +110,7 @@ def close(
         overwrite: replace what is there.
     """
     parts, plan, recipe = job.parts, job.plan, job.recipe
+    compared = compared_places(parts)
     card = card_of(
         candidate.parent.card,
         parts.labels,
@@ -139,7 +146,14 @@ def close(
         },
         calibration={"method": "temperature scaling", "temperature": temperature},
         feature_statistics=FeatureStatistics.of(candidate.features),
-        variants=variant_of(card, candidate.graph, golden, compared_images(parts), settings),
+        variants=variant_of(
+            card,
+            candidate.graph,
+            golden,
+            parts.development.subset(compared).paths,
+            settings,
+            None if candidate.unseen is None else candidate.unseen[compared],
+        ),
     )
     return write_seal(contents, target, overwrite)
 
@@ -228,15 +242,36 @@ def fingerprint(*values: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps([list(value) for value in values]).encode()).hexdigest()
 
 
-def compared_images(parts: Parts) -> tuple[Path, ...]:
-    """Up to 250 images, evenly, for the evidence on bf16: of the validation where there is one.
+def compared_places(parts: Parts) -> Integers:
+    """Up to 250 development images, evenly, for the evidence on bf16: of the validation, if there is one.
 
     Answers to images that were learned from are surer than others, and so are less easily changed by a
-    coarser precision. A probe alone has no others: all its images are learned from.
+    coarser precision. A probe that is sealed has learned from all of them: see `unseen_by`.
     """
-    part = parts.development.subset(parts.validation) if len(parts.validation) else parts.development
-    count = min(COMPARED_IMAGES, len(part))
-    return tuple(part.paths[place * len(part) // count] for place in range(count))
+    places = parts.validation if len(parts.validation) else np.arange(len(parts.development))
+    count = min(COMPARED_IMAGES, len(places))
+    return np.asarray(places[np.arange(count) * len(places) // count], np.int64)
+
+
+def unseen_by(probe: Probe, known: Integers, parts: Parts, deciding: Floats) -> Floats | None:
+    """What heads that did not learn from them say of the images that the sealed probe has learned from.
+
+    Args:
+        probe: as it was fitted to some of the development images.
+        known: int64 (K,), which.
+        parts: with validation images, where it was compared with a training: these it had not seen.
+        deciding: float32 (V, C), its logits of them, in order.
+
+    Returns:
+        `Sealable.unseen`; None where labels do not exclude each other.
+    """
+    if not parts.exclusive:
+        return None
+    found = np.full((len(parts.development), probe.out_of_fold.shape[1]), np.nan, np.float32)
+    found[known[probe.judged]] = probe.out_of_fold[probe.judged]
+    if len(known) < len(parts.development):
+        found[parts.validation] = deciding
+    return found
 
 
 def _golden_candidates(parts: Parts) -> tuple[Path, ...]:

@@ -159,6 +159,7 @@ class _Decided:
     tried: tuple[Mapping[str, Any], ...]
     baseline: Baseline | None
     before: Mapping[str, float]
+    unseen: Floats | None
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -226,13 +227,14 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
     kept, validation = better(deciding, others, careful=recipe.strategy == "auto")
     logits = tuned.validation_logits if kept == "fine-tuned" and tuned is not None else deciding[0]
     temperature = label_sets.temperature_of(logits, deciding[1]) if len(logits) else 1.0
+    unseen = closing.unseen_by(probe, known, parts, deciding[0])
     if training:
         # All is decided: the probe that is measured, and perhaps sealed, learns from all of them.
         weights, bias = label_sets.refitted(probe, rows, targets, classes)
         probe = dataclasses.replace(probe, weights=weights, bias=bias)
     baseline = from_random_weights(job, tuned) if tuned is not None and recipe.random_baseline else None
     seconds = {"probe": probe_seconds, **({"search": search_seconds} if tried else {})}
-    decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried, baseline, seconds)
+    decided = _Decided(kept, validation, temperature, probe, tuned, rows, tried, baseline, seconds, unseen)
     tested = _measure(job, decided)
     if job.target is not None:
         tested = dataclasses.replace(tested, shift=_shifted(job, decided, tested, job.target))
@@ -338,6 +340,8 @@ def _finished(
     candidate = (
         _network(job, decided) if shift is None or shift.network is None else shift.network
     ).sealable()
+    if kept == "probe" and (shift is None or shift.network is None):
+        candidate = dataclasses.replace(candidate, unseen=decided.unseen)
     history = () if tuned is None else tuned.history
     random = None
     if tested.random is not None:
