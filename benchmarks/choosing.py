@@ -326,6 +326,16 @@ def smaller_copy(source: Path) -> Path:
     return place
 
 
+def contestants(shared: Path) -> tuple[tuple[Candidate, ...], dict[str, float]]:
+    """The eight candidates, and processor milliseconds of each by its name."""
+    weights = shared / "weights"
+    given = [*NAMES, *(str(weights / "files" / f"{name}.tflite") for name in FILES)]
+    given.insert(2, str(smaller_copy(weights / LARGE)))
+    candidates = gather(given, Limits(), offline=True).candidates
+    sample = sorted((shared / "data" / "imagenet_sample_250").glob("*.JPEG"))[:8]
+    return candidates, {one.name: processor_milliseconds(one, sample) for one in candidates}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -338,12 +348,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "choosing.csv")
     parser.add_argument("--tune", action="store_true", help="splits of the training pictures alone")
     asked = parser.parse_args()
-    weights = asked.shared / "weights"
-    given = [*NAMES, *(str(weights / "files" / f"{name}.tflite") for name in FILES)]
-    given.insert(2, str(smaller_copy(weights / LARGE)))
-    candidates = gather(given, Limits(), offline=True).candidates
-    sample = sorted((asked.shared / "data" / "imagenet_sample_250").glob("*.JPEG"))[:8]
-    times = {one.name: processor_milliseconds(one, sample) for one in candidates}
+    candidates, times = contestants(asked.shared)
     print({short(name): round(value, 1) for name, value in times.items()}, flush=True)
     made = {
         "date": datetime.now(UTC).date().isoformat(),

@@ -5,7 +5,8 @@
 `choosing.py` takes the full probe of a candidate for the truth. Here a candidate is worth what `signet
 finetune --strategy partial` seals of it on all training pictures: the better of probe and training of the
 last stages by its validation images. A TFLite file cannot be trained, so its probe is all that it can come
-to. The same pictures are held out, and the picks are those of `results/choosing.csv`.
+to. The same pictures are held out. The picks are those of `results/choosing.csv`, and those of `--trainable`,
+made here by the same seeds among the candidates that can be trained.
 
 A run is kept in `--work` and not made again.
 """
@@ -20,18 +21,33 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from choosing import FILES, LARGE, NAMES, RESULTS, Case, few, pictures_of, short, smaller_copy
+from choosing import (
+    FILES,
+    LARGE,
+    NAMES,
+    RESULTS,
+    Case,
+    case_of,
+    chosen,
+    contestants,
+    few,
+    pictures_of,
+    short,
+    smaller_copy,
+)
 from signet import machine
+from signet.choosing.candidates import Candidate
+from signet.choosing.settings import ChooseSettings
 
-CASES = ("coco_tiny", "camvid_small", "cifar10_small, 60 a class", "bccd")
-"""Those of `choosing.py` whose trainings end within the hour; the whole of cifar10_small takes a night."""
+CASES = ("coco_tiny", "camvid_small", "cifar10_small, 60 a class", "cifar10_small")
+"""Those of `choosing.py` whose trainings end within the hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +122,7 @@ def tuned(model: str, source: Path, strategy: str, place: Path) -> Tuned:
     )
 
 
-def rows_of(case: str, found: dict[str, Tuned]) -> list[str]:
+def rows_of(case: str, found: Mapping[str, Tuned]) -> list[str]:
     """Lines of the table of one case, best first."""
 
     def percent(share: float | None) -> str:
@@ -119,33 +135,65 @@ def rows_of(case: str, found: dict[str, Tuned]) -> list[str]:
     ]
 
 
-def regrets(found: dict[str, Tuned], choices: Sequence[dict[str, str]]) -> tuple[list[float], list[float]]:
+def regrets(found: Mapping[str, Tuned], choices: Sequence[Mapping[str, str]]) -> list[tuple[float, float]]:
     """Points lost by each pick, and by "highest ImageNet top-1", against the best that was sealed."""
     best = max(one.sealed for one in found.values())
-    return tuple(  # type: ignore[return-value]
-        [100 * (best - found[row[key]].sealed) for row in choices] for key in ("pick", "baseline")
-    )
+
+    def lost(name: str) -> float:
+        return 100 * (best - found[name].sealed)
+
+    return [(lost(row["pick"]), lost(row["baseline"])) for row in choices]
 
 
-def page(results: dict[str, dict[str, Tuned]], choices: Sequence[dict[str, str]]) -> str:
-    """The results as Markdown."""
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions().items()))
-    lines, losses = [], ([], [])
-    summary = []
+def among_trainable(
+    name: str, shared: Path, candidates: Sequence[Candidate], times: Mapping[str, float], seeds: Sequence[int]
+) -> list[dict[str, str]]:
+    """What `choose --trainable` picks, by each seed; rows as those of `choosing.csv`."""
+    some = [one for one in candidates if one.pretrained.module is not None]
+    base, _, rest = name.partition(", ")
+    case = case_of(base, shared / "data" / base, some, tune=False)
+    if rest:
+        case = few(case, int(rest.split()[0]))
+    rows = []
+    for seed in seeds:
+        found, _ = chosen(case, some, times, ChooseSettings(seed=seed, inspect=False, threads=1))
+        rows.append({"case": name, "pick": short(found.pick), "baseline": short(found.baseline)})
+    return rows
+
+
+def summary(
+    results: Mapping[str, Mapping[str, Tuned]], choices: Sequence[Mapping[str, str]]
+) -> Iterator[str]:
+    """Lines of the table of what the picks lose."""
+    yield "| case | choices | picks | lost by the pick | lost by ImageNet top-1 |"
+    yield "|---|--:|---|--:|--:|"
+    every: list[tuple[float, float]] = []
     for case, found in results.items():
-        lines += rows_of(case, found)
         mine = [row for row in choices if row["case"] == case]
         lost = regrets(found, mine)
-        for kept, more in zip(losses, lost, strict=True):
-            kept.extend(more)
+        every += lost
         picks = ", ".join(dict.fromkeys(row["pick"] for row in mine))
-        means = [f"{np.mean(one):.2f}" for one in lost]
-        summary.append(f"| {case} | {len(mine)} | {picks} | {' | '.join(means)} |")
+        yield f"| {case} | {len(mine)} | {picks} | {_means(lost)} |"
+    yield f"| all | {len(every)} |  | {_means(every)} |"
+
+
+def _means(lost: Sequence[tuple[float, float]]) -> str:
+    return " | ".join(f"{mean:.2f}" for mean in np.mean(lost, axis=0))
+
+
+def page(
+    results: Mapping[str, Mapping[str, Tuned]],
+    choices: Sequence[Mapping[str, str]],
+    trainable: Sequence[Mapping[str, str]],
+) -> str:
+    """The results as Markdown."""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions().items()))
     return "\n".join(
         [
             "# Choices beside fine-tuned candidates",
             "",
-            f"{datetime.now(UTC):%Y-%m-%d}; {machine.processor()}; one thread. {versions}.",
+            f"`benchmarks/choosing_tuned.py`, {datetime.now(UTC):%Y-%m-%d}; {machine.processor()}; one "
+            f"thread. {versions}.",
             "",
             "What `signet finetune --strategy partial` seals of each candidate, on all training pictures: "
             "probe or training, by validation images. Accuracy of held-out pictures, 95 % intervals. A "
@@ -153,15 +201,16 @@ def page(results: dict[str, dict[str, Tuned]], choices: Sequence[dict[str, str]]
             "",
             "| case | candidate | sealed % | probe % | trained % | processor seconds |",
             "|---|---|--:|--:|--:|--:|",
-            *lines,
+            *(line for case, found in results.items() for line in rows_of(case, found)),
             "",
-            "The picks are those of `choosing.csv`, made on probes alone; points lost in the mean against "
-            "the best sealed model, by the pick and by the highest ImageNet top-1.",
+            "Points lost in the mean against the best sealed model of all. The picks of `choosing.csv`, made "
+            "among all candidates, on probes alone:",
             "",
-            "| case | choices | picks | lost by the pick | lost by ImageNet top-1 |",
-            "|---|--:|---|--:|--:|",
-            *summary,
-            f"| all | {len(losses[0])} |  | {np.mean(losses[0]):.2f} | {np.mean(losses[1]):.2f} |",
+            *summary(results, choices),
+            "",
+            "The picks of `choose --trainable`, made on probes too, among those that can be trained:",
+            "",
+            *summary(results, trainable),
             "",
         ]
     )
@@ -185,6 +234,8 @@ def main() -> None:
     with asked.choices.open(encoding="utf-8") as stream:
         choices = [row for row in csv.DictReader(stream) if row["case"] in (asked.case or CASES)]
     results: dict[str, dict[str, Tuned]] = {}
+    trainable: list[dict[str, str]] = []
+    candidates, times = contestants(asked.shared)
     for case in asked.case or CASES:
         source = written(case, asked.shared / "data", asked.work)
         results[case] = {}
@@ -192,7 +243,9 @@ def main() -> None:
             one = tuned(model, source, strategy, asked.work / f"{source.stem}-{name}.json")
             results[case][name] = one
             print(case, name, one, flush=True)
-    text = page(results, choices)
+        seeds = [int(row["seed"]) for row in choices if row["case"] == case]
+        trainable += among_trainable(case, asked.shared, candidates, times, seeds)
+    text = page(results, choices, trainable)
     (asked.out / f"choosing_tuned-{datetime.now(UTC):%Y-%m-%d}.md").write_text(text)
     print(text)
 
