@@ -6,6 +6,7 @@ import sys
 import types
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
         if module is not None:
             monkeypatch.setitem(sys.modules, "signet_tests_plugin", module)
         point = EntryPoint(name, "signet_tests_plugin", "signet.engines")
-        monkeypatch.setattr(running, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+        monkeypatch.setattr(metadata, "entry_points", lambda group: EntryPoints([point]).select(group=group))
 
     return install
 

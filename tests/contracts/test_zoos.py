@@ -7,6 +7,7 @@ import socket
 import sys
 import types
 from collections.abc import Callable
+from importlib import metadata
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signet import resolving
 from signet.cards import Card, InputSpec, Licence, OutputContract
 from signet.catalogue import configs, index
 from signet.engines.contract import EngineSettings
@@ -208,7 +208,7 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
         if module is not None:
             monkeypatch.setitem(sys.modules, "signet_tests_zoo", module)
         point = EntryPoint(name, "signet_tests_zoo", "signet.zoos")
-        monkeypatch.setattr(resolving, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+        monkeypatch.setattr(metadata, "entry_points", lambda group: EntryPoints([point]).select(group=group))
 
     return install
 
