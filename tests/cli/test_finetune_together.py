@@ -135,29 +135,62 @@ def test_trying_rates_is_for_one_process(signet, tmp_path):
     assert "--find-rate: expected one process" in ran.err
 
 
+def colours(tiny, folder, count):
+    """A folder of four classes of colour."""
+    for number, path in enumerate(tiny.make_pictures(folder / "all", count)):
+        place = folder / "data" / f"{tiny.answer(number)} things" / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+    return folder / "data"
+
+
+def finetuned(data, out, words, cache):
+    """What `signet finetune starter` writes, in processes of its own."""
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "signet",
+            "finetune",
+            "starter",
+            str(data),
+            "--out",
+            str(out),
+            "--json",
+            *words,
+        ],
+        env={**os.environ, "SIGNET_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_all_processes_end_where_nothing_is_trained_after_all(tiny, cache, tmp_path):
+    pytest.importorskip("torch")
+    data = colours(tiny, tmp_path, 240)
+    words = ["--golden", "made", "--threads", "1", "--no-audit", "--processes", "2"]
+    done = finetuned(data, tmp_path / "x.signet", words, cache)
+    assert done["plan"]["strategy"] == "partial"
+    assert done["finetuned"] is None
+    assert any(note.startswith("Nothing was trained beyond the probe") for note in done["notes"])
+
+
 def test_two_processes_seal_what_one_does(tiny, cache, tmp_path):
     """The whole command: the same network is sealed, to the noise of sums in another order."""
     safetensors = pytest.importorskip("safetensors.numpy")
-    for number, path in enumerate(tiny.make_pictures(tmp_path / "all", 48)):
-        place = tmp_path / "data" / f"{tiny.answer(number)} things" / path.name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(place)
+    data = colours(tiny, tmp_path, 48)
     words = ["--strategy", "partial", "--golden", "made", "--seed", "1", "--threads", "1", "--no-audit"]
     for setting in ("epochs=2", "batch=16", "input_size=64", "augmentation='none'", "overfitting='off'"):
         words += ["--set", setting]
     seen = []
     for count in (1, 2):
         out = tmp_path / f"{count}.signet"
-        command = ["finetune", "starter", tmp_path / "data", "--out", out, *words, "--processes", count]
-        ran = subprocess.run(
-            [sys.executable, "-m", "signet", *map(str, command), "--json"],
-            env={**os.environ, "SIGNET_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert ran.returncode == 0, ran.stderr
-        seen.append((json.loads(ran.stdout), safetensors.load_file(out / "weights.safetensors")))
+        done = finetuned(data, out, [*words, "--processes", str(count)], cache)
+        seen.append((done, safetensors.load_file(out / "weights.safetensors")))
     (one, alone), (two, shared) = seen
     assert one["chosen"] == two["chosen"] == "fine-tuned"
     assert one["frozen"] == two["frozen"]

@@ -9,6 +9,7 @@ from signet.datasets import Dataset
 from signet.errors import BadRequest
 from signet.finetuning import adapting, folding
 from signet.finetuning.adaptations import SCRATCH
+from signet.finetuning.deciding import told_spared
 from signet.finetuning.jobs import Job, RunSettings
 from signet.finetuning.meeting import meeting
 from signet.finetuning.plans import Plan
@@ -84,6 +85,8 @@ def _accompany(job: Job) -> None:
     if job.recipe.kfold:
         for fold in folding.folds_of(job):
             attempt(fold, None, fold.work.training)
+        return
+    if told_spared(job.work) is not None:
         return
     job = searched(job, None).job
     attempt(job, None, job.work.training)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from signet.arrays import Array, Floats
 from signet.finetuning import scoring
 from signet.finetuning.outcome import Candidate
 from signet.finetuning.refusals import ASKED_OF_TRAINING, changed
+from signet.finetuning.workplace import Workplace
 from signet.probing import Probe
 from signet.recipes import Recipe
 
@@ -55,6 +58,17 @@ def spared(probe: Probe, targets: Array, validation: int, recipe: Recipe) -> str
         f"that it did not learn from: a training could win {100 * wrong:.1f} points at most, which "
         f"{validation} validation images cannot tell from luck. --strategy partial trains all the same."
     )
+
+
+def told_spared(work: Workplace, reason: Callable[[], str | None] = lambda: None) -> str | None:
+    """The same of a run, in all of its processes: whoever trains with others must know that nobody will.
+
+    Args:
+        work: of the run.
+        reason: as `spared` gives it; asked of the process that leads.
+    """
+    found: str | None = work.values("spared", lambda: {"reason": reason()})["reason"]
+    return found
 
 
 def better(

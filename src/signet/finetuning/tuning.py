@@ -18,7 +18,7 @@ from signet.finetuning import adapting, answering, closing, domains, folding, la
 from signet.finetuning.adaptations import SCRATCH
 from signet.finetuning.adapted import Adapted
 from signet.finetuning.baseline import Baseline, from_random_weights
-from signet.finetuning.deciding import better, spared
+from signet.finetuning.deciding import better, spared, told_spared
 from signet.finetuning.jobs import Beside, Job, RunSettings
 from signet.finetuning.looking_over import with_findings
 from signet.finetuning.meeting import meeting
@@ -217,7 +217,7 @@ def _sealed(job: Job, dataset: Dataset[Any], target: Path, overwrite: bool) -> F
         tuned = folding.train_folds(job, probe)
     elif training:
         deciding = probe.logits(rows[parts.validation]), targets[parts.validation]
-        reason = spared(probe, targets[known], len(parts.validation), recipe)
+        reason = told_spared(job.work, lambda: spared(probe, targets[known], len(parts.validation), recipe))
         if reason is None:
             job, tried, search_seconds = searched(job, probe)
             tuned = train_further(job, probe)
